@@ -1,0 +1,56 @@
+"""What can go wrong in the catalog, said so that the person knows what to do.
+
+::
+
+    CatalogError
+    ├── NotFound          the index holds no such thing
+    ├── PermissionDenied  it is there, but not for this person
+    ├── InvalidRequest    the question itself is malformed
+    ├── InvalidVolume     a series cannot be stacked into one volume
+    ├── InvalidLabel      a label does not fit the series it is for
+    └── Unreachable       the catalog service does not answer
+"""
+
+from __future__ import annotations
+
+
+class CatalogError(Exception):
+    """Base of every error this package raises on purpose."""
+
+    status_code = 500
+
+
+class NotFound(CatalogError):
+    """The index holds no such object."""
+
+    status_code = 404
+
+
+class PermissionDenied(CatalogError):
+    """The object exists, but this person has no right to it."""
+
+    status_code = 403
+
+
+class InvalidRequest(CatalogError):
+    """The request names an unknown attribute or an impossible value."""
+
+    status_code = 400
+
+
+class InvalidVolume(CatalogError):
+    """The instances of a series do not form one regular volume."""
+
+    status_code = 409
+
+
+class InvalidLabel(CatalogError):
+    """A label map does not fit the series it was drawn on."""
+
+    status_code = 422
+
+
+class Unreachable(CatalogError):
+    """The catalog service did not answer."""
+
+    status_code = 503

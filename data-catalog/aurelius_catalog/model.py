@@ -1,0 +1,163 @@
+"""The records that travel between index, service and notebook, named as DICOM names them.
+
+All are frozen: a record is a fact as it was read. The same classes validate what the HTTP
+client receives, so both transports hand out identical objects.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Record(BaseModel):
+    """Base of all records: immutable, unknown fields refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SeriesRecord(Record):
+    """One visible series and the study and patient it belongs to.
+
+    ``site`` and ``projects`` decide who may see it. ``n_frames`` counts frames over all instances.
+    """
+
+    SeriesInstanceUID: str
+    StudyInstanceUID: str
+    PatientID: str
+    site: str
+    projects: tuple[str, ...]
+    Modality: str
+    SOPClassUID: str
+    PatientSex: str | None = None
+    PatientAge: str | None = None
+    StudyDate: str | None = None
+    StudyDescription: str | None = None
+    SeriesDescription: str | None = None
+    SeriesNumber: int | None = None
+    BodyPartExamined: str | None = None
+    Manufacturer: str | None = None
+    ManufacturerModelName: str | None = None
+    FrameOfReferenceUID: str | None = None
+    Rows: int | None = None
+    Columns: int | None = None
+    n_instances: int
+    n_frames: int
+    size_bytes: int
+    received_at: datetime
+
+
+class InstanceRecord(Record):
+    """One DICOM file with all a reader needs, so that it never parses a header.
+
+    ``frames`` holds (offset, length) in bytes from the start of the file, one pair per frame;
+    empty where the object has no pixel data. Positions and spacings are in mm, patient LPS.
+    """
+
+    SOPInstanceUID: str
+    SeriesInstanceUID: str
+    SOPClassUID: str
+    InstanceNumber: int | None = None
+    path: str
+    sha256: str
+    size_bytes: int
+    TransferSyntaxUID: str
+    Rows: int | None = None
+    Columns: int | None = None
+    SamplesPerPixel: int | None = None
+    PhotometricInterpretation: str | None = None
+    BitsAllocated: int | None = None
+    BitsStored: int | None = None
+    PixelRepresentation: int | None = None
+    PlanarConfiguration: int | None = None
+    RescaleSlope: float | None = None
+    RescaleIntercept: float | None = None
+    ImagePositionPatient: tuple[float, float, float] | None = None
+    ImageOrientationPatient: tuple[float, float, float, float, float, float] | None = None
+    PixelSpacing: tuple[float, float] | None = None
+    SliceThickness: float | None = None
+    frames: tuple[tuple[int, int], ...] = ()
+
+
+class Segment(Record):
+    """One labelled structure: voxel value ``number`` in the label map means ``label``."""
+
+    number: int
+    label: str
+
+
+class AnnotationRecord(Record):
+    """One immutable version of a person's (or an imported) label of a series.
+
+    The label itself is the DICOM SEG ``SOPInstanceUID``. ``version`` counts from 1 per series;
+    ``origin`` says which way it came: ``slicer``, ``notebook`` or ``intake``.
+    """
+
+    id: int
+    SeriesInstanceUID: str
+    version: int
+    author: str
+    origin: str
+    SOPInstanceUID: str
+    segments: tuple[Segment, ...]
+    comment: str | None = None
+    created_at: datetime
+
+
+class PredictionRecord(Record):
+    """What a model found in a series.
+
+    ``confidence`` and ``uncertainty`` lie in 0..1. ``requires_review`` stays true until a person with
+    the right role decides. ``SOPInstanceUID`` names the SEG of the finding, where there is one.
+    """
+
+    id: int
+    SeriesInstanceUID: str
+    model: str
+    model_hash: str
+    finding: str
+    volume_mm3: float
+    confidence: float
+    uncertainty: float
+    requires_review: bool
+    SOPInstanceUID: str | None = None
+    segments: tuple[Segment, ...] = ()
+    created_at: datetime
+
+
+class DecisionAction(StrEnum):
+    """What a person can say to a prediction."""
+
+    ACCEPT = "accept"
+    OVERRIDE = "override"
+
+
+class DecisionRecord(Record):
+    """A person's word on a prediction."""
+
+    id: int
+    prediction_id: int
+    person: str
+    action: DecisionAction
+    comment: str
+    created_at: datetime
+
+
+class DatasetRecord(Record):
+    """A frozen, citable list of series; ``id`` is the hash of its content."""
+
+    id: str
+    name: str
+    created_by: str
+    created_at: datetime
+    SeriesInstanceUIDs: tuple[str, ...]
+
+
+class WorklistRow(Record):
+    """One line of a clinician's worklist: a prediction, its series, and the latest decision."""
+
+    prediction: PredictionRecord
+    series: SeriesRecord
+    decision: DecisionRecord | None = None

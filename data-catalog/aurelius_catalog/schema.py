@@ -1,0 +1,186 @@
+"""The tables of the index (SQLAlchemy Core; SQLite or PostgreSQL). Alembic keeps them current.
+
+A series row exists only when the whole series is on disk: it is inserted, with its instances, in one
+transaction after every file was synced. That is what "visible" means.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+UID = String(64)  # PS3.5 section 9.1: at most 64 characters
+Moment = DateTime(timezone=True)
+
+studies = Table(
+    "studies",
+    metadata,
+    Column("StudyInstanceUID", UID, primary_key=True),
+    Column("PatientID", String(64), nullable=False, index=True),
+    Column("site", String(64), nullable=False, index=True),
+    Column("PatientSex", String(16)),
+    Column("PatientAge", String(4)),
+    Column("StudyDate", String(8)),
+    Column("StudyDescription", String(64)),
+)
+
+study_projects = Table(
+    "study_projects",
+    metadata,
+    Column("StudyInstanceUID", UID, ForeignKey("studies.StudyInstanceUID"), primary_key=True),
+    Column("project", String(64), primary_key=True, index=True),
+)
+
+series = Table(
+    "series",
+    metadata,
+    Column("SeriesInstanceUID", UID, primary_key=True),
+    Column("StudyInstanceUID", UID, ForeignKey("studies.StudyInstanceUID"), nullable=False, index=True),
+    Column("Modality", String(16), nullable=False, index=True),
+    Column("SOPClassUID", UID, nullable=False),
+    Column("SeriesDescription", String(64)),
+    Column("SeriesNumber", Integer),
+    Column("BodyPartExamined", String(16), index=True),
+    Column("Manufacturer", String(64)),
+    Column("ManufacturerModelName", String(64)),
+    Column("FrameOfReferenceUID", UID),
+    Column("Rows", Integer),
+    Column("Columns", Integer),
+    Column("n_instances", Integer, nullable=False),
+    Column("n_frames", Integer, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("received_at", Moment, nullable=False),
+)
+
+instances = Table(
+    "instances",
+    metadata,
+    Column("SOPInstanceUID", UID, primary_key=True),
+    Column("SeriesInstanceUID", UID, ForeignKey("series.SeriesInstanceUID"), nullable=False, index=True),
+    Column("SOPClassUID", UID, nullable=False),
+    Column("InstanceNumber", Integer),
+    Column("path", String(255), nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("TransferSyntaxUID", UID, nullable=False),
+    Column("Rows", Integer),
+    Column("Columns", Integer),
+    Column("SamplesPerPixel", Integer),
+    Column("PhotometricInterpretation", String(16)),
+    Column("BitsAllocated", Integer),
+    Column("BitsStored", Integer),
+    Column("PixelRepresentation", Integer),
+    Column("PlanarConfiguration", Integer),
+    Column("RescaleSlope", Float),
+    Column("RescaleIntercept", Float),
+    Column("ImagePositionPatient", JSON),
+    Column("ImageOrientationPatient", JSON),
+    Column("PixelSpacing", JSON),
+    Column("SliceThickness", Float),
+    Column("frames", JSON, nullable=False),
+    Column("header", JSON, nullable=False),  # the attributes searched less often, as DICOM JSON (PS3.18 F)
+)
+
+annotations = Table(
+    "annotations",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("SeriesInstanceUID", UID, ForeignKey("series.SeriesInstanceUID"), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("author", String(255), nullable=False),
+    Column("origin", String(16), nullable=False),
+    Column("SOPInstanceUID", UID, ForeignKey("instances.SOPInstanceUID"), nullable=False),
+    Column("segments", JSON, nullable=False),
+    Column("comment", Text),
+    Column("created_at", Moment, nullable=False),
+    UniqueConstraint("SeriesInstanceUID", "version"),
+)
+
+predictions = Table(
+    "predictions",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("SeriesInstanceUID", UID, ForeignKey("series.SeriesInstanceUID"), nullable=False, index=True),
+    Column("model", String(255), nullable=False),
+    Column("model_hash", String(64), nullable=False),
+    Column("finding", Text, nullable=False),
+    Column("volume_mm3", Float, nullable=False),
+    Column("confidence", Float, nullable=False),
+    Column("uncertainty", Float, nullable=False),
+    Column("requires_review", Boolean, nullable=False),
+    Column("SOPInstanceUID", UID, ForeignKey("instances.SOPInstanceUID")),
+    Column("segments", JSON, nullable=False),
+    Column("created_at", Moment, nullable=False),
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("prediction_id", Integer, ForeignKey("predictions.id"), nullable=False, index=True),
+    Column("person", String(255), nullable=False),
+    Column("action", String(16), nullable=False),
+    Column("comment", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+)
+
+datasets = Table(
+    "datasets",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("name", String(255), nullable=False, index=True),
+    Column("created_by", String(255), nullable=False),
+    Column("created_at", Moment, nullable=False),
+)
+
+dataset_series = Table(
+    "dataset_series",
+    metadata,
+    Column("dataset_id", String(64), ForeignKey("datasets.id"), primary_key=True),
+    Column("SeriesInstanceUID", UID, ForeignKey("series.SeriesInstanceUID"), primary_key=True),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("SeriesInstanceUID", UID, ForeignKey("series.SeriesInstanceUID"), primary_key=True),
+    Column("person", String(255), nullable=False),
+    Column("until", Moment, nullable=False),
+)
+
+audit_events = Table(
+    "audit_events",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", Moment, nullable=False),
+    Column("person", String(255), nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("object", String(255), nullable=False),
+    Column("detail", JSON, nullable=False),
+    Column("previous_hash", String(64), nullable=False),
+    Column("hash", String(64), nullable=False, unique=True),
+)
+
+Index("ix_audit_events_object", audit_events.c.object)
