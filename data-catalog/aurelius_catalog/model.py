@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class Record(BaseModel):
@@ -125,6 +125,18 @@ class PredictionRecord(Record):
     SOPInstanceUID: str | None = None
     segments: tuple[Segment, ...] = ()
     created_at: datetime
+
+
+class NewPrediction(Record):
+    """What a model reports, before the index gives it an id (see `PredictionRecord`)."""
+
+    model: str
+    model_hash: str
+    finding: str
+    volume_mm3: float = Field(ge=0)
+    confidence: float = Field(ge=0, le=1)
+    uncertainty: float = Field(ge=0, le=1)
+    segments: tuple[Segment, ...] = ()
 
 
 class DecisionAction(StrEnum):

@@ -6,6 +6,9 @@ transaction after every file was synced. That is what "visible" means.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from typing import Any
+
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -20,8 +23,21 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    TypeDecorator,
     UniqueConstraint,
 )
+
+
+class Moment(TypeDecorator[datetime]):
+    """A point in time in UTC; SQLite forgets the zone, so it is put back on reading."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:
+        """Return an aware datetime."""
+        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
+
 
 metadata = MetaData(
     naming_convention={
@@ -32,7 +48,6 @@ metadata = MetaData(
     }
 )
 UID = String(64)  # PS3.5 section 9.1: at most 64 characters
-Moment = DateTime(timezone=True)
 
 studies = Table(
     "studies",
@@ -103,7 +118,7 @@ instances = Table(
     Column("header", JSON, nullable=False),  # the attributes searched less often, as DICOM JSON (PS3.18 F)
 )
 
-annotations = Table(
+annotation_versions = Table(
     "annotations",
     metadata,
     Column("id", Integer, primary_key=True),

@@ -1,0 +1,137 @@
+"""Questions to the index, each answered only with what a person may see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, exists, or_, select, true
+
+from aurelius_catalog.errors import InvalidRequest, NotFound, PermissionDenied
+from aurelius_catalog.model import InstanceRecord, SeriesRecord
+from aurelius_catalog.person import Person
+from aurelius_catalog.schema import instances, series, studies, study_projects
+
+_STUDY_COLUMNS = [column for column in studies.columns if column.name != "StudyInstanceUID"]
+_INSTANCE_COLUMNS = [column for column in instances.columns if column.name != "header"]
+#: Keyword to column, for everything `find_series` accepts beside ``project``.
+SEARCHABLE: dict[str, ColumnElement[Any]] = {column.name: column for column in [*series.columns, *_STUDY_COLUMNS]}
+KEYWORDS = sorted([*SEARCHABLE, "project"])
+
+
+def is_visible(person: Person) -> ColumnElement[bool]:
+    """Return the condition that keeps the studies a person may see (`Person.may_see`, as SQL)."""
+    if person.sees_everything:
+        return true()
+    member = exists().where(
+        study_projects.c.StudyInstanceUID == studies.c.StudyInstanceUID,
+        study_projects.c.project.in_(sorted(person.projects)),
+    )
+    return or_(studies.c.site.in_(sorted(person.sites)), member)
+
+
+def select_series() -> Select[Any]:
+    """Return the statement that yields every column of a `SeriesRecord` but the projects."""
+    return select(series, *_STUDY_COLUMNS).join(studies, series.c.StudyInstanceUID == studies.c.StudyInstanceUID)
+
+
+def find_series(connection: Connection, person: Person, keywords: Mapping[str, object]) -> list[SeriesRecord]:
+    """Return the visible series that match every keyword.
+
+    Raises
+    ------
+    InvalidRequest
+        For a keyword the index does not know, with the nearest one it does.
+    """
+    conditions = [_match(keyword, value) for keyword, value in keywords.items()]
+    statement = select_series().where(is_visible(person), *conditions)
+    statement = statement.order_by(studies.c.PatientID, series.c.StudyInstanceUID, series.c.SeriesInstanceUID)
+    return to_series(connection, list(connection.execute(statement).mappings()))
+
+
+def get_series(connection: Connection, person: Person, SeriesInstanceUID: str) -> SeriesRecord:
+    """Return one series.
+
+    Raises
+    ------
+    NotFound
+        If the index holds no such series.
+    PermissionDenied
+        If it does, but not for this person.
+    """
+    rows = connection.execute(select_series().where(series.c.SeriesInstanceUID == SeriesInstanceUID)).mappings()
+    records = to_series(connection, list(rows))
+    if not records:
+        raise NotFound(f"There is no series {SeriesInstanceUID} in this catalog. Check the UID for typing errors.")
+    if not person.may_see(records[0].site, records[0].projects):
+        raise PermissionDenied(
+            f"{person.name} may not open series {SeriesInstanceUID}: it is in none of your projects or sites. "
+            "A data steward can tell you who to ask for access."
+        )
+    return records[0]
+
+
+def to_series(connection: Connection, rows: list[RowMapping]) -> list[SeriesRecord]:
+    """Turn rows of `select_series` into records, adding the projects of their studies."""
+    uids = {row["StudyInstanceUID"] for row in rows}
+    projects: dict[str, list[str]] = {uid: [] for uid in uids}
+    if rows:
+        statement = select(study_projects).order_by(study_projects.c.project)
+        for study_uid, project in connection.execute(statement):
+            if study_uid in projects:
+                projects[study_uid].append(project)
+    return [SeriesRecord(**row, projects=tuple(projects[row["StudyInstanceUID"]])) for row in rows]
+
+
+def list_instances(connection: Connection, SeriesInstanceUID: str) -> list[InstanceRecord]:
+    """Return the instances of a series in slice order."""
+    statement = select(*_INSTANCE_COLUMNS).where(instances.c.SeriesInstanceUID == SeriesInstanceUID)
+    return sort_slices([InstanceRecord(**row) for row in connection.execute(statement).mappings()])
+
+
+def get_instance(connection: Connection, SOPInstanceUID: str) -> InstanceRecord:
+    """Return one instance.
+
+    Raises
+    ------
+    NotFound
+        If the index holds no such instance.
+    """
+    statement = select(*_INSTANCE_COLUMNS).where(instances.c.SOPInstanceUID == SOPInstanceUID)
+    row = connection.execute(statement).mappings().first()
+    if row is None:
+        raise NotFound(f"There is no instance {SOPInstanceUID} in this catalog. Check the UID for typing errors.")
+    return InstanceRecord(**row)
+
+
+def has_instance(connection: Connection, SOPInstanceUID: str) -> bool:
+    """Whether the index holds this instance."""
+    statement = select(instances.c.SOPInstanceUID).where(instances.c.SOPInstanceUID == SOPInstanceUID)
+    return connection.execute(statement).first() is not None
+
+
+def sort_slices(records: list[InstanceRecord]) -> list[InstanceRecord]:
+    """Order instances along the slice normal (PS3.3 C.7.6.2.1.1), or by InstanceNumber where that is unknown."""
+    if len({record.ImageOrientationPatient for record in records}) == 1 and all(
+        record.ImageOrientationPatient and record.ImagePositionPatient for record in records
+    ):
+        orientation = np.array(records[0].ImageOrientationPatient)
+        normal = np.cross(orientation[:3], orientation[3:])
+        return sorted(records, key=lambda record: float(normal @ np.array(record.ImagePositionPatient)))
+    return sorted(records, key=lambda record: (record.InstanceNumber or 0, record.SOPInstanceUID))
+
+
+def _match(keyword: str, value: object) -> ColumnElement[bool]:
+    values = list(value) if isinstance(value, (list, tuple, set, frozenset)) else [value]
+    if keyword == "project":
+        return exists().where(
+            study_projects.c.StudyInstanceUID == studies.c.StudyInstanceUID, study_projects.c.project.in_(values)
+        )
+    if keyword not in SEARCHABLE:
+        near = get_close_matches(keyword, KEYWORDS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"the index knows {', '.join(KEYWORDS)}."
+        raise InvalidRequest(f"{keyword}: {hint}")
+    column = SEARCHABLE[keyword]
+    return and_(column.in_([item for item in values if item is not None])) if None not in values else column.is_(None)

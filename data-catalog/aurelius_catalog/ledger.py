@@ -1,0 +1,216 @@
+"""What people and models say about the images: label versions, predictions, decisions, frozen datasets."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Select, exists, insert, select
+
+from aurelius_catalog.database import insert_row
+from aurelius_catalog.errors import InvalidRequest, NotFound
+from aurelius_catalog.index import is_visible, select_series, to_series
+from aurelius_catalog.model import (
+    AnnotationRecord,
+    DatasetRecord,
+    DecisionAction,
+    DecisionRecord,
+    NewPrediction,
+    PredictionRecord,
+    WorklistRow,
+)
+from aurelius_catalog.person import Person
+from aurelius_catalog.schema import (
+    annotation_versions,
+    dataset_series,
+    datasets,
+    decisions,
+    instances,
+    leases,
+    predictions,
+    series,
+    studies,
+)
+
+
+def list_annotations(connection: Connection, person: Person, SeriesInstanceUID: str | None) -> list[AnnotationRecord]:
+    """Return the visible label versions, oldest first."""
+    rows = connection.execute(_of_visible(annotation_versions, person, SeriesInstanceUID)).mappings()
+    return [AnnotationRecord(**row) for row in rows]
+
+
+def get_annotation(connection: Connection, number: int) -> AnnotationRecord:
+    """Return one label version by its id."""
+    row = connection.execute(select(annotation_versions).where(annotation_versions.c.id == number)).mappings().one()
+    return AnnotationRecord(**row)
+
+
+def select_unlabelled(person: Person) -> Select[Any]:
+    """Return the statement for the volumes nobody drew on and nobody else holds, the person's own lease first."""
+    this = series.c.SeriesInstanceUID
+    drawn = exists().where(annotation_versions.c.SeriesInstanceUID == this, annotation_versions.c.origin != "intake")
+    taken = exists().where(leases.c.SeriesInstanceUID == this, leases.c.person != person.name)
+    mine = exists().where(leases.c.SeriesInstanceUID == this, leases.c.person == person.name)
+    volume = series.c.Modality.in_(["CT", "MR"]) & (series.c.n_frames > 1)
+    statement = select_series().where(is_visible(person), volume, ~drawn, ~taken)
+    return statement.order_by(mine.desc(), series.c.received_at, this)
+
+
+def list_predictions(connection: Connection, person: Person, SeriesInstanceUID: str | None) -> list[PredictionRecord]:
+    """Return the visible predictions, oldest first."""
+    rows = connection.execute(_of_visible(predictions, person, SeriesInstanceUID)).mappings()
+    return [PredictionRecord(**row) for row in rows]
+
+
+def get_prediction(connection: Connection, number: int) -> PredictionRecord:
+    """Return one prediction by its id.
+
+    Raises
+    ------
+    NotFound
+        If there is none.
+    """
+    row = connection.execute(select(predictions).where(predictions.c.id == number)).mappings().first()
+    if row is None:
+        raise NotFound(f"There is no prediction {number}.")
+    return PredictionRecord(**row)
+
+
+def add_prediction(
+    connection: Connection, SeriesInstanceUID: str, prediction: NewPrediction, SOPInstanceUID: str | None
+) -> int:
+    """Insert a prediction that requires review; returns its id."""
+    values = {
+        **prediction.model_dump(mode="json"),
+        "SeriesInstanceUID": SeriesInstanceUID,
+        "SOPInstanceUID": SOPInstanceUID,
+        "requires_review": True,
+        "created_at": datetime.now(UTC),
+    }
+    return insert_row(connection, predictions, values)
+
+
+def list_worklist(connection: Connection, person: Person) -> list[WorklistRow]:
+    """Return the visible predictions with their series and newest decision: undecided and uncertain first."""
+    found = list_predictions(connection, person, None)
+    uids = {prediction.SeriesInstanceUID for prediction in found}
+    rows = connection.execute(select_series().where(is_visible(person), series.c.SeriesInstanceUID.in_(uids)))
+    records = {record.SeriesInstanceUID: record for record in to_series(connection, list(rows.mappings()))}
+    newest = {
+        row["prediction_id"]: DecisionRecord(**row) for row in connection.execute(_decisions_of(found)).mappings()
+    }
+    lines = [
+        WorklistRow(prediction=item, series=records[item.SeriesInstanceUID], decision=newest.get(item.id))
+        for item in found
+    ]
+    return sorted(lines, key=_urgency)
+
+
+def _urgency(row: WorklistRow) -> tuple[bool, float, float]:
+    prediction = row.prediction
+    return not prediction.requires_review, -prediction.uncertainty, -prediction.created_at.timestamp()
+
+
+def _decisions_of(found: Sequence[PredictionRecord]) -> Select[Any]:
+    numbers = [prediction.id for prediction in found]
+    return select(decisions).where(decisions.c.prediction_id.in_(numbers)).order_by(decisions.c.id)
+
+
+def add_decision(
+    connection: Connection, prediction_id: int, person: str, action: DecisionAction, comment: str
+) -> DecisionRecord:
+    """Insert a decision.
+
+    Raises
+    ------
+    InvalidRequest
+        If a finding is overridden without a reason.
+    """
+    if action is DecisionAction.OVERRIDE and not comment.strip():
+        raise InvalidRequest("Say in a few words why the finding is overridden.")
+    values: dict[str, Any] = {
+        "prediction_id": prediction_id,
+        "person": person,
+        "action": str(action),
+        "comment": comment.strip(),
+        "created_at": datetime.now(UTC),
+    }
+    return DecisionRecord(id=insert_row(connection, decisions, values), **values)
+
+
+def list_datasets(connection: Connection) -> list[DatasetRecord]:
+    """Return every frozen dataset, newest first; the caller keeps those the person may see."""
+    rows = connection.execute(select(datasets).order_by(datasets.c.created_at.desc())).mappings()
+    return [_with_series(connection, dict(row)) for row in rows]
+
+
+def get_dataset(connection: Connection, id_or_name: str) -> DatasetRecord:
+    """Return one frozen dataset; of several with a name, the newest.
+
+    Raises
+    ------
+    NotFound
+        If there is none.
+    """
+    statement = (
+        select(datasets)
+        .where((datasets.c.id == id_or_name) | (datasets.c.name == id_or_name))
+        .order_by(datasets.c.created_at.desc())
+    )
+    row = connection.execute(statement).mappings().first()
+    if row is None:
+        raise NotFound(f"There is no dataset {id_or_name!r}. `catalog.datasets()` lists those you may open.")
+    return _with_series(connection, dict(row))
+
+
+def add_dataset(connection: Connection, name: str, person: str, SeriesInstanceUIDs: Sequence[str]) -> DatasetRecord:
+    """Freeze series under a name. The same content under the same name is the same dataset.
+
+    Raises
+    ------
+    InvalidRequest
+        If the list is empty.
+    """
+    uids = sorted(set(SeriesInstanceUIDs))
+    if not uids:
+        raise InvalidRequest("A dataset needs at least one series: the search that made it found none.")
+    number = hash_content(connection, name, uids)
+    known = connection.execute(select(datasets.c.id).where(datasets.c.id == number)).first()
+    if known is None:
+        values = {"id": number, "name": name, "created_by": person, "created_at": datetime.now(UTC)}
+        connection.execute(insert(datasets).values(values))
+        rows = [{"dataset_id": number, "SeriesInstanceUID": uid} for uid in uids]
+        connection.execute(insert(dataset_series), rows)
+    return get_dataset(connection, number)
+
+
+def hash_content(connection: Connection, name: str, SeriesInstanceUIDs: Sequence[str]) -> str:
+    """Return the SHA-256 (hex) over a name and the sorted content hashes of every file of the series."""
+    statement = (
+        select(instances.c.sha256)
+        .where(instances.c.SeriesInstanceUID.in_(SeriesInstanceUIDs))
+        .order_by(instances.c.sha256)
+    )
+    digest = hashlib.sha256(name.encode())
+    for sha256 in connection.execute(statement).scalars():
+        digest.update(bytes.fromhex(sha256))
+    return digest.hexdigest()
+
+
+def _with_series(connection: Connection, row: dict[str, Any]) -> DatasetRecord:
+    statement = select(dataset_series.c.SeriesInstanceUID).where(dataset_series.c.dataset_id == row["id"])
+    uids = connection.execute(statement.order_by(dataset_series.c.SeriesInstanceUID)).scalars()
+    return DatasetRecord(**row, SeriesInstanceUIDs=tuple(uids))
+
+
+def _of_visible(table: Any, person: Person, SeriesInstanceUID: str | None) -> Select[Any]:
+    statement = (
+        select(table)
+        .join(series, series.c.SeriesInstanceUID == table.c.SeriesInstanceUID)
+        .join(studies, studies.c.StudyInstanceUID == series.c.StudyInstanceUID)
+        .where(is_visible(person))
+        .order_by(table.c.id)
+    )
+    return statement if SeriesInstanceUID is None else statement.where(table.c.SeriesInstanceUID == SeriesInstanceUID)

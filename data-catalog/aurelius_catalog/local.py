@@ -1,0 +1,306 @@
+"""The catalog on this machine: an index, a folder of DICOM files, and one person looking at them."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from pydicom import Dataset, dcmread
+from pydicom.uid import UID
+from sqlalchemy import Connection, delete, insert, update
+
+from aurelius_catalog import index, ledger
+from aurelius_catalog.admission import add_version, import_segmentation, index_study, place_files
+from aurelius_catalog.audit import record_event
+from aurelius_catalog.database import open_engine, writing
+from aurelius_catalog.deidentified import DeidentifiedStudy, read_deidentified
+from aurelius_catalog.errors import PermissionDenied
+from aurelius_catalog.frames import strip_items
+from aurelius_catalog.labels import write_segmentation
+from aurelius_catalog.model import (
+    AnnotationRecord,
+    DatasetRecord,
+    DecisionAction,
+    DecisionRecord,
+    InstanceRecord,
+    NewPrediction,
+    PredictionRecord,
+    Segment,
+    SeriesRecord,
+    WorklistRow,
+)
+from aurelius_catalog.person import Action, Person
+from aurelius_catalog.projects import load_rules
+from aurelius_catalog.schema import leases, predictions
+from aurelius_catalog.settings import CatalogSettings
+from aurelius_catalog.store import LabelMap
+
+
+class LocalStore:
+    """The `Store` protocol over this machine's index and files.
+
+    Parameters
+    ----------
+    settings
+        Where index and files are.
+    person
+        Whose eyes these are: every method refuses what this person may not do.
+    """
+
+    def __init__(self, settings: CatalogSettings, person: Person) -> None:
+        self.settings = settings
+        self.person = person
+        self._engine = open_engine(settings)
+        self._opened: set[str] = set()
+
+    # -- looking ---------------------------------------------------------------------------------
+
+    def find_series(self, **keywords: object) -> list[SeriesRecord]:
+        """Return the visible series that match; see `Store.find_series`."""
+        with self._engine.begin() as connection:
+            return index.find_series(connection, self.person, keywords)
+
+    def get_series(self, SeriesInstanceUID: str) -> SeriesRecord:
+        """Return one series; see `Store.get_series`."""
+        with self._engine.begin() as connection:
+            return index.get_series(connection, self.person, SeriesInstanceUID)
+
+    def list_instances(self, SeriesInstanceUID: str) -> list[InstanceRecord]:
+        """Return the instances of a series in slice order, and record that the series was opened."""
+        self.get_series(SeriesInstanceUID)
+        with writing(self._engine) as connection:
+            record_event(connection, self.person, "open series", SeriesInstanceUID)
+            listed = index.list_instances(connection, SeriesInstanceUID)
+        self._opened.add(SeriesInstanceUID)
+        return listed
+
+    def read_frame(self, instance: InstanceRecord, index: int) -> bytes:
+        """Return one frame as stored; see `Store.read_frame`.
+
+        Raises
+        ------
+        IndexError
+            If the instance has no such frame.
+        """
+        offset, length = instance.frames[index]
+        if instance.SeriesInstanceUID not in self._opened:
+            instance = self._visible(instance.SOPInstanceUID)
+        with self._path(instance).open("rb") as file:
+            data = os.pread(file.fileno(), length, offset)
+        return strip_items(data) if UID(instance.TransferSyntaxUID).is_encapsulated else data
+
+    def read_file(self, SOPInstanceUID: str) -> bytes:
+        """Return a whole Part 10 file, and record that it was opened."""
+        instance = self._visible(SOPInstanceUID)
+        with writing(self._engine) as connection:
+            record_event(connection, self.person, "open instance", SOPInstanceUID)
+        return self._path(instance).read_bytes()
+
+    # -- labels ----------------------------------------------------------------------------------
+
+    def list_annotations(self, SeriesInstanceUID: str | None = None) -> list[AnnotationRecord]:
+        """Return label versions; see `Store.list_annotations`."""
+        if SeriesInstanceUID is not None:
+            self.get_series(SeriesInstanceUID)
+        with self._engine.begin() as connection:
+            return ledger.list_annotations(connection, self.person, SeriesInstanceUID)
+
+    def add_annotation(
+        self,
+        SeriesInstanceUID: str,
+        labelmap: LabelMap,
+        segments: Sequence[Segment],
+        *,
+        origin: str,
+        comment: str = "",
+    ) -> AnnotationRecord:
+        """Store a label as DICOM SEG and as the next version of this person; see `Store.add_annotation`.
+
+        Raises
+        ------
+        InvalidLabel
+            If shape or values do not fit the series.
+        """
+        self.person.require(Action.ANNOTATE)
+        record = self.get_series(SeriesInstanceUID)
+        study = self._write_label(record, labelmap, segments, author=self.person.name)
+        with writing(self._engine) as connection:
+            uid = self._admit(connection, study)
+            listed = [segment.model_dump() for segment in segments]
+            number = add_version(connection, SeriesInstanceUID, self.person.name, origin, uid, listed, comment or None)
+            connection.execute(delete(leases).where(leases.c.SeriesInstanceUID == SeriesInstanceUID))
+            record_event(connection, self.person, "annotate", SeriesInstanceUID, {"SOPInstanceUID": uid})
+            return ledger.get_annotation(connection, number)
+
+    def lease_next(self, project: str | None = None, minutes: float = 30) -> SeriesRecord | None:
+        """Return a series for this person to label, held for them for a while; None if there is none left.
+
+        A series qualifies if it is a CT or MR volume the person may see, nobody has drawn on it yet, and
+        nobody else holds it. The person's own lease is renewed rather than a second one handed out.
+        """
+        self.person.require(Action.ANNOTATE)
+        now = datetime.now(UTC)
+        with writing(self._engine) as connection:
+            connection.execute(delete(leases).where(leases.c.until < now))
+            statement = ledger.select_unlabelled(self.person)
+            found = index.to_series(connection, list(connection.execute(statement).mappings()))
+            fitting = [record for record in found if project is None or project in record.projects]
+            if not fitting:
+                return None
+            uid = fitting[0].SeriesInstanceUID
+            connection.execute(delete(leases).where(leases.c.SeriesInstanceUID == uid))
+            until = now + timedelta(minutes=minutes)
+            connection.execute(insert(leases).values(SeriesInstanceUID=uid, person=self.person.name, until=until))
+            record_event(connection, self.person, "lease", uid)
+            return fitting[0]
+
+    # -- predictions and decisions ---------------------------------------------------------------
+
+    def list_predictions(self, SeriesInstanceUID: str | None = None) -> list[PredictionRecord]:
+        """Return what models found; see `Store.list_predictions`."""
+        if SeriesInstanceUID is not None:
+            self.get_series(SeriesInstanceUID)
+        with self._engine.begin() as connection:
+            return ledger.list_predictions(connection, self.person, SeriesInstanceUID)
+
+    def add_prediction(
+        self, SeriesInstanceUID: str, prediction: NewPrediction, labelmap: LabelMap | None
+    ) -> PredictionRecord:
+        """Store a model's result; see `Store.add_prediction`."""
+        self.person.require(Action.PREDICT)
+        record = self.get_series(SeriesInstanceUID)
+        study = None
+        if labelmap is not None and labelmap.any():
+            algorithm = (prediction.model, prediction.model_hash[:16])
+            study = self._write_label(
+                record, labelmap, prediction.segments, author=prediction.model, algorithm=algorithm
+            )
+        with writing(self._engine) as connection:
+            uid = self._admit(connection, study) if study else None
+            number = ledger.add_prediction(connection, SeriesInstanceUID, prediction, uid)
+            record_event(connection, self.person, "predict", SeriesInstanceUID, {"model": prediction.model})
+            return ledger.get_prediction(connection, number)
+
+    def list_worklist(self) -> list[WorklistRow]:
+        """Return the visible predictions in the order they want attention; see `Store.list_worklist`."""
+        with self._engine.begin() as connection:
+            return ledger.list_worklist(connection, self.person)
+
+    def add_decision(self, prediction_id: int, action: DecisionAction, comment: str) -> DecisionRecord:
+        """Store this person's word on a prediction; see `Store.add_decision`."""
+        self.person.require(Action.DECIDE)
+        action = DecisionAction(action)
+        with writing(self._engine) as connection:
+            prediction = ledger.get_prediction(connection, prediction_id)
+            index.get_series(connection, self.person, prediction.SeriesInstanceUID)
+            decision = ledger.add_decision(connection, prediction_id, self.person.name, action, comment)
+            reviewed = update(predictions).where(predictions.c.id == prediction_id).values(requires_review=False)
+            connection.execute(reviewed)
+            record_event(connection, self.person, action, prediction.SeriesInstanceUID, {"prediction": prediction_id})
+            return decision
+
+    # -- frozen datasets -------------------------------------------------------------------------
+
+    def list_datasets(self) -> list[DatasetRecord]:
+        """Return the datasets whose every series the person may see; see `Store.list_datasets`."""
+        visible = {record.SeriesInstanceUID for record in self.find_series()}
+        with self._engine.begin() as connection:
+            return [
+                record for record in ledger.list_datasets(connection) if visible.issuperset(record.SeriesInstanceUIDs)
+            ]
+
+    def get_dataset(self, id_or_name: str) -> DatasetRecord:
+        """Return one dataset; see `Store.get_dataset`.
+
+        Raises
+        ------
+        PermissionDenied
+            If it holds a series this person may not see.
+        """
+        with self._engine.begin() as connection:
+            record = ledger.get_dataset(connection, id_or_name)
+            try:
+                for uid in record.SeriesInstanceUIDs:
+                    index.get_series(connection, self.person, uid)
+            except PermissionDenied as error:
+                raise PermissionDenied(
+                    f"{self.person.name} may not open dataset {id_or_name}: it holds series of other projects."
+                ) from error
+            return record
+
+    def add_dataset(self, name: str, SeriesInstanceUIDs: Sequence[str]) -> DatasetRecord:
+        """Freeze series under a name; see `Store.add_dataset`."""
+        if not self.person.sees_everything:
+            self.person.require(Action.FREEZE)
+        with writing(self._engine) as connection:
+            for uid in SeriesInstanceUIDs:
+                index.get_series(connection, self.person, uid)
+            record = ledger.add_dataset(connection, name, self.person.name, SeriesInstanceUIDs)
+            record_event(connection, self.person, "freeze", record.id, {"name": name})
+            return record
+
+    # -- the way in ------------------------------------------------------------------------------
+
+    def add_study(self, study: DeidentifiedStudy) -> None:
+        """Let a de-identified study in: its files move to the catalog, and it becomes visible whole.
+
+        Instances the catalog already holds are left untouched. Only a service of the house may do this.
+
+        Raises
+        ------
+        PermissionDenied
+            For anybody else.
+        """
+        if "service" not in self.person.roles:
+            raise PermissionDenied("Studies enter the catalog through the intake only: put the files into its inbox.")
+        with writing(self._engine) as connection:
+            self._admit(connection, study)
+            for file in study.files:
+                if file.dataset.get("Modality") == "SEG":
+                    import_segmentation(connection, file.dataset, study.site)
+            detail = {"site": study.site, "instances": len(study.files)}
+            record_event(connection, self.person, "add study", study.StudyInstanceUID, detail)
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _admit(self, connection: Connection, study: DeidentifiedStudy) -> str:
+        """Place and index a study; returns the UID of its first instance."""
+        new = [file for file in study.files if not index.has_instance(connection, str(file.dataset.SOPInstanceUID))]
+        if new:
+            fresh = DeidentifiedStudy(study.site, tuple(new))
+            places = place_files(fresh, self.settings.files)
+            index_study(connection, fresh, places, load_rules(self.settings.projects_file))
+        return str(study.files[0].dataset.SOPInstanceUID)
+
+    def _write_label(
+        self,
+        record: SeriesRecord,
+        labelmap: LabelMap,
+        segments: Sequence[Segment],
+        *,
+        author: str,
+        algorithm: tuple[str, str] | None = None,
+    ) -> DeidentifiedStudy:
+        with self._engine.begin() as connection:
+            listed = index.list_instances(connection, record.SeriesInstanceUID)
+        headers: list[Dataset] = [dcmread(self._path(instance), stop_before_pixels=True) for instance in listed]
+        segmentation = write_segmentation(headers, labelmap, segments, author=author, algorithm=algorithm)
+        segmentation.PatientIdentityRemoved = "YES"
+        segmentation.DeidentificationMethod = headers[0].get("DeidentificationMethod") or "Derived from such images"
+        self.settings.files.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=self.settings.files, suffix=".part", delete=False) as file:
+            segmentation.save_as(file, enforce_file_format=True)
+        return DeidentifiedStudy(record.site, (read_deidentified(Path(file.name)),))
+
+    def _visible(self, SOPInstanceUID: str) -> InstanceRecord:
+        with self._engine.begin() as connection:
+            instance = index.get_instance(connection, SOPInstanceUID)
+            index.get_series(connection, self.person, instance.SeriesInstanceUID)
+        self._opened.add(instance.SeriesInstanceUID)
+        return instance
+
+    def _path(self, instance: InstanceRecord) -> Path:
+        return self.settings.files / instance.path
