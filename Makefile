@@ -1,0 +1,37 @@
+# Every verb works first on a fresh machine: each sets up what it needs. People and CI call the same ones.
+PYTHON ?= python3
+LOGIN ?= loopback
+NAME ?=
+
+.PHONY: setup demo test check smoke bench lock clean
+.DEFAULT_GOAL := help
+
+help: ## show these lines
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: ## make both environments and the proxy from their locks
+	@$(PYTHON) deploy/setup.py
+
+demo: setup ## start the whole house with demo data (LOGIN=keycloak for a real Keycloak)
+	@exec .venv/bin/aurelius demo --login $(LOGIN)
+
+test: setup ## run every test; what a missing system package skips is listed at the end
+	@.venv/bin/python -m pytest tests
+
+check: setup ## lint, format, types, import rules
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@.venv/bin/python -m pytest -q tests/test_house.py
+
+smoke: setup ## walk every user's path through a fresh demo, without a screen
+	@.venv/bin/python tests/smoke.py
+
+bench: setup ## measure against the peers (NAME=… for one)
+	@.venv/bin/python -m bench $(NAME)
+
+lock: ## renew requirements/*.txt and package-lock.json
+	@deploy/lock.sh
+
+clean: ## remove what set-up, demo and tests made
+	rm -rf .venv .venv-annotation node_modules .cache .aurelius build .pytest_cache .mypy_cache .ruff_cache .hypothesis

