@@ -60,12 +60,19 @@ def make_environment(uv, place, lock, title):
         return
     with progress(title):
         if not (place / "bin" / "python").exists():
-            run([uv, "venv", "--quiet", "--seed", "--python", sys.executable, str(place)])
+            run([uv, "venv", "--quiet", "--seed", "--python", choose_python(place), str(place)])
         # The locks are complete, and MONAI Label's own metadata cannot be satisfied: nothing is resolved here.
         install = [uv, "pip", "install", "--quiet", "--no-deps", "--python", str(place / "bin" / "python")]
         run([*install, "--requirement", str(lock)])
         run([*install, "--editable", str(ROOT)])
         (place / ".stamp").write_text(stamp)
+
+
+def choose_python(place):
+    """Return the Python for an environment: this one, but for MONAI Label, whose numpy ends at Python 3.12."""
+    if place == ANNOTATION and sys.version_info >= (3, 13):
+        return ">=3.11,<3.13"  # uv finds one on the machine, or fetches it
+    return sys.executable
 
 
 def install_proxy(uv):
