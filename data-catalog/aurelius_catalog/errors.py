@@ -8,6 +8,8 @@
     ├── InvalidRequest    the question itself is malformed
     ├── InvalidVolume     a series cannot be stacked into one volume
     ├── InvalidLabel      a label does not fit the series it is for
+    ├── NotDeidentifiable an object cannot be de-identified with certainty
+    ├── KeyUnusable       the key behind the pseudonyms is missing or not safe
     └── Unreachable       the catalog service does not answer
 """
 
@@ -48,6 +50,16 @@ class InvalidLabel(CatalogError):
     """A label map does not fit the series it was drawn on."""
 
     status_code = 422
+
+
+class NotDeidentifiable(CatalogError):
+    """An object cannot be de-identified with certainty; the message holds no value of the object."""
+
+    status_code = 422
+
+
+class KeyUnusable(CatalogError):
+    """The key behind pseudonyms and UIDs is missing, damaged, or readable by others."""
 
 
 class Unreachable(CatalogError):
