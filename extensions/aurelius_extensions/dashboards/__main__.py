@@ -1,0 +1,5 @@
+"""Start the dashboards service: ``python -m aurelius_extensions.dashboards``."""
+
+from aurelius_extensions.dashboards.server import main
+
+main()

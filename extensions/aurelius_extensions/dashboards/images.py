@@ -1,0 +1,84 @@
+"""The images of a case with the finding over them, opened at the slice where the finding is largest."""
+
+from __future__ import annotations
+
+import numpy as np
+from ipyniivue import NiiVue, ShowRender, SliceType
+from numpy.typing import NDArray
+
+from aurelius_catalog import Catalog
+from aurelius_catalog.model import PredictionRecord
+from aurelius_extensions.dashboards._shim import make_volumes
+
+#: The axial slice takes this share of the pane; coronal and sagittal stand beside it.
+AXIAL_SHARE = 0.64
+
+
+class ImagePane:
+    """One viewer for all cases: the next case replaces the volumes, so that the viewer is loaded once.
+
+    Parameters
+    ----------
+    catalog
+        Where images and findings are read from, with the viewer's rights.
+    """
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self.widget = NiiVue(
+            height=600,
+            slice_type=SliceType.MULTIPLANAR,
+            hero_slice_type=SliceType.AXIAL,
+            hero_image_fraction=AXIAL_SHARE,
+            multiplanar_show_render=ShowRender.NEVER,
+            is_radiological_convention=True,
+            back_color=(0.0, 0.0, 0.0, 1.0),
+            crosshair_color=(0.35, 0.75, 1.0, 0.55),
+            crosshair_width=0.6,
+            crosshair_gap=8.0,
+            font_color=(0.75, 0.79, 0.84, 1.0),
+            is_colorbar=False,
+        )
+        self.widget.add_class("au-image")
+
+    def show(self, prediction: PredictionRecord) -> None:
+        """Load a prediction's series, lay the finding over it and go to the finding.
+
+        Raises
+        ------
+        CatalogError
+            When the series cannot be opened as one volume, or may not be seen.
+        """
+        self.widget.volumes = []
+        image = self._catalog.series(prediction.SeriesInstanceUID).to_xarray()
+        labels = self._catalog.prediction_labelmap(prediction)
+        finding = None if labels is None else labels.to_numpy()
+        affine_lps = np.array(image.attrs["affine_lps"])
+        volumes = make_volumes(image.to_numpy(), affine_lps, overlay_zyx=finding, segments=prediction.segments)
+        if finding is not None and finding.any():
+            self.widget.scene.crosshair_pos = locate_finding(finding, affine_lps)
+        else:
+            self.widget.scene.crosshair_pos = [0.5, 0.5, 0.5]
+        self.widget.load_volumes(volumes)
+
+
+def locate_finding(finding: NDArray[np.uint8], affine_lps: NDArray[np.float64]) -> list[float]:
+    """Return where to look first, as NiiVue counts: a fraction of the volume along R, A, S.
+
+    Parameters
+    ----------
+    finding
+        ``(z, y, x)`` uint8, not zero where the finding is.
+    affine_lps
+        ``(4, 4)``, maps index (column, row, slice, 1) to mm in LPS.
+    """
+    z = int(np.argmax((finding > 0).sum(axis=(1, 2))))
+    rows, columns = np.nonzero(finding[z])
+    index = (columns.mean(), rows.mean(), float(z))
+    direction = affine_lps[:3, :3] * np.array([[-1.0], [-1.0], [1.0]])  # LPS to RAS
+    fraction = [0.5, 0.5, 0.5]
+    for axis, size in enumerate(finding.shape[::-1]):
+        ras = int(np.argmax(np.abs(direction[:, axis])))
+        along = (index[axis] + 0.5) / size
+        fraction[ras] = along if direction[ras, axis] > 0 else 1 - along
+    return fraction

@@ -1,0 +1,110 @@
+// The live worklist: shows the HTML the kernel renders, and tells the kernel what the person wants.
+// Rights are checked in the store; nothing here decides anything.
+
+const REFRESH_MS = 30000;
+
+function render({ model, el }) {
+  document.getElementById("first-paint")?.remove();
+  el.classList.add("au-worklist");
+  const list = el.appendChild(document.createElement("section"));
+  list.className = "au-list";
+  list.setAttribute("aria-label", "Worklist");
+  const pane = el.appendChild(document.createElement("section"));
+  pane.className = "au-case";
+  pane.setAttribute("aria-label", "Selected case");
+  const notice = el.appendChild(document.createElement("p"));
+  notice.className = "au-notice";
+  notice.setAttribute("role", "alert");
+
+  const rows = () => [...list.querySelectorAll("tr[data-prediction]")];
+  const current = () => rows().find((row) => row.getAttribute("aria-selected") === "true");
+  const tell = (wish, prediction, reason = "") => model.send({ do: wish, prediction: Number(prediction), reason });
+
+  function drawList() {
+    const top = list.querySelector(".au-scroll")?.scrollTop ?? 0;
+    const focused = list.contains(document.activeElement);
+    list.innerHTML = model.get("list_html");
+    list.querySelector(".au-scroll").scrollTop = top;
+    if (focused) current()?.focus({ preventScroll: true });
+  }
+  function drawCase() {
+    pane.innerHTML = model.get("case_html");
+  }
+  function drawNotice() {
+    notice.textContent = model.get("notice");
+    notice.hidden = !notice.textContent;
+  }
+  function select(prediction) {
+    for (const row of rows()) row.setAttribute("aria-selected", String(row.dataset.prediction === String(prediction)));
+    current()?.scrollIntoView({ block: "nearest" });
+    tell("select", prediction);
+  }
+  function step(by) {
+    const next = model.get("next_up");
+    if (by > 0 && next) return select(next);
+    const all = rows();
+    const row = all[all.indexOf(current()) + by];
+    if (row) select(row.dataset.prediction);
+  }
+  function ask(open) {
+    const form = pane.querySelector(".au-reason");
+    if (!form) return;
+    form.hidden = !open;
+    if (open) form.elements.reason.focus();
+  }
+  function accept() {
+    const button = pane.querySelector("[data-do=accept]");
+    if (!button || button.disabled || !current()) return;
+    button.disabled = true;
+    tell("accept", current().dataset.prediction);
+  }
+
+  function onClick(event) {
+    const row = event.target.closest("[data-prediction]");
+    if (row) {
+      event.preventDefault();
+      return select(row.dataset.prediction);
+    }
+    const button = event.target.closest("[data-do]");
+    if (button?.dataset.do === "accept") accept();
+    if (button?.dataset.do === "ask") ask(true);
+    if (button?.dataset.do === "cancel") ask(false);
+  }
+  function onSubmit(event) {
+    event.preventDefault();
+    event.target.querySelector("[type=submit]").disabled = true;
+    tell("override", current().dataset.prediction, event.target.elements.reason.value);
+  }
+  function onKey(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "Escape") return ask(false);
+    // Typing stays typing, and the image viewer has keys of its own.
+    if (event.target.closest("input, textarea, canvas")) return;
+    const steps = { j: 1, ArrowDown: 1, k: -1, ArrowUp: -1 };
+    if (event.key in steps) step(steps[event.key]);
+    else if (event.key === "a") accept();
+    else if (event.key === "o") ask(true);
+    else if (event.key === "Enter" && event.target.matches("tr[data-prediction]")) select(event.target.dataset.prediction);
+    else return;
+    event.preventDefault();
+  }
+
+  el.addEventListener("click", onClick);
+  el.addEventListener("submit", onSubmit);
+  document.addEventListener("keydown", onKey);
+  model.on("change:list_html", drawList);
+  model.on("change:case_html", drawCase);
+  model.on("change:notice", drawNotice);
+  drawList();
+  drawCase();
+  drawNotice();
+  const clock = setInterval(() => document.hidden || tell("refresh", 0), REFRESH_MS);
+  const first = current() ?? rows()[0];
+  if (first) select(first.dataset.prediction);
+  return () => {
+    clearInterval(clock);
+    document.removeEventListener("keydown", onKey);
+  };
+}
+
+export default { render };

@@ -1,0 +1,59 @@
+"""What can go wrong in dashboards and reports, said so that the person knows what to do.
+
+::
+
+    aurelius_catalog.CatalogError
+    └── ExtensionError
+        ├── ReportInvalid     a report notebook cannot be offered: no parameters cell, unreadable
+        ├── NothingStored     a run has no such file, or is not finished yet
+        ├── RunTampered       a stored run is no longer what was sealed
+        ├── UnknownViewer     a dashboard does not know who looks at it
+        ├── NoPlaceLeft       as many dashboards are open as the server can carry
+        └── UnknownDashboard  no dashboard of this name is there for this person
+
+They descend from the catalog's base, so that a service answers all of them in one way.
+"""
+
+from __future__ import annotations
+
+from aurelius_catalog.errors import CatalogError
+
+
+class ExtensionError(CatalogError):
+    """Base of every error this package raises on purpose."""
+
+
+class ReportInvalid(ExtensionError):
+    """A report notebook is not one that can be run and compared."""
+
+    status_code = 500
+
+
+class NothingStored(ExtensionError):
+    """A run has not produced the file that was asked for."""
+
+    status_code = 404
+
+
+class RunTampered(ExtensionError):
+    """The files of a stored run differ from the ones that were sealed."""
+
+    status_code = 409
+
+
+class UnknownViewer(ExtensionError):
+    """A dashboard runs without a person behind it."""
+
+    status_code = 403
+
+
+class NoPlaceLeft(ExtensionError):
+    """The server carries no more open dashboards."""
+
+    status_code = 503
+
+
+class UnknownDashboard(ExtensionError):
+    """No dashboard has this name, or it is not for this person."""
+
+    status_code = 404
