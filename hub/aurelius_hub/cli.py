@@ -1,0 +1,73 @@
+"""The ``aurelius`` command."""
+
+from __future__ import annotations
+
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+
+from aurelius_hub.configure import read_client_secret
+from aurelius_hub.demo import run_demo
+from aurelius_hub.errors import HubError
+from aurelius_hub.settings import HubSettings
+
+app = typer.Typer(
+    help="Aurelius: medical images for research and annotation.", no_args_is_help=True, pretty_exceptions_enable=False
+)
+
+
+class Login(StrEnum):
+    """Which issuer people log in at."""
+
+    LOOPBACK = "loopback"
+    KEYCLOAK = "keycloak"
+
+
+@app.command()
+def demo(
+    port: Annotated[int | None, typer.Option(help="Port to open in the browser; 0 chooses a free one.")] = None,
+    login: Annotated[Login | None, typer.Option(help="Log in at the loopback issuer or at a real Keycloak.")] = None,
+    home: Annotated[Path | None, typer.Option(help="State folder.")] = None,
+) -> None:
+    """Bring the whole house up with demo people and demo images."""
+    given = {"port": port, "login": login and login.value, "home": home}
+    settings = HubSettings(intake_quiet_s=float(os.environ.get("AURELIUS_INTAKE_QUIET_S", "2"))).model_copy(
+        update={name: value for name, value in given.items() if value is not None}
+    )
+    try:
+        run_demo(settings, Console())
+    except HubError as error:
+        Console(stderr=True, soft_wrap=True).print(f"[red]✗[/red] {error}")
+        raise typer.Exit(1) from None
+
+
+@app.command()
+def hub() -> None:
+    """Run the hub against the issuer in AURELIUS_ISSUER_URL, without demo people."""
+    settings = HubSettings()
+    if not settings.issuer_url:
+        Console(stderr=True).print("[red]✗[/red] Set AURELIUS_ISSUER_URL to your Keycloak realm's address.")
+        raise typer.Exit(1)
+    read_client_secret(settings)
+    config = settings.repository / "jupyterhub_config.py"
+    become("jupyterhub", "-f", str(config))
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
+def intake(context: typer.Context) -> None:
+    """See what became of the files in the inbox, or add some: status, add PATH."""
+    become("aurelius_catalog.intake", *context.args)
+
+
+def become(module: str, *arguments: str) -> NoReturn:
+    """Replace this process by ``python -m module``."""
+    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606
+
+
+if __name__ == "__main__":
+    app()

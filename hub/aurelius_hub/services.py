@@ -1,0 +1,122 @@
+"""The processes the hub starts and keeps running, as one table."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from aurelius_hub.settings import HubSettings
+
+
+@dataclass(frozen=True)
+class Service:
+    """A process of the house.
+
+    Parameters
+    ----------
+    name
+        Name and, where there is a route, the last part of ``/services/<name>/``.
+    module
+        What ``python -m`` runs.
+    title, text
+        How the home page offers it; empty where it has no page for people.
+    arguments
+        Command line after the module.
+    has_route
+        Whether the proxy leads to it.
+    needs
+        Settings it is given as ``AURELIUS_*`` variables, beside the home and the index.
+    """
+
+    name: str
+    module: str
+    title: str = ""
+    text: str = ""
+    arguments: tuple[str, ...] = ()
+    has_route: bool = True
+    needs: tuple[str, ...] = ()
+
+
+SERVICES: tuple[Service, ...] = (
+    Service("catalog", "aurelius_catalog.service", "Catalog", "Which images are there, and what is known about them."),
+    Service(
+        "annotation",
+        "aurelius_annotation.server",
+        "Annotation",
+        "The address to give to 3D Slicer; what waits to be segmented.",
+        needs=("annotation_python", "models"),
+    ),
+    Service(
+        "dashboards",
+        "aurelius_extensions.dashboards",
+        "Worklist",
+        "What the model found, how sure it is, and your word on it.",
+        needs=("notebooks",),
+    ),
+    Service(
+        "reports",
+        "aurelius_extensions.reports",
+        "Reports",
+        "Run a report, run it again, see whether it still says the same.",
+        needs=("notebooks", "models"),
+    ),
+    Service("intake", "aurelius_catalog.intake", arguments=("run",), has_route=False, needs=("intake_quiet_s",)),
+)
+
+
+def build_services(settings: HubSettings) -> list[dict[str, object]]:
+    """Return ``JupyterHub.services``: the table, and the culler of idle notebook servers."""
+    culler = Service(
+        "idle-culler",
+        "jupyterhub_idle_culler",
+        arguments=(f"--timeout={settings.idle_server_s}", "--cull-every=60"),
+        has_route=False,
+    )
+    return [build_service(service, settings) for service in (*SERVICES, culler)]
+
+
+def build_service(service: Service, settings: HubSettings) -> dict[str, object]:
+    """Return one entry of ``JupyterHub.services``."""
+    entry: dict[str, object] = {
+        "name": service.name,
+        "command": build_command(service, settings),
+        "cwd": str(settings.state),
+        "environment": build_environment(service, settings),
+        "display": bool(service.title),
+        "info": {"title": service.title, "text": service.text},
+    }
+    if service.has_route:
+        entry |= {
+            "url": f"http://127.0.0.1:{settings.service_port(service.name)}",
+            "oauth_no_confirm": True,
+            # On the person's behalf a service may ask the catalog, and nothing else.
+            "oauth_client_allowed_scopes": ["access:services!service=catalog"],
+            "timeout": 60,
+        }
+    return entry
+
+
+def build_command(service: Service, settings: HubSettings) -> list[str]:
+    """Return the command line; the shell only opens the log and then becomes the service."""
+    log = settings.logs / f"{service.name}.log"
+    script = 'log="$1"; shift; umask 077; exec "$@" >>"$log" 2>&1'
+    return [
+        "/bin/sh", "-c", script, service.name, str(log),
+        settings.python, "-m", service.module, *service.arguments,
+    ]  # fmt: skip
+
+
+def build_environment(service: Service, settings: HubSettings) -> dict[str, str]:
+    """Return the few variables a service gets; the hub adds its own (``JUPYTERHUB_*``)."""
+    everything = settings.to_environment() | {"AURELIUS_MODELS": str(settings.weights)}
+    wanted = ("home", "database_url", "run", *service.needs)
+    environment = {key: everything[key] for name in wanted if (key := f"AURELIUS_{name.upper()}") in everything}
+    if service.name in {"dashboards", "reports"}:
+        environment["AURELIUS_CATALOG_URL"] = f"{settings.address}/services/catalog"
+    return pass_basics() | environment
+
+
+def pass_basics() -> dict[str, str]:
+    """Return what any program needs from the hub's own environment: where programs are, and the language."""
+    names = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
+    return {name: os.environ[name] for name in names if name in os.environ} | {"PYTHONUNBUFFERED": "1"}

@@ -1,0 +1,41 @@
+"""What a notebook server is given: a folder, the guides, and a few variables."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aurelius_hub.services import pass_basics
+from aurelius_hub.settings import HubSettings
+
+if TYPE_CHECKING:
+    from jupyterhub.spawner import Spawner
+
+
+def build_notebook_environment(settings: HubSettings) -> dict[str, str]:
+    """Return the variables of a notebook server; nothing of the hub's own environment gets in beside them."""
+    environment = pass_basics() | {
+        "AURELIUS_CATALOG_URL": f"{settings.address}/services/catalog",
+        "AURELIUS_ANNOTATION_URL": f"{settings.address}/services/annotation",
+    }
+    environment.pop("HOME", None)
+    return environment | ({"AURELIUS_RUN": settings.run} if settings.run else {})
+
+
+def prepare_home(settings: HubSettings) -> Callable[[Spawner], None]:
+    """Return the hook that puts the guides into a person's folder before their server starts."""
+
+    def prepare(spawner: Spawner) -> None:
+        copy_missing(settings.notebooks / "guides", settings.state / "homes" / spawner.user.name / "guides")
+
+    return prepare
+
+
+def copy_missing(source: Path, target: Path) -> None:
+    """Copy the files of ``source`` that ``target`` lacks: what somebody has changed stays theirs."""
+    target.mkdir(parents=True, exist_ok=True)
+    for file in sorted(source.glob("*.ipynb")):
+        if not (target / file.name).exists():
+            shutil.copy2(file, target / file.name)
