@@ -1,0 +1,12 @@
+"""Serve the catalog: ``python -m aurelius_catalog.service``, started by the hub."""
+
+from __future__ import annotations
+
+from aurelius_catalog.database import open_engine
+from aurelius_catalog.service.app import create_app
+from aurelius_catalog.service.host import run_service
+from aurelius_catalog.service.stores import read_settings
+
+if __name__ == "__main__":
+    open_engine(read_settings())  # migrates the index before anybody asks
+    run_service(create_app())

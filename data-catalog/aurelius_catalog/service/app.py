@@ -1,0 +1,16 @@
+"""The catalog service: DICOMweb for what DICOM has a word for, JSON for the rest."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from aurelius_catalog.service import dicomweb, rest
+from aurelius_catalog.service.host import create_service, mount_router
+
+
+def create_app() -> FastAPI:
+    """Make the application; rights are those of each request's person."""
+    app = create_service("catalog")
+    mount_router(app, dicomweb.router)
+    mount_router(app, rest.router)
+    return app

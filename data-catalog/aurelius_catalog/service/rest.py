@@ -1,0 +1,160 @@
+"""The catalog's own JSON interface: the methods of the `Store` protocol, one route each."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, File, Form, Path, UploadFile
+from fastapi.responses import Response
+from pydantic import Field, Json, StringConstraints
+
+from aurelius_catalog.model import (
+    AnnotationRecord,
+    DatasetRecord,
+    DecisionAction,
+    DecisionRecord,
+    InstanceRecord,
+    NewPrediction,
+    PredictionRecord,
+    Record,
+    Segment,
+    SeriesRecord,
+    WorklistRow,
+)
+from aurelius_catalog.service.stores import Opened
+from aurelius_catalog.store import LabelMap
+from aurelius_catalog.wire import unpack_labelmap
+
+router = APIRouter()
+
+#: Text a database can hold: PostgreSQL knows no NUL character.
+Text = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
+Value = Text | Annotated[int, Field(ge=-(2**63), lt=2**63)] | float | None
+
+
+class WhoAmI(Record):
+    """The person behind a token."""
+
+    name: str
+    groups: list[str]
+
+
+class NewAnnotation(Record):
+    """What comes with a label map."""
+
+    segments: tuple[Segment, ...]
+    origin: Annotated[str, StringConstraints(pattern=r"^[a-z-]{1,16}$")]
+    comment: Text = ""
+
+
+class NewDecision(Record):
+    """A person's word on a prediction."""
+
+    action: DecisionAction
+    comment: Text = ""
+
+
+class NewDataset(Record):
+    """A list of series to freeze."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[^\x00]+$", max_length=255)]
+    SeriesInstanceUIDs: tuple[Text, ...]
+
+
+@router.get("/whoami")
+def read_whoami(store: Opened) -> WhoAmI:
+    """Say whose token this is and what the hub's groups are."""
+    return WhoAmI(name=store.person.name, groups=sorted(store.person.groups))
+
+
+@router.post("/series/search")
+def search_series(store: Opened, keywords: dict[str, Value | list[Value]]) -> list[SeriesRecord]:
+    """Find series; the body maps keywords to a value or a list of values, with their types."""
+    return store.find_series(**keywords)
+
+
+@router.get("/series/{uid}")
+def read_series(store: Opened, uid: Text) -> SeriesRecord:
+    """Return one series."""
+    return store.get_series(uid)
+
+
+@router.get("/series/{uid}/instances")
+def list_instances(store: Opened, uid: Text) -> list[InstanceRecord]:
+    """Return the instances of a series in slice order."""
+    return store.list_instances(uid)
+
+
+@router.get("/instances/{uid}/file")
+def read_file(store: Opened, uid: Text) -> Response:
+    """Return a DICOM Part 10 file."""
+    return Response(store.read_file(uid), media_type="application/dicom")
+
+
+@router.get("/annotations")
+def list_annotations(store: Opened, SeriesInstanceUID: Text | None = None) -> list[AnnotationRecord]:
+    """Return label versions, of one series or of all."""
+    return store.list_annotations(SeriesInstanceUID)
+
+
+@router.post("/series/{uid}/annotations")
+def add_annotation(
+    store: Opened, uid: Text, record: Annotated[Json[NewAnnotation], Form()], labelmap: Annotated[UploadFile, File()]
+) -> AnnotationRecord:
+    """Store a label map (see `aurelius_catalog.wire`) as a new version."""
+    voxels = _read_labelmap(store, uid, labelmap)
+    return store.add_annotation(uid, voxels, record.segments, origin=record.origin, comment=record.comment)
+
+
+@router.get("/predictions")
+def list_predictions(store: Opened, SeriesInstanceUID: Text | None = None) -> list[PredictionRecord]:
+    """Return what models found, in one series or in all."""
+    return store.list_predictions(SeriesInstanceUID)
+
+
+@router.post("/series/{uid}/predictions")
+def add_prediction(
+    store: Opened,
+    uid: Text,
+    record: Annotated[Json[NewPrediction], Form()],
+    labelmap: Annotated[UploadFile | None, File()] = None,
+) -> PredictionRecord:
+    """Store a model's result, with the label map of its finding where there is one."""
+    return store.add_prediction(uid, record, _read_labelmap(store, uid, labelmap) if labelmap else None)
+
+
+@router.get("/worklist")
+def list_worklist(store: Opened) -> list[WorklistRow]:
+    """Return the predictions in the order they want attention."""
+    return store.list_worklist()
+
+
+@router.post("/predictions/{prediction_id}/decisions")
+def add_decision(
+    store: Opened, prediction_id: Annotated[int, Path(ge=0, lt=2**31)], decision: NewDecision
+) -> DecisionRecord:
+    """Store the person's word on a prediction."""
+    return store.add_decision(prediction_id, decision.action, decision.comment)
+
+
+@router.get("/datasets")
+def list_datasets(store: Opened) -> list[DatasetRecord]:
+    """Return the frozen datasets."""
+    return store.list_datasets()
+
+
+@router.get("/datasets/{id_or_name:path}")
+def read_dataset(store: Opened, id_or_name: Text) -> DatasetRecord:
+    """Return one frozen dataset, by id or by name."""
+    return store.get_dataset(id_or_name)
+
+
+@router.post("/datasets")
+def add_dataset(store: Opened, dataset: NewDataset) -> DatasetRecord:
+    """Freeze a list of series under a name."""
+    return store.add_dataset(dataset.name, dataset.SeriesInstanceUIDs)
+
+
+def _read_labelmap(store: Opened, uid: str, upload: UploadFile) -> LabelMap:
+    series = store.get_series(uid)
+    return unpack_labelmap(upload.file.read(), (series.Rows or 0) * (series.Columns or 0) * series.n_frames)

@@ -1,0 +1,27 @@
+"""The store a request works with: this machine's catalog, seen with the asking person's eyes."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Annotated
+
+from fastapi import Depends
+
+from aurelius_catalog.local import LocalStore
+from aurelius_catalog.person import Person
+from aurelius_catalog.service.login import current_person
+from aurelius_catalog.settings import CatalogSettings
+
+
+@cache
+def read_settings() -> CatalogSettings:
+    """Return the settings this process was started with."""
+    return CatalogSettings()
+
+
+def open_store(person: Annotated[Person, Depends(current_person)]) -> LocalStore:
+    """FastAPI dependency: the catalog as the person behind the request may see it."""
+    return LocalStore(read_settings(), person)
+
+
+Opened = Annotated[LocalStore, Depends(open_store)]

@@ -1,0 +1,64 @@
+"""The store over HTTP keeps the contract, through hub, proxy and service, and says what went wrong."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from aurelius_catalog.client import HttpStore
+from aurelius_catalog.errors import PermissionDenied, Unreachable
+from cohort import Cohort
+from data_catalog.store_contract import OpenAs, StoreContract, cohort, truth
+from servers_catalog import Hub, free_ports, managed_service, temp_hub
+
+__all__ = ["cohort", "truth"]
+
+
+@pytest.fixture(scope="class")
+def hub(cohort: Cohort, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    command = [sys.executable, "-m", "aurelius_catalog.service"]
+    service = managed_service("catalog", command, {"AURELIUS_HOME": str(cohort.settings.home)}, free_ports(1)[0])
+    with temp_hub(tmp_path_factory.mktemp("hub"), [service]) as running:
+        yield running
+
+
+@pytest.fixture(scope="class")
+def tokens(hub: Hub) -> dict[str, str]:
+    return {name: hub.make_token(name) for name in ("rhea", "anton", "bram", "nora", "stella")}
+
+
+class TestHttpStore(StoreContract):
+    @pytest.fixture
+    def open_as(self, hub: Hub, tokens: dict[str, str]) -> Iterator[OpenAs]:
+        opened: dict[str, HttpStore] = {}
+
+        def open_as(name: str) -> HttpStore:
+            if name not in opened:
+                opened[name] = HttpStore(f"{hub.url}/services/catalog", tokens[name])
+            return opened[name]
+
+        yield open_as
+        for store in opened.values():
+            store.close()
+
+    def test_threads_share_a_store(self, open_as: OpenAs, cohort: Cohort) -> None:
+        store = open_as("rhea")
+        listed = store.list_instances(cohort.south_chest)
+        with ThreadPoolExecutor(8) as pool:
+            frames = list(pool.map(lambda each: store.read_frame(each, 0), listed * 4))
+        assert frames[:12] == frames[12:24]
+        assert {len(frame) for frame in frames} == {96 * 96 * 2}
+
+    def test_bad_token_is_refused_with_the_remedy(self, hub: Hub) -> None:
+        with pytest.raises(PermissionDenied, match="Log in at the hub"):
+            HttpStore(f"{hub.url}/services/catalog", "stale").find_series()
+
+    def test_token_is_never_shown(self, open_as: OpenAs, tokens: dict[str, str]) -> None:
+        assert tokens["rhea"] not in repr(open_as("rhea"))
+
+
+def test_unreachable_service_says_so() -> None:
+    with pytest.raises(Unreachable, match="does not answer"):
+        HttpStore(f"http://127.0.0.1:{free_ports(1)[0]}/services/catalog", "x").find_series()
