@@ -11,6 +11,9 @@ from pydicom import Dataset, dcmread
 from aurelius_catalog.errors import InvalidRequest
 from aurelius_catalog.frames import locate_frames
 
+#: What the index cannot do without.
+REQUIRED = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID", "Modality")
+
 
 @dataclass(frozen=True)
 class DeidentifiedFile:
@@ -28,6 +31,11 @@ class DeidentifiedFile:
         Hex digest of the whole file.
     size_bytes
         Size of the file.
+
+    Raises
+    ------
+    InvalidRequest
+        If the header does not say that identity was removed, or lacks an attribute of `REQUIRED`.
     """
 
     path: Path
@@ -39,6 +47,8 @@ class DeidentifiedFile:
     def __post_init__(self) -> None:
         if self.dataset.get("PatientIdentityRemoved") != "YES":
             raise InvalidRequest("A file that does not say PatientIdentityRemoved=YES cannot enter the catalog.")
+        if missing := [keyword for keyword in REQUIRED if not self.dataset.get(keyword)]:
+            raise InvalidRequest(f"A file without {', '.join(missing)} cannot be told from others, so it cannot enter.")
 
 
 @dataclass(frozen=True)
@@ -48,7 +58,7 @@ class DeidentifiedStudy:
     Raises
     ------
     InvalidRequest
-        If it is empty or holds files of several studies.
+        If it is empty, holds files of several studies, or two files with the same SOPInstanceUID.
     """
 
     site: str
@@ -57,6 +67,8 @@ class DeidentifiedStudy:
     def __post_init__(self) -> None:
         if len({file.dataset.StudyInstanceUID for file in self.files}) != 1:
             raise InvalidRequest("A DeidentifiedStudy holds the files of exactly one study.")
+        if len({file.dataset.SOPInstanceUID for file in self.files}) != len(self.files):
+            raise InvalidRequest("Two files of one DeidentifiedStudy have the same SOPInstanceUID.")
 
     @property
     def StudyInstanceUID(self) -> str:

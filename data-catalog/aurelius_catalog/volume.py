@@ -49,7 +49,7 @@ def measure_geometry(instances: Sequence[InstanceRecord]) -> Geometry:
         If positions are missing, orientations or sizes differ, slices repeat, or their distances do.
     """
     first = instances[0]
-    if not all(item.ImagePositionPatient and item.ImageOrientationPatient and item.PixelSpacing for item in instances):
+    if not all(has_position(item) for item in instances):
         raise InvalidVolume("These images carry no position in the patient, so they do not form a volume.")
     if len({(item.Rows, item.Columns) for item in instances}) > 1:
         raise InvalidVolume("The images of this series differ in size: select those of one size.")
@@ -66,6 +66,11 @@ def measure_geometry(instances: Sequence[InstanceRecord]) -> Geometry:
     affine[:3, 2] = step
     affine[:3, 3] = positions[0]
     return Geometry(affine, (slice_mm, row_mm, column_mm))
+
+
+def has_position(instance: InstanceRecord) -> bool:
+    """Whether an instance says where in the patient its one plane lies."""
+    return bool(instance.ImagePositionPatient and instance.ImageOrientationPatient and instance.PixelSpacing)
 
 
 def _measure_step(
@@ -92,7 +97,7 @@ def open_volume(store: Store, instances: Sequence[InstanceRecord]) -> xr.DataArr
     -------
     xarray.DataArray
         Single-frame slices: dims ``(z, y, x)``, float32, rescaled (Hounsfield units for CT), coordinates in
-        mm from the first voxel, ``attrs["affine_lps"]``. One multi-frame object: dims ``(frame, y, x)``.
+        mm from the first voxel, ``attrs["affine_lps"]``. Without a position per image: dims ``(frame, y, x)``.
         Colour has a last dim ``c`` and keeps its stored dtype.
 
     Raises
@@ -103,8 +108,8 @@ def open_volume(store: Store, instances: Sequence[InstanceRecord]) -> xr.DataArr
     images = [item for item in instances if item.Rows and item.Columns]
     if not images:
         raise InvalidVolume("This series holds no image. `series.record.Modality` says what it is.")
-    if len(images) == 1 and len(images[0].frames) != 1:
-        return _open_multiframe(store, images[0])
+    if not all(has_position(item) and len(item.frames) == 1 for item in images):
+        return _open_frames(store, images)
     geometry = measure_geometry(images)
     data = dask.array.stack([_lazy_frame(store, item, 0) for item in images])
     coordinates = {
@@ -120,14 +125,22 @@ def open_volume(store: Store, instances: Sequence[InstanceRecord]) -> xr.DataArr
     return xr.DataArray(data, coordinates, ("z", "y", "x", "c")[: data.ndim], name="image", attrs=attributes)
 
 
-def _open_multiframe(store: Store, instance: InstanceRecord) -> xr.DataArray:
-    if instance.frames:
-        data = dask.array.stack([_lazy_frame(store, instance, index) for index in range(len(instance.frames))])
-    else:  # 1-bit or deflated: frames cannot be cut out of the file
-        pixels = dcmread(BytesIO(store.read_file(instance.SOPInstanceUID))).pixel_array
-        data = dask.array.from_array(pixels if pixels.ndim > 2 else pixels[None])
-    attributes = {"units": "", "SeriesInstanceUID": instance.SeriesInstanceUID}
+def _open_frames(store: Store, images: Sequence[InstanceRecord]) -> xr.DataArray:
+    """Stack frames that carry no position each: multi-frame objects, secondary captures, cine."""
+    if len({(item.Rows, item.Columns, item.SamplesPerPixel) for item in images}) > 1:
+        raise InvalidVolume("The images of this series differ in size: open them one by one.")
+    data = dask.array.concatenate([_stack_frames(store, item) for item in images])
+    attributes = {"units": "", "SeriesInstanceUID": images[0].SeriesInstanceUID}
     return xr.DataArray(data, dims=("frame", "y", "x", "c")[: data.ndim], name="image", attrs=attributes)
+
+
+def _stack_frames(store: Store, instance: InstanceRecord) -> dask.array.Array:
+    if instance.frames:
+        return dask.array.stack([_lazy_frame(store, instance, index) for index in range(len(instance.frames))])
+    # 1-bit or deflated: frames cannot be cut out of the file
+    dataset = dcmread(BytesIO(store.read_file(instance.SOPInstanceUID)))
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    return dask.array.from_array(dataset.pixel_array.reshape(frames, *dataset.pixel_array.shape[frames > 1 :]))
 
 
 def _lazy_frame(store: Store, instance: InstanceRecord, index: int) -> dask.array.Array:
