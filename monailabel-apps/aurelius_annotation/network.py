@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from monai.networks.nets import UNet
+
+from aurelius_annotation.files import write_atomically
 
 #: Grid the network works on: (x, y, z) in mm, patient LPS.
 SPACING_MM = (3.5, 3.5, 3.0)
@@ -75,20 +75,6 @@ def write_weights(path: Path, network: UNet, card: ModelCard) -> None:
     buffer = io.BytesIO()
     torch.save({"model": network.state_dict(), "card": json.dumps(asdict(card))}, buffer)
     write_atomically(path, buffer.getvalue())
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write ``content`` beside ``path``, sync it and move it into place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
-        try:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-            os.replace(file.name, path)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
 
 
 def read_card(path: Path) -> ModelCard:

@@ -5,6 +5,8 @@
     python monailabel-apps/radiology/train.py --output nodule.pt            # train, write there
     python monailabel-apps/radiology/train.py --cached                      # print a ready file, train if there is none
     python monailabel-apps/radiology/train.py --cached --output nodule.pt   # the same, and put a copy there
+
+An output that is a folder gets the file ``nodule.pt``. The server looks for ``$AURELIUS_MODELS/radiology/nodule.pt``.
 """
 
 from __future__ import annotations
@@ -19,9 +21,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
-
+from aurelius_annotation.files import write_atomically
 from aurelius_catalog import phantoms
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import torch
@@ -41,21 +43,23 @@ STEPS = 300
 def main() -> None:
     """Do what the command line asks for and print where the weights are."""
     parser = argparse.ArgumentParser(description="Train the nodule network on generated chests.")
-    parser.add_argument("--output", type=Path, help="file to write the weights to")
+    parser.add_argument("--output", type=Path, help="file, or folder, to write the weights to")
     parser.add_argument("--cached", action="store_true", help="train only if these sources were not trained before")
     options = parser.parse_args()
     if not options.cached and options.output is None:
-        parser.error("say where to write the weights: --output FILE, or --cached")
+        parser.error("say where to write the weights: --output PATH, or --cached")
+    output: Path | None = options.output
+    if output is not None and output.is_dir():
+        output = output / "nodule.pt"
     if not options.cached:
-        train(options.output)
-        print(options.output)
+        assert output is not None  # noqa: S101 - the parser saw to it
+        train(output)
+        print(output)
         return
     cached = ensure_cached()
-    if options.output is not None:
-        from aurelius_annotation.network import write_atomically
-
-        write_atomically(options.output, cached.read_bytes())
-    print(options.output or cached)
+    if output is not None:
+        write_atomically(output, cached.read_bytes())
+    print(output or cached)
 
 
 def ensure_cached() -> Path:
@@ -74,7 +78,6 @@ def ensure_cached() -> Path:
 def train(output: Path) -> None:
     """Train, measure on phantoms never seen in training, and write weights with their card."""
     import torch
-
     from aurelius_annotation.network import ModelCard, build_network, hash_weights, write_weights
 
     started = time.monotonic()
@@ -140,9 +143,9 @@ def cut_patches(
             min(max(at - size // 2, 0), whole - size)
             for at, size, whole in zip(centre, PATCH, images.shape[1:], strict=True)
         ]
-        window = (chest, *(slice(at, at + size) for at, size in zip(corner, PATCH, strict=True)))
-        cut_images.append(images[window])
-        cut_truths.append(truths[window])
+        x, y, z = (slice(at, at + size) for at, size in zip(corner, PATCH, strict=True))
+        cut_images.append(images[chest, x, y, z])
+        cut_truths.append(truths[chest, x, y, z])
     return torch.from_numpy(np.stack(cut_images)[:, None]), torch.from_numpy(np.stack(cut_truths)[:, None])
 
 

@@ -1,0 +1,69 @@
+"""What every route of the server works with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from aurelius_catalog.local import LocalStore
+from aurelius_catalog.person import Action, Person
+from aurelius_catalog.service.login import current_person
+from aurelius_catalog.settings import CatalogSettings
+from fastapi import Depends, Request
+
+from aurelius_annotation.images import ImageCache
+from aurelius_annotation.pool import WorkerPool
+from aurelius_annotation.settings import AnnotationSettings
+from aurelius_annotation.tickets import Tickets
+
+
+@dataclass(frozen=True)
+class Desk:
+    """The parts of one running server."""
+
+    settings: AnnotationSettings
+    pool: WorkerPool
+    images: ImageCache
+    tickets: Tickets
+
+    @classmethod
+    def set_up(cls, settings: AnnotationSettings) -> Desk:
+        """Make the parts; the worker is not started yet."""
+        folder = settings.folder
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return cls(settings, WorkerPool(settings), ImageCache(folder / "images"), Tickets(folder / "key"))
+
+    def open_store(self, person: Person) -> LocalStore:
+        """Open the catalog with a person's eyes."""
+        return LocalStore(CatalogSettings(home=self.settings.home), person)
+
+
+def get_desk(request: Request) -> Desk:
+    """FastAPI dependency: the server's parts."""
+    desk: Desk = request.app.state.desk
+    return desk
+
+
+DeskDependency = Annotated[Desk, Depends(get_desk)]
+
+
+def get_viewer(desk: DeskDependency, person: Annotated[Person, Depends(current_person)]) -> Person:
+    """FastAPI dependency: the person behind a request; their tickets work from now on."""
+    desk.tickets.remember(person)
+    return person
+
+
+def get_annotator(person: Annotated[Person, Depends(get_viewer)]) -> Person:
+    """FastAPI dependency: a person who may annotate.
+
+    Raises
+    ------
+    PermissionDenied
+        For anybody else, with the roles that would allow it.
+    """
+    person.require(Action.ANNOTATE)
+    return person
+
+
+Viewer = Annotated[Person, Depends(get_viewer)]
+Annotator = Annotated[Person, Depends(get_annotator)]

@@ -1,0 +1,131 @@
+"""The annotator's page: how to connect 3D Slicer, and what became of each case."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+from urllib.parse import quote
+
+import httpx
+from aurelius_catalog.database import open_engine
+from aurelius_catalog.errors import Unreachable
+from aurelius_catalog.local import LocalStore
+from aurelius_catalog.model import AnnotationRecord, PredictionRecord, SeriesRecord
+from aurelius_catalog.person import Action, Person
+from aurelius_catalog.schema import leases
+from aurelius_catalog.service.host import service_prefix
+from aurelius_catalog.service.login import hub_oauth
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from sqlalchemy import select
+
+from aurelius_annotation.cases import find_volumes
+from aurelius_annotation.desk import Annotator, Desk, DeskDependency, Viewer
+
+router = APIRouter()
+templates = Environment(
+    loader=PackageLoader("aurelius_annotation"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+)
+
+#: Seconds a token made here is good for.
+TOKEN_S = 30 * 86_400
+#: The page holds no script and loads nothing from anywhere.
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; "
+    "frame-ancestors 'self'; base-uri 'none'",
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+@dataclass(frozen=True)
+class CaseRow:
+    """One line of the list of cases."""
+
+    record: SeriesRecord
+    labels: int
+    latest: AnnotationRecord | None
+    finding: PredictionRecord | None
+    holder: str
+    until: str
+
+
+@router.get("/", response_class=HTMLResponse)
+def show_page(request: Request, desk: DeskDependency, person: Viewer) -> HTMLResponse:
+    """Show how to connect, and the person's cases."""
+    return render_page(request, desk, person)
+
+
+@router.post("/", response_class=HTMLResponse)
+def make_token(
+    request: Request, desk: DeskDependency, person: Annotator, make: Annotated[Literal["token"], Form()]
+) -> HTMLResponse:
+    """Make an access token for Slicer and show it, once."""
+    token = request_token(request, person)
+    return render_page(request, desk, person, token=token, refused=token is None)
+
+
+def render_page(
+    request: Request, desk: Desk, person: Person, token: str | None = None, refused: bool = False
+) -> HTMLResponse:
+    """Fill the template."""
+    scheme = request.headers.get("x-forwarded-proto", request.url.scheme).split(",")[0].strip()
+    host = request.headers.get("host", request.url.netloc)
+    html = templates.get_template("annotator.html").render(
+        person=person,
+        may_annotate=person.may(Action.ANNOTATE),
+        server_url=f"{scheme}://{host}{service_prefix()}".rstrip("/"),
+        hub_url=f"{os.environ.get('JUPYTERHUB_BASE_URL', '/').rstrip('/')}/hub",
+        token=token,
+        refused=refused,
+        token_days=TOKEN_S // 86_400,
+        worker=desk.pool.explain(),
+        worker_state=str(desk.pool.state),
+        cases=list_rows(desk.open_store(person)),
+    )
+    return HTMLResponse(html, headers=HEADERS)
+
+
+def request_token(request: Request, person: Person) -> str | None:
+    """Ask the hub, in the person's name, for a token that opens this server and nothing else.
+
+    None where the hub's configuration does not let this service ask.
+    """
+    cookie = request.cookies.get(hub_oauth().cookie_name, "")
+    wanted = {"note": "3D Slicer", "expires_in": TOKEN_S, "scopes": sorted(hub_oauth().access_scopes)}
+    url = f"{hub_oauth().api_url}/users/{quote(person.name)}/tokens"
+    try:
+        answer = httpx.post(url, json=wanted, headers={"Authorization": f"Bearer {cookie}"}, timeout=10)
+    except httpx.HTTPError as error:
+        raise Unreachable("The hub does not answer, so no token can be made. Try again in a moment.") from error
+    return str(answer.json()["token"]) if answer.status_code == 201 else None
+
+
+def list_rows(store: LocalStore) -> list[CaseRow]:
+    """List the person's cases: those nobody has labelled first."""
+    drawn: dict[str, list[AnnotationRecord]] = {}
+    for annotation in store.list_annotations():
+        drawn.setdefault(annotation.SeriesInstanceUID, []).append(annotation)
+    findings = {item.SeriesInstanceUID: item for item in store.list_predictions()}
+    held = read_leases(store)
+    rows = []
+    for record in find_volumes(store):
+        uid = record.SeriesInstanceUID
+        versions = drawn.get(uid, [])
+        holder, until = held.get(uid, ("", ""))
+        rows.append(
+            CaseRow(record, len(versions), versions[-1] if versions else None, findings.get(uid), holder, until)
+        )
+    return sorted(rows, key=lambda row: (row.latest is not None, row.record.PatientID, row.record.SeriesInstanceUID))
+
+
+def read_leases(store: LocalStore) -> dict[str, tuple[str, str]]:
+    """Return who holds which series, and until when (UTC); callers show only series the person may see."""
+    statement = select(leases.c.SeriesInstanceUID, leases.c.person, leases.c.until).where(
+        leases.c.until > datetime.now(UTC)
+    )
+    with open_engine(store.settings).begin() as connection:
+        return {uid: (name, f"{until:%H:%M}") for uid, name, until in connection.execute(statement)}
