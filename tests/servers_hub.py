@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from html.parser import HTMLParser
+from http.cookiejar import Cookie, CookieJar
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urljoin
@@ -68,9 +69,17 @@ class FormFinder(HTMLParser):
             self.fields[str(attributes["name"])] = attributes.get("value") or ""
 
 
+class LoopbackCookies(CookieJar):
+    """Browsers count loopback as secure and send Keycloak's secure cookies there; so does this."""
+
+    def set_cookie(self, cookie: Cookie) -> None:
+        cookie.secure = False
+        super().set_cookie(cookie)
+
+
 def new_session(base_url: str) -> httpx.Client:
     """Return a client that keeps cookies and follows redirects, as a browser does."""
-    return httpx.Client(base_url=base_url, follow_redirects=True, timeout=60)
+    return httpx.Client(base_url=base_url, follow_redirects=True, timeout=60, cookies=LoopbackCookies())
 
 
 def login(session: httpx.Client, base_url: str, name: str, password: str, path: str = "/hub/") -> httpx.Response:
@@ -212,3 +221,18 @@ def running_demo(
         with suppress(ProcessLookupError):
             process.send_signal(signal.SIGTERM)
         process.wait(timeout=60)
+
+
+def enter_notebook(demo: RunningDemo | TempHub, name: str) -> httpx.Client:
+    """Log in as ``name``, start the notebook server and one kernel, and return the session."""
+    session = new_session(demo.address)
+    assert login(session, demo.address, name, demo.passwords[name], "/hub/home").status_code == 200
+    session.get("/hub/spawn")
+    assert poll(lambda: session.get(f"/user/{name}/api/status").status_code == 200, 90)
+    # The server's own interface wants what its pages send: its cross-site token, from a page of its own.
+    session.get(f"/user/{name}/lab")
+    token = next(c.value for c in session.cookies.jar if c.name == "_xsrf" and c.path.startswith(f"/user/{name}"))
+    headers = {"X-XSRFToken": token or "", "Referer": f"{demo.address}/user/{name}/lab"}
+    answer = session.post(f"/user/{name}/api/kernels", json={"name": "python3"}, headers=headers)
+    assert answer.status_code == 201, answer.text
+    return session

@@ -64,7 +64,7 @@ ROLES: dict[str, Role] = {
 
 #: What everybody who is logged in may do: see themselves and make tokens for tools such as 3D Slicer.
 USER_SCOPES = ("read:users!user", "users:activity!user", "tokens!user")
-NOTEBOOK_SCOPES = ("start:servers!user", "delete:servers!user", "read:servers!user", "access:servers!user")
+NOTEBOOK_SCOPES = ("servers!user", "access:servers!user")
 
 #: What a notebook's own token is asked for; the hub gives the part of it that the person has.
 SERVER_TOKEN_SCOPES = (
