@@ -59,6 +59,22 @@ def view_volume(
     InvalidLabel
         If the overlay has another shape.
     """
+    volumes = make_volumes(array_zyx, affine_lps, overlay_zyx, segments)
+    widget = NiiVue(height=HEIGHT_PX, is_radiological_convention=True, back_color=(0, 0, 0, 1), show_3d_crosshair=True)
+    widget.load_volumes(volumes)
+    return widget
+
+
+def make_volumes(
+    array_zyx: NDArray[np.generic],
+    affine_lps: NDArray[np.float64],
+    overlay_zyx: NDArray[np.generic] | None = None,
+    segments: Sequence[Segment] = (),
+) -> list[Volume]:
+    """Make what a viewer that is already there loads: the image and, if there is one, the label over it.
+
+    Parameters, warnings and errors are those of `view_volume`.
+    """
     if array_zyx.ndim != 3 or 0 in array_zyx.shape:
         raise InvalidVolume(f"Only a volume (z, y, x) can be shown; this array has shape {array_zyx.shape}.")
     if overlay_zyx is not None and overlay_zyx.shape != array_zyx.shape:
@@ -70,7 +86,7 @@ def view_volume(
         warnings.warn(
             f"Shown reduced: each voxel is the mean of {factors[0]} × {factors[1]} × {factors[2]} (z, y, x). "
             "The data itself is untouched.",
-            stacklevel=3,
+            stacklevel=4,
         )
     low, high = choose_window(image)
     shown = encode_nifti(_blocks(image, factors).mean(axis=(1, 3, 5)), reduce_affine(affine, factors))
@@ -82,9 +98,7 @@ def view_volume(
         overlay = Volume(name="label.nii.gz", data=data, opacity=OVERLAY_OPACITY, colorbar_visible=False)
         overlay.set_colormap_label(colour_segments(segments or _name_segments(labels)))
         volumes.append(overlay)
-    widget = NiiVue(height=HEIGHT_PX, is_radiological_convention=True, back_color=(0, 0, 0, 1), show_3d_crosshair=True)
-    widget.load_volumes(volumes)
-    return widget
+    return volumes
 
 
 def choose_window(image: NDArray[np.float32]) -> tuple[float, float]:
