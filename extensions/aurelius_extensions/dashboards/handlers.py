@@ -10,16 +10,17 @@ from typing import Any
 
 import jinja2
 import tornado.web
+from aurelius_catalog.person import Person
 from jupyter_server.auth.decorator import allow_unauthenticated
-from jupyter_server.base.handlers import JupyterHandler
+from jupyter_server.base.handlers import FileFindHandler, JupyterHandler
 from jupyter_server.services.kernels.handlers import KernelHandler
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from voila.request_info_handler import RequestInfoSocketHandler
 from voila.shutdown_kernel_handler import VoilaShutdownKernelHandler
+from voila.static_file_handler import MultiStaticFileHandler
 from voila.tornado.handler import TornadoVoilaHandler
 from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler
 
-from aurelius_catalog.person import Person
 from aurelius_extensions.dashboards import shelf
 from aurelius_extensions.dashboards.identity import PERSON_HEADER
 from aurelius_extensions.dashboards.kernels import ClaimedKernels
@@ -32,6 +33,9 @@ WORDS = {
     503: "The service is busy. Try again in a minute.",
 }
 FAILED = "The page could not be opened. Reload it; if that does not help, tell your administrator when it happened."
+
+#: A page asks for some hundred scripts; the second visit must ask for none.
+KEEP = "public, max-age=31536000, immutable"
 
 
 @cache
@@ -141,6 +145,23 @@ class KernelRequestInfo(RequestInfoSocketHandler):
         """Refuse whoever is not a kernel of this machine."""
         if "X-Forwarded-For" in self.request.headers or self.request.remote_ip not in ("127.0.0.1", "::1"):
             raise tornado.web.HTTPError(404)
+
+
+class Scripts(MultiStaticFileHandler):
+    """``<prefix>voila/static-<version>/``: Voila's scripts, kept by the browser, for their address has the version."""
+
+    def set_extra_headers(self, path: str) -> None:
+        """Let the browser keep the file."""
+        self.set_header("Cache-Control", KEEP)
+
+
+class Labextensions(FileFindHandler):
+    """``<prefix>voila/labextensions/``: widgets' scripts, whose names carry the hash of their content."""
+
+    def set_headers(self) -> None:
+        """Let the browser keep the file."""
+        super().set_headers()
+        self.set_header("Cache-Control", KEEP)
 
 
 class Health(tornado.web.RequestHandler):

@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import numpy as np
+from aurelius_catalog import Catalog
+from aurelius_catalog.model import PredictionRecord
+from aurelius_catalog.view import make_volumes
 from ipyniivue import NiiVue, ShowRender, SliceType
 from numpy.typing import NDArray
 
-from aurelius_catalog import Catalog
-from aurelius_catalog.model import PredictionRecord
-from aurelius_extensions.dashboards._shim import make_volumes
 
 #: The axial slice takes this share of the pane; coronal and sagittal stand beside it.
 AXIAL_SHARE = 0.64
 
 
 class ImagePane:
-    """One viewer for all cases: the next case replaces the volumes, so that the viewer is loaded once.
+    """One viewer for all cases: the next case replaces the volumes, so that the viewer is loaded once."""
 
-    Parameters
-    ----------
-    catalog
-        Where images and findings are read from, with the viewer's rights.
-    """
-
-    def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
+    def __init__(self) -> None:
         self.widget = NiiVue(
             height=600,
             slice_type=SliceType.MULTIPLANAR,
@@ -33,16 +26,23 @@ class ImagePane:
             multiplanar_show_render=ShowRender.NEVER,
             is_radiological_convention=True,
             back_color=(0.0, 0.0, 0.0, 1.0),
-            crosshair_color=(0.35, 0.75, 1.0, 0.55),
-            crosshair_width=0.6,
+            crosshair_color=(0.42, 0.71, 1.0, 0.6),
+            crosshair_width=0.25,
             crosshair_gap=8.0,
             font_color=(0.75, 0.79, 0.84, 1.0),
             is_colorbar=False,
         )
         self.widget.add_class("au-image")
 
-    def show(self, prediction: PredictionRecord) -> None:
+    def show(self, catalog: Catalog, prediction: PredictionRecord) -> None:
         """Load a prediction's series, lay the finding over it and go to the finding.
+
+        Parameters
+        ----------
+        catalog
+            Where images and finding are read from, with the viewer's rights.
+        prediction
+            What was found.
 
         Raises
         ------
@@ -50,8 +50,8 @@ class ImagePane:
             When the series cannot be opened as one volume, or may not be seen.
         """
         self.widget.volumes = []
-        image = self._catalog.series(prediction.SeriesInstanceUID).to_xarray()
-        labels = self._catalog.prediction_labelmap(prediction)
+        image = catalog.series(prediction.SeriesInstanceUID).to_xarray()
+        labels = catalog.prediction_labelmap(prediction)
         finding = None if labels is None else labels.to_numpy()
         affine_lps = np.array(image.attrs["affine_lps"])
         volumes = make_volumes(image.to_numpy(), affine_lps, overlay_zyx=finding, segments=prediction.segments)

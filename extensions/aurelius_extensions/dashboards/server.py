@@ -14,9 +14,13 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import voila
+from aurelius_catalog import CatalogSettings
+from jupyter_server.base.handlers import FileFindHandler
 from jupyter_server.utils import url_path_join
 from traitlets.config import Config
 from voila.app import Voila
+from voila.static_file_handler import MultiStaticFileHandler
 
 from aurelius_extensions.dashboards import handlers
 from aurelius_extensions.dashboards.identity import PERSON_HEADER, HubIdentity
@@ -48,7 +52,10 @@ PAGE_POLICY = "; ".join(
 )
 KERNEL_ID = r"(?P<kernel_id>\w+-\w+-\w+-\w+-\w+)"
 #: Voila's own routes that stay: scripts and styles. They hold nothing about anybody.
-STATIC_ROUTES = ("/voila/templates/", "/voila/static/", "/voila/api/themes/", "/voila/labextensions/")
+STATIC_ROUTES = ("voila/templates/", "voila/static/", "voila/api/themes/", "voila/labextensions/")
+#: Where Voila's scripts are found: a new version is a new address.
+SCRIPTS = f"voila/static-{voila.__version__}"
+KEPT_BY_BROWSER = {MultiStaticFileHandler: handlers.Scripts, FileFindHandler: handlers.Labextensions}
 
 
 class DashboardServer(Voila):
@@ -69,7 +76,9 @@ class DashboardServer(Voila):
     def init_handlers(self) -> list[tuple[Any, ...]]:
         """Return our routes and Voila's static ones; what is not listed here does not exist."""
         static = [
-            route for route in super().init_handlers() if route[0].removeprefix(self.base_url[:-1]).startswith(STATIC_ROUTES)
+            (path.replace("voila/static", SCRIPTS), KEPT_BY_BROWSER.get(handler, handler), *rest)
+            for path, handler, *rest in super().init_handlers()
+            if path.removeprefix(self.base_url).startswith(STATIC_ROUTES)
         ]
         page = {
             "template_paths": self.template_paths,
@@ -104,6 +113,11 @@ class DashboardServer(Voila):
         shutil.rmtree(self.connection_dir, ignore_errors=True)
 
 
+def point_to_scripts(page_config: dict[str, Any], **about: Any) -> dict[str, Any]:
+    """Tell a page where the scripts of this version are (Voila's ``page_config_hook``)."""
+    return page_config | {"fullStaticUrl": about["base_url"] + SCRIPTS}
+
+
 def make_config(settings: DashboardSettings) -> Config:
     """Return everything that is set differently from Voila's defaults."""
     host, port, prefix = read_address()
@@ -131,7 +145,12 @@ def make_config(settings: DashboardSettings) -> Config:
         preheat_kernel=True,
         default_pool_size=POOL_SIZE,
         extension_allowlist=LABEXTENSIONS,
+        page_config_hook=point_to_scripts,
     )
+    # Kernels talk over sockets in a folder that is ours alone, not over ports that anybody on the machine can reach.
+    config.ConnectionFileMixin.transport = "ipc"
+    # Signatures say whether a notebook's stored outputs can be trusted; dashboards store none.
+    config.NotebookNotary.update(db_file=":memory:", secret=os.urandom(32))
     config.MappingKernelManager.update(cull_idle_timeout=CULL_IDLE_S, cull_interval=CULL_INTERVAL_S)
     return config
 
@@ -140,6 +159,7 @@ def main() -> None:
     """Serve until SIGTERM; arguments are Voila's own, such as ``--VoilaConfiguration.default_pool_size=5``."""
     share = str(Path(__file__).parent / "share")
     os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [share, os.environ.get("JUPYTER_PATH")]))
+    os.environ["AURELIUS_HOME"] = str(CatalogSettings().home.resolve())  # kernels run in another folder
     server = DashboardServer.instance(config=make_config(DashboardSettings()))
     server.initialize()
     signal.signal(signal.SIGINT, server._handle_signal_stop)

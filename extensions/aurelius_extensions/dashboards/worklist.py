@@ -8,13 +8,13 @@ from typing import Any, Literal
 
 import anywidget
 import traitlets
+from aurelius_catalog import Catalog, DecisionAction, Person, open_catalog
+from aurelius_catalog.errors import CatalogError
+from aurelius_catalog.model import WorklistRow
 from IPython.display import HTML, display
 from ipywidgets import Box
 from pydantic import BaseModel, Field, ValidationError
 
-from aurelius_catalog import Catalog, DecisionAction
-from aurelius_catalog.errors import CatalogError
-from aurelius_catalog.model import WorklistRow
 from aurelius_extensions.dashboards.images import ImagePane
 from aurelius_extensions.dashboards.markup import Prior, compare_volumes, render_case, render_list
 
@@ -34,11 +34,7 @@ class Wish(BaseModel):
 class Worklist(anywidget.AnyWidget):
     """The live worklist of one person.
 
-    Parameters
-    ----------
-    catalog
-        The catalog as the viewer sees it: it holds the rows back that are not theirs, and refuses decisions
-        they may not take.
+    It is made before anybody looks, with all that takes time, and then filled for the person who does.
     """
 
     _esm = Path(__file__).parent / "static" / "worklist.js"
@@ -48,14 +44,26 @@ class Worklist(anywidget.AnyWidget):
     notice = traitlets.Unicode().tag(sync=True)
     next_up = traitlets.Int(0).tag(sync=True)
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._catalog = catalog
         self._rows: list[WorklistRow] = []
         self._selected = 0
-        self._images = ImagePane(catalog)
-        self._answer({"do": "refresh"})
+        self._images = ImagePane()
+        # Walked once as nobody, who sees nothing: connections, queries and templates are ready afterwards.
+        self.fill(open_catalog(person=Person.of("", [])))
         self.on_msg(lambda _widget, content, _buffers: self._answer(content))
+
+    def fill(self, catalog: Catalog) -> None:
+        """Fill the list for the person a catalog was opened for.
+
+        Parameters
+        ----------
+        catalog
+            The catalog as that person sees it: it holds rows back that are not theirs, and refuses decisions
+            they may not take.
+        """
+        self._catalog = catalog
+        self._answer({"do": "refresh"})
 
     def paint_first(self) -> None:
         """Write the list into the page as HTML, to be seen before any script has run."""
@@ -93,7 +101,7 @@ class Worklist(anywidget.AnyWidget):
         self._draw()
         row = self._find(wish.prediction)
         if row is not None:
-            self._images.show(row.prediction)
+            self._images.show(self._catalog, row.prediction)
 
     def _accept(self, wish: Wish) -> None:
         self._decide(wish, DecisionAction.ACCEPT)
