@@ -134,7 +134,7 @@ def keep(attribute: Attribute, subject: Subject) -> DataElement | RawDataElement
         return _keep_uid(attribute)
     element = attribute.element
     if isinstance(element, RawDataElement) and not _fits(element, subject.encoding):
-        element = attribute.owner[attribute.tag]
+        element = attribute.owner[attribute.tag]  # decodes, and gives UN the VR that PS3.6 knows for the tag
     if element.VR == "UN" or not is_trustworthy(element, attribute.VR):
         return None
     return cut_hidden_tail(element, attribute.VR)
@@ -163,7 +163,7 @@ def _first(VR: str) -> str:
 
 def _fits(element: RawDataElement, encoding: tuple[bool, bool]) -> bool:
     """Whether raw bytes can go into the output as they are (items of UN are always implicit little endian)."""
-    return (element.is_implicit_VR, element.is_little_endian) == encoding
+    return element.VR != "UN" and (element.is_implicit_VR, element.is_little_endian) == encoding
 
 
 def _keep_uid(attribute: Attribute) -> DataElement | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from pydicom import Dataset, FileDataset
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import UID
@@ -13,7 +14,7 @@ from pydicom.uid import UID
 from aurelius_catalog.deidentify.actions import ACTIONS, Attribute, Subject
 from aurelius_catalog.deidentify.keys import PseudonymKey
 from aurelius_catalog.deidentify.profile import BasicProfile, Rule
-from aurelius_catalog.deidentify.values import STRINGS, split_strings
+from aurelius_catalog.deidentify.values import STRINGS, Element, split_strings
 from aurelius_catalog.errors import NotDeidentifiable
 
 #: This software in file meta (PS3.10 section 7.1).
@@ -24,6 +25,7 @@ BASIC_PROFILE_CODE = ("113100", "DCM", "Basic Application Confidentiality Profil
 #: Inside replaced content these codes say what kind of value stood there, not what it was.
 STRUCTURAL_CODES = frozenset({"ConceptNameCodeSequence", "MeasurementUnitsCodeSequence"})
 PUBLIC_SCHEMES = frozenset({"DCM", "FMA", "LN", "SCT", "SNM3", "SRT", "UCUM", "UMLS"})
+UNDEFINED_LENGTH = 0xFFFFFFFF
 REQUIRED_UIDS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 
 
@@ -78,6 +80,7 @@ class Deidentifier:
         result = Dataset()
         for tag in source.keys():  # noqa: SIM118 - iterating the data set itself would decode every element
             rule = find_rule(tag)
+            refuse_truncated(source.get_item(tag))
             element = ACTIONS[rule.action](Attribute(tag, rule.VR, rule.keyword, source), subject)
             if element is not None:
                 result[tag] = element
@@ -107,9 +110,25 @@ class Deidentifier:
 
     def _make_file_meta(self, source: FileDataset, result: Dataset) -> FileMetaDataset:
         meta = FileMetaDataset()
+        meta.FileMetaInformationGroupLength = 0  # filled in on writing
+        meta.FileMetaInformationVersion = b"\0\1"
         meta.MediaStorageSOPClassUID = result.SOPClassUID
         meta.MediaStorageSOPInstanceUID = result.SOPInstanceUID
         meta.TransferSyntaxUID = UID(split_strings(source.file_meta.get_item("TransferSyntaxUID"))[0])
         meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
         meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
         return meta
+
+
+def refuse_truncated(element: Element) -> None:
+    """Refuse an element whose bytes end before its length says.
+
+    Raises
+    ------
+    NotDeidentifiable
+        The rest of the file is missing.
+    """
+    if not isinstance(element, RawDataElement) or element.value is None or element.length == UNDEFINED_LENGTH:
+        return
+    if len(element.value) != element.length:
+        raise NotDeidentifiable("The file ends in the middle of an element.")

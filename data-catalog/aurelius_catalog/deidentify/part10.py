@@ -35,7 +35,8 @@ def deidentify_file(source: Path, target: Path, deidentifier: Deidentifier) -> N
             dataset = read_identified(source)
             result = deidentifier.deidentify(dataset)
             implicit, little = dataset.original_encoding
-            dcmwrite(target, result, implicit_vr=implicit, little_endian=little, enforce_file_format=True)
+            # Forced, because pydicom refuses transfer syntaxes younger than itself; nothing is re-encoded anyway.
+            dcmwrite(target, result, implicit_vr=implicit, little_endian=little, force_encoding=True)
     except (NotDeidentifiable, OSError):
         raise
     except Exception as error:
@@ -52,8 +53,13 @@ def read_identified(source: Path) -> FileDataset:
         If it is none, or ends too early.
     """
     try:
-        return dcmread(source)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            dataset = dcmread(source)
     except InvalidDicomError:
         raise NotDeidentifiable("This is not a DICOM Part 10 file.") from None
     except EOFError:
         raise NotDeidentifiable("The file ends in the middle of an element.") from None
+    if any("End of file reached" in str(warning.message) for warning in caught):
+        raise NotDeidentifiable("The file ends in the middle of an element.")
+    return dataset

@@ -21,6 +21,9 @@ from aurelius_catalog.deidentify.table import EDITION, ProfileTable, load_table
 #: where Type 1 wants one, nor an attribute where Type 2 wants one) and, like the others, leaves no original value.
 RESOLVED = {"X/Z": "Z", "X/D": "D", "Z/D": "D", "X/Z/D": "D", "X/Z/U*": "U"}
 
+#: The one X/Z attribute that no object's definition lets be empty: its items hold references only, which are renewed.
+NEVER_EMPTY = {"ReferencedStudySequence": "U"}
+
 #: What becomes of attributes that the standard knows and the table does not list, where the kind of value alone makes
 #: them suspect: names, free text, dates, addresses. The other kinds are kept.
 UNLISTED_BY_VR = {
@@ -108,7 +111,7 @@ class BasicProfile:
         VR, _, _, _, keyword = DicomDictionary.get(tag, ("", "", "", "", ""))
         row = self.table.find_row(tag)
         if row is not None:
-            return Rule(RESOLVED.get(row.basic, row.basic), VR, keyword)
+            return Rule(NEVER_EMPTY.get(keyword) or RESOLVED.get(row.basic, row.basic), VR, keyword)
         if group == 0x0004 or group >> 8 in GRAPHICS_GROUPS:
             return REMOVE  # directory records; what is left of an overlay or curve once its data is gone
         if tag in self.additions:

@@ -22,7 +22,7 @@ DUMMIES: dict[str, Any] = {
     "DT": "19000101000000",
     "FD": 0.0,
     "FL": 0.0,
-    "IS": "0",
+    "IS": "1",
     "LO": "REMOVED",
     "LT": "REMOVED",
     "OB": b"\0\0",
