@@ -121,6 +121,7 @@ def update_spawner(c: Config, settings: HubSettings) -> None:
         "--LabApp.news_url=None",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         "--LabApp.extension_manager=readonly",
+        *list_server_arguments(),
     ]
     spawner.default_url = "/lab"
     spawner.env_keep = []
@@ -129,6 +130,20 @@ def update_spawner(c: Config, settings: HubSettings) -> None:
     spawner.pre_spawn_hook = prepare_home(settings)
     spawner.start_timeout = 60
     spawner.http_timeout = 60
+
+
+def list_server_arguments() -> list[str]:
+    """Return what every notebook server is told: our kernel first, and nothing it does not need.
+
+    Language servers would start programs in the person's folder, and Voila belongs to the dashboards service.
+    """
+    arguments = [
+        "--MultiKernelManager.default_kernel_name=aurelius",
+        "--ServerApp.jpserver_extensions=jupyter_lsp=False",
+        "--ServerApp.jpserver_extensions=voila.server_extension=False",
+    ]
+    # The server refuses root by itself; where the hub runs as root (a container), so do its servers.
+    return [*arguments, "--allow-root"] if os.geteuid() == 0 else arguments
 
 
 def update_services(c: Config, settings: HubSettings) -> None:
