@@ -50,10 +50,10 @@ def make_cohort(home: Path) -> Cohort:
     )
 
 
-def add_phantom(settings: CatalogSettings, site: str, kind: PhantomKind, seed: int) -> str:
+def add_phantom(settings: CatalogSettings, site: str, kind: PhantomKind, seed: int, slices: slice = SLICES) -> str:
     """Write a phantom as a de-identified series into the catalog; returns its SeriesInstanceUID."""
     phantom = make_phantom(kind, seed)
-    image = phantom.image[SLICES]
+    image = phantom.image[slices]
     name = f"{site}-{kind}-{seed}"
     study, series, frame = (generate_uid(entropy_srcs=[name, part]) for part in ("study", "series", "frame"))
     incoming = settings.files.parent / "incoming" / series

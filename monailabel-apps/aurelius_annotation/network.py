@@ -23,6 +23,8 @@ SPACING_MM = (3.5, 3.5, 3.0)
 WINDOW_HU = (-1000.0, 400.0)
 #: Voxels (x, y, z) the network sees at once when a volume is larger.
 FIELD = (96, 96, 40)
+#: Sizes the network takes are multiples of this: it halves its grid three times.
+STRIDE = 8
 
 
 @dataclass(frozen=True)

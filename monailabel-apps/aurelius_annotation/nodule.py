@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from aurelius_annotation.grid import ToImageGridd
-from aurelius_annotation.network import FIELD, SPACING_MM, WINDOW_HU, ModelCard, build_network, read_card
+from aurelius_annotation.network import FIELD, SPACING_MM, STRIDE, WINDOW_HU, ModelCard, build_network, read_card
 
 #: Smaller findings are noise: the smallest nodule the network was shown has 8 mm, about 200 mm³.
 SMALLEST_MM3 = 100.0
@@ -59,8 +59,10 @@ class NoduleTask(BasicInferTask):
         ]
 
     def inferer(self, data: Mapping[str, Any] | None = None) -> Inferer:
-        """See the volume in fields of the size the network was trained for."""
-        return SlidingWindowInferer(roi_size=FIELD, overlap=0.25, mode="gaussian")
+        """See the volume in fields of the size known from training, thin stacks with as little fill as can be."""
+        shape = FIELD if data is None else data["image"].shape[1:]
+        field = [min(whole, -(-size // STRIDE) * STRIDE) for whole, size in zip(FIELD, shape, strict=True)]
+        return SlidingWindowInferer(roi_size=field, overlap=0.25, mode="gaussian", padding_mode="replicate")
 
     def post_transforms(self, data: Mapping[str, Any] | None = None) -> Sequence[Callable[..., Any]]:
         """Return to the image's grid as probabilities, and only there decide voxel by voxel."""
