@@ -9,7 +9,6 @@ from aurelius_catalog.view import make_volumes
 from ipyniivue import NiiVue, ShowRender, SliceType
 from numpy.typing import NDArray
 
-
 #: The axial slice takes this share of the pane; coronal and sagittal stand beside it.
 AXIAL_SHARE = 0.64
 

@@ -11,6 +11,7 @@ import asyncio
 import os
 import shutil
 import signal
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,8 @@ PAGE_POLICY = "; ".join(
         "frame-ancestors 'self'",
     ]
 )
+#: The system takes socket names of 107 characters; the kernels' names need the rest.
+LONGEST_FOLDER = 40
 KERNEL_ID = r"(?P<kernel_id>\w+-\w+-\w+-\w+-\w+)"
 #: Voila's own routes that stay: scripts and styles. They hold nothing about anybody.
 STATIC_ROUTES = ("voila/templates/", "voila/static/", "voila/api/themes/", "voila/labextensions/")
@@ -148,7 +151,7 @@ def make_config(settings: DashboardSettings) -> Config:
         page_config_hook=point_to_scripts,
     )
     # Kernels talk over sockets in a folder that is ours alone, not over ports that anybody on the machine can reach.
-    config.ConnectionFileMixin.transport = "ipc"
+    config.ConnectionFileMixin.transport = "ipc" if len(tempfile.gettempdir()) <= LONGEST_FOLDER else "tcp"
     # Signatures say whether a notebook's stored outputs can be trusted; dashboards store none.
     config.NotebookNotary.update(db_file=":memory:", secret=os.urandom(32))
     config.MappingKernelManager.update(cull_idle_timeout=CULL_IDLE_S, cull_interval=CULL_INTERVAL_S)
