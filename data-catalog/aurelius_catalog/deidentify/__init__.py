@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from aurelius_catalog.deidentify.dataset import Deidentifier
 from aurelius_catalog.deidentify.keys import PseudonymKey, create_key, read_key
-from aurelius_catalog.deidentify.part10 import deidentify_file
+from aurelius_catalog.deidentify.part10 import deidentify_file, read_identified, write_deidentified
 from aurelius_catalog.deidentify.profile import BasicProfile, Rule
 from aurelius_catalog.deidentify.table import ProfileTable, Row, load_table
 
@@ -21,5 +21,7 @@ __all__ = [
     "create_key",
     "deidentify_file",
     "load_table",
+    "read_identified",
     "read_key",
+    "write_deidentified",
 ]

@@ -11,6 +11,8 @@ from pydicom.errors import InvalidDicomError
 from aurelius_catalog.deidentify.dataset import Deidentifier
 from aurelius_catalog.errors import NotDeidentifiable
 
+DAMAGED = "The file is damaged ({}) and was not taken apart."
+
 
 def deidentify_file(source: Path, target: Path, deidentifier: Deidentifier) -> None:
     """Write the de-identified version of a file; the same file and key give the same bytes.
@@ -29,10 +31,14 @@ def deidentify_file(source: Path, target: Path, deidentifier: Deidentifier) -> N
     NotDeidentifiable
         If the file cannot be read or written with certainty. The message holds no value of the file.
     """
+    write_deidentified(read_identified(source), target, deidentifier)
+
+
+def write_deidentified(dataset: FileDataset, target: Path, deidentifier: Deidentifier) -> None:
+    """Write the de-identified version of an object that was read already; see `deidentify_file`."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pydicom's warnings quote values, and values identify
-            dataset = read_identified(source)
             result = deidentifier.deidentify(dataset)
             implicit, little = dataset.original_encoding
             # Forced, because pydicom refuses transfer syntaxes younger than itself; nothing is re-encoded anyway.
@@ -41,7 +47,7 @@ def deidentify_file(source: Path, target: Path, deidentifier: Deidentifier) -> N
         raise
     except Exception as error:
         # Whatever a broken file makes the parser stumble over, its message may quote the file.
-        raise NotDeidentifiable(f"The file is damaged ({type(error).__name__}) and was not taken apart.") from None
+        raise NotDeidentifiable(DAMAGED.format(type(error).__name__)) from None
 
 
 def read_identified(source: Path) -> FileDataset:
@@ -60,6 +66,10 @@ def read_identified(source: Path) -> FileDataset:
         raise NotDeidentifiable("This is not a DICOM Part 10 file.") from None
     except EOFError:
         raise NotDeidentifiable("The file ends in the middle of an element.") from None
+    except OSError:
+        raise
+    except Exception as error:
+        raise NotDeidentifiable(DAMAGED.format(type(error).__name__)) from None
     if any("End of file reached" in str(warning.message) for warning in caught):
         raise NotDeidentifiable("The file ends in the middle of an element.")
     return dataset

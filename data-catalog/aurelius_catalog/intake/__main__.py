@@ -1,0 +1,74 @@
+"""The intake's command line: ``python -m aurelius_catalog.intake run | status | add``."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+from pathlib import Path
+from threading import Event
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from aurelius_catalog.errors import CatalogError
+from aurelius_catalog.intake.items import Items
+from aurelius_catalog.intake.runner import serve
+from aurelius_catalog.intake.status import describe_status, print_status
+from aurelius_catalog.intake.zone import Zone
+from aurelius_catalog.settings import CatalogSettings
+
+app = typer.Typer(help="Bring images in: what the house takes from the inboxes of the sites.", no_args_is_help=True)
+
+
+@app.command()
+def run(
+    once: Annotated[bool, typer.Option(help="Stop when the inboxes are empty.")] = False,
+) -> None:
+    """Take what comes to rest in the inboxes, until told to stop."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    for noisy in ("alembic", "pydicom", "highdicom"):
+        logging.getLogger(noisy).setLevel(logging.CRITICAL)  # pydicom's messages quote values
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        serve(CatalogSettings(), stop, once=once)
+    except CatalogError as error:
+        _give_up(error)
+
+
+@app.command()
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:
+    """Show what became of everything that came in."""
+    zone = Zone(CatalogSettings())
+    described = describe_status(zone, Items(zone.database))
+    if as_json:
+        typer.echo(json.dumps(described.to_json(), indent=2))
+    else:
+        print_status(described, Console())
+
+
+@app.command()
+def add(
+    path: Annotated[Path, typer.Argument(help="A file or a folder; it is copied, subfolders included.")],
+    site: Annotated[str, typer.Option(help="The clinic it comes from, as in 'north'.")],
+) -> None:
+    """Put a file or folder into a site's inbox."""
+    try:
+        Zone(CatalogSettings()).take_in(path, site)
+    except CatalogError as error:
+        _give_up(error)
+    typer.echo(f"Copied into the inbox of {site}. `aurelius intake status` shows what becomes of it.")
+
+
+def _give_up(error: CatalogError) -> None:
+    typer.echo(f"Error: {error}", err=True)
+    raise typer.Exit(1) from None
+
+
+if __name__ == "__main__":
+    app(prog_name="aurelius intake")

@@ -1,0 +1,59 @@
+"""What a header alone tells against storing an object: de-identification of headers is not enough for these."""
+
+from __future__ import annotations
+
+from pydicom import FileDataset
+from pydicom.uid import UID, MediaStorageDirectoryStorage
+
+#: SOP classes of pictures that usually show the patient's name: secondary captures and ultrasound.
+SCREENS = ("1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.6", "1.2.840.10008.5.1.4.1.1.3")
+DOCUMENTS = "1.2.840.10008.5.1.4.1.1.104"
+NATIVE_BITS_TO_BYTES = 8
+
+
+def find_refusal(dataset: FileDataset) -> str | None:
+    """Return why an object goes to quarantine, or None where its header tells nothing against it.
+
+    Parameters
+    ----------
+    dataset
+        The object as it came.
+    """
+    meta_class = str(dataset.file_meta.get("MediaStorageSOPClassUID", ""))
+    SOPClassUID = UID(str(dataset.get("SOPClassUID") or meta_class))
+    if SOPClassUID == MediaStorageDirectoryStorage or "DirectoryRecordSequence" in dataset:
+        return "A DICOMDIR only lists other files; there is nothing in it to store."
+    if _is_below(SOPClassUID, DOCUMENTS) or "EncapsulatedDocument" in dataset:
+        return "An encapsulated document: nobody here can read what is in it. A person must decide."
+    if SOPClassUID and SOPClassUID.is_private:
+        return "A private kind of object: only its maker knows what is in it."
+    return _find_graphics(dataset, SOPClassUID) or _find_shortage(dataset)
+
+
+def _find_graphics(dataset: FileDataset, SOPClassUID: UID) -> str | None:
+    burned_in = str(dataset.get("BurnedInAnnotation") or "").strip().upper()
+    if burned_in == "YES":
+        return "Text is burned into the pixels (BurnedInAnnotation is YES). A person must decide."
+    if burned_in != "NO" and any(_is_below(SOPClassUID, root) for root in SCREENS):
+        return "A screen capture or ultrasound picture that does not say it is free of text. A person must decide."
+    for group in range(0x6000, 0x6020, 2):
+        if (group, 0x0102) in dataset and (group, 0x3000) not in dataset:
+            return "An overlay is hidden in unused bits of the pixels, where it cannot be removed."
+    return None
+
+
+def _find_shortage(dataset: FileDataset) -> str | None:
+    """Say so if native pixel data is shorter than rows, columns and frames want (PS3.5 section 8.1.1)."""
+    if "PixelData" not in dataset or UID(dataset.file_meta.get("TransferSyntaxUID", "")).is_encapsulated:
+        return None
+    bits = int(dataset.get("Rows") or 0) * int(dataset.get("Columns") or 0) * int(dataset.get("BitsAllocated") or 0)
+    bits *= int(dataset.get("SamplesPerPixel") or 1) * int(dataset.get("NumberOfFrames") or 1)
+    if dataset.get("PhotometricInterpretation") == "YBR_FULL_422":
+        bits = bits * 2 // 3
+    if len(dataset.get_item("PixelData").value or b"") < bits // NATIVE_BITS_TO_BYTES:
+        return "The pixel data is shorter than the header says: the file was cut off."
+    return None
+
+
+def _is_below(uid: str, root: str) -> bool:
+    return uid == root or uid.startswith(f"{root}.")
