@@ -223,16 +223,24 @@ def running_demo(
         process.wait(timeout=60)
 
 
-def enter_notebook(demo: RunningDemo | TempHub, name: str) -> httpx.Client:
-    """Log in as ``name``, start the notebook server and one kernel, and return the session."""
-    session = new_session(demo.address)
-    assert login(session, demo.address, name, demo.passwords[name], "/hub/home").status_code == 200
+def start_notebook(session: httpx.Client, name: str) -> None:
+    """Start the notebook server of ``name``, who is logged in with ``session``, and log in to it."""
     session.get("/hub/spawn")
-    assert poll(lambda: session.get(f"/user/{name}/api/status").status_code == 200, 90)
-    # The server's own interface wants what its pages send: its cross-site token, from a page of its own.
-    session.get(f"/user/{name}/lab")
-    token = next(c.value for c in session.cookies.jar if c.name == "_xsrf" and c.path.startswith(f"/user/{name}"))
-    headers = {"X-XSRFToken": token or "", "Referer": f"{demo.address}/user/{name}/lab"}
-    answer = session.post(f"/user/{name}/api/kernels", json={"name": "python3"}, headers=headers)
+    page = f"/user/{name}/lab"
+
+    def is_up() -> bool:
+        answer = session.get(page)
+        return answer.status_code == 200 and answer.url.path == page
+
+    assert poll(is_up, 90), f"the server of {name} did not start"
+
+
+def start_kernel(session: httpx.Client, address: str, name: str) -> str:
+    """Start a kernel on the notebook server of ``name`` and return its id."""
+    # The server's interface wants what its own pages send: its cross-site token, from a page of its own.
+    paths = {cookie.path: cookie.value for cookie in session.cookies.jar if cookie.name == "_xsrf"}
+    headers = {"X-XSRFToken": paths[f"/user/{name}/"] or "", "Referer": f"{address}/user/{name}/lab"}
+    answer = session.post(f"/user/{name}/api/kernels", json={}, headers=headers)
     assert answer.status_code == 201, answer.text
-    return session
+    kernel: str = answer.json()["id"]
+    return kernel

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,13 +13,16 @@ from pathlib import Path
 import psutil
 import pytest
 from aurelius_hub.guard import find_processes
-from servers_hub import enter_notebook, poll, running_demo
+from servers_hub import login, new_session, poll, running_demo, start_kernel, start_notebook
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
 def test_nothing_stays_behind(tmp_path: Path, number: signal.Signals) -> None:
     with running_demo(tmp_path, stubs=True) as demo:
-        enter_notebook(demo, "rhea")
+        with new_session(demo.address) as session:
+            login(session, demo.address, "rhea", demo.passwords["rhea"])
+            start_notebook(session, "rhea")
+            start_kernel(session, demo.address, "rhea")
         commands = [" ".join(process.cmdline()) for process in find_processes(demo.run)]
         for part in ("jupyterhub -f", "configurable-http-proxy", "aurelius_hub.issuer", "singleuser", "ipykernel"):
             assert [command for command in commands if part in command], f"no {part} among {commands}"
@@ -74,8 +78,6 @@ def expect_one_line(outcome: subprocess.CompletedProcess[str], *words: str) -> N
 
 
 def test_a_taken_port_is_said_with_the_remedy(tmp_path: Path) -> None:
-    import socket
-
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         holder.listen()

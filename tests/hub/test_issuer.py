@@ -158,7 +158,7 @@ def test_leaving_makes_the_tokens_worthless(client: httpx.Client, issuer: Issuer
     assert "location" not in elsewhere.headers
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org", ""])
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org", ""])  # noqa: S104
 def test_it_serves_this_machine_only(host: str) -> None:
     with pytest.raises(UnsafeAddress, match="only listens on this machine"):
         check_loopback(host)
