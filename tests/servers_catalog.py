@@ -54,6 +54,7 @@ c.JupyterHub.spawner_class = spec["spawner"]
 c.Spawner.server_token_scopes = ["users:activity!user", "access:servers!server", *access]
 c.Spawner.environment = spec["environment"]
 c.Spawner.notebook_dir = spec["home"]
+c.Spawner.args = ["--allow-root"]
 """
 
 
