@@ -1,0 +1,33 @@
+"""``python -m bench [NAME …]``: run all benchmarks, or those named."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))  # the servers that the tests run against
+
+from bench import hub
+from bench.result import save_results
+
+BENCHMARKS = {**hub.BENCHMARKS}
+
+
+def main(names: list[str]) -> int:
+    """Run and save; returns the exit status."""
+    unknown = [name for name in names if name not in BENCHMARKS]
+    if unknown:
+        print(
+            f"There is no benchmark {', '.join(unknown)}; there are {', '.join(sorted(BENCHMARKS))}.", file=sys.stderr
+        )
+        return 2
+    for name in names or BENCHMARKS:
+        print(f"{name} …", flush=True)
+        result = BENCHMARKS[name]()
+        save_results([result])
+        print(f"{name}: {result.ours} {result.unit}, peer {result.peer} ({result.peer_name}), ratio {result.ratio}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main([name for name in sys.argv[1:] if name]))
