@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+import numpy as np
+import psutil
+from aurelius_catalog.local import LocalStore
+from aurelius_catalog.person import Person
+from aurelius_catalog.phantoms import Phantom, PhantomKind, make_phantom
+from aurelius_catalog.settings import CatalogSettings
+from cohort import add_phantom
 from servers_catalog import PEOPLE, REPOSITORY, Hub, free_ports, managed_service, temp_hub, wait_until
 from slicer import Slicer
 
@@ -45,11 +51,33 @@ class AnnotationServer:
     def find_worker(self) -> int | None:
         """Return the process id of this server's worker."""
         scratch = str(self.home / "annotation" / "scratch")
-        listed = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
-        for line in listed.splitlines():
-            if "aurelius_annotation.worker" in line and scratch in line:
-                return int(re.match(r"\s*(\d+)", line)[1])  # type: ignore[index]
+        for process in psutil.process_iter(["pid", "cmdline"]):
+            command = process.info["cmdline"] or []
+            if "aurelius_annotation.worker" in command and scratch in command:
+                return int(process.info["pid"])
         return None
+
+
+@dataclass
+class House:
+    """A running annotation server and what is in its catalog."""
+
+    server: AnnotationServer
+    settings: CatalogSettings
+    phantoms: dict[str, Phantom] = field(default_factory=dict)
+
+    def add(self, kind: PhantomKind = "ct-chest", site: str = "north") -> str:
+        """Let a new patient in; returns the SeriesInstanceUID."""
+        seed = 200 + len(self.phantoms)
+        uid = add_phantom(self.settings, site, kind, seed, slice(None))
+        self.phantoms[uid] = make_phantom(kind, seed)
+        return uid
+
+    def open_as(self, person: str) -> LocalStore:
+        return LocalStore(self.settings, Person.of(person, PEOPLE[person]))
+
+    def truth(self, image_id: str) -> np.ndarray:
+        return self.phantoms[image_id.split("~")[0]].truth
 
 
 def install_weights(home: Path) -> None:

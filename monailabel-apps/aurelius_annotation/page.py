@@ -95,7 +95,8 @@ def request_token(request: Request, person: Person) -> str | None:
     None where the hub's configuration does not let this service ask.
     """
     cookie = request.cookies.get(hub_oauth().cookie_name, "")
-    wanted = {"note": "3D Slicer", "expires_in": TOKEN_S, "scopes": sorted(hub_oauth().access_scopes)}
+    scope = f"access:services!service={os.environ['JUPYTERHUB_SERVICE_NAME']}"
+    wanted = {"note": "3D Slicer", "expires_in": TOKEN_S, "scopes": [scope]}
     url = f"{hub_oauth().api_url}/users/{quote(person.name)}/tokens"
     try:
         answer = httpx.post(url, json=wanted, headers={"Authorization": f"Bearer {cookie}"}, timeout=10)

@@ -45,6 +45,7 @@ def main() -> None:
     parser.add_argument("--scratch", type=Path, required=True, help="folder for results")
     parser.add_argument("--channel", type=int, required=True, help="file descriptor of the socket to the server")
     options = parser.parse_args()
+    os.nice(5)  # pages and logins of the same machine come first
     handler = logging.StreamHandler(sys.stderr)
     handler.setLevel(logging.WARNING)  # MONAI Label sets its own loggers to INFO and then logs whole requests
     logging.basicConfig(handlers=[handler], format="%(levelname)s %(name)s: %(message)s")

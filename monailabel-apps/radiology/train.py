@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import fcntl
 import hashlib
+import os
 import random
 import sys
 import time
@@ -64,9 +65,13 @@ def main() -> None:
 
 
 def ensure_cached() -> Path:
-    """Return the weights of exactly these sources, trained now if they are not there yet."""
+    """Return the weights of exactly these sources, trained now if they are not there yet.
+
+    They are kept in ``.cache/models`` of the repository, or where ``AURELIUS_CACHE`` says.
+    """
     digest = hashlib.sha256(b"".join(source.read_bytes() for source in SOURCES)).hexdigest()
-    path = REPOSITORY / ".cache" / "models" / f"{digest[:16]}.pt"
+    cache = Path(os.environ.get("AURELIUS_CACHE") or REPOSITORY / ".cache")
+    path = cache / "models" / f"{digest[:16]}.pt"
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         with path.with_suffix(".lock").open("w") as lock:
