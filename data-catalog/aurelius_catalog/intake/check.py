@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from math import prod
+
 from pydicom import FileDataset
 from pydicom.uid import UID, MediaStorageDirectoryStorage
 
 #: SOP classes of pictures that usually show the patient's name: secondary captures and ultrasound.
 SCREENS = ("1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.6", "1.2.840.10008.5.1.4.1.1.3")
 DOCUMENTS = "1.2.840.10008.5.1.4.1.1.104"
-NATIVE_BITS_TO_BYTES = 8
+UNDEFINED_LENGTH = 0xFFFFFFFF
 
 
 def find_refusal(dataset: FileDataset) -> str | None:
@@ -44,13 +46,19 @@ def _find_graphics(dataset: FileDataset, SOPClassUID: UID) -> str | None:
 
 def _find_shortage(dataset: FileDataset) -> str | None:
     """Say so if native pixel data is shorter than rows, columns and frames want (PS3.5 section 8.1.1)."""
-    if "PixelData" not in dataset or UID(dataset.file_meta.get("TransferSyntaxUID", "")).is_encapsulated:
+    if "PixelData" not in dataset:
         return None
-    bits = int(dataset.get("Rows") or 0) * int(dataset.get("Columns") or 0) * int(dataset.get("BitsAllocated") or 0)
-    bits *= int(dataset.get("SamplesPerPixel") or 1) * int(dataset.get("NumberOfFrames") or 1)
+    pixels = dataset.get_item("PixelData")
+    if getattr(pixels, "length", None) == UNDEFINED_LENGTH or getattr(pixels, "is_undefined_length", False):
+        return None  # encapsulated: its length says nothing about its size
+    try:
+        bits = prod(int(dataset.get(keyword) or 0) for keyword in ("Rows", "Columns", "BitsAllocated"))
+        bits *= int(dataset.get("SamplesPerPixel") or 1) * int(dataset.get("NumberOfFrames") or 1)
+    except (TypeError, ValueError):
+        return "The header gives an image size that is not a number."
     if dataset.get("PhotometricInterpretation") == "YBR_FULL_422":
         bits = bits * 2 // 3
-    if len(dataset.get_item("PixelData").value or b"") < bits // NATIVE_BITS_TO_BYTES:
+    if len(pixels.value or b"") < bits // 8:
         return "The pixel data is shorter than the header says: the file was cut off."
     return None
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Console, Group
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
@@ -108,10 +108,11 @@ def _tabulate_troubled(troubled: tuple[IntakeItem, ...]) -> Table:
     table.add_column("item", justify="right")
     table.add_column("file", overflow="fold", ratio=3)
     for (site, state, reason), members in sorted(groups.items(), key=lambda group: (group[0][0], -len(group[1]))):
-        numbers = "\n".join(str(item.id) for item in members)
-        head = (site, Text(state, style=COLOURS[state]), escape(reason))
-        names = [Text(item.name, overflow="ellipsis", no_wrap=True) for item in members]
-        table.add_row(*head, numbers, Group(*names), end_section=True)
+        head: tuple[str | Text, ...] = (site, Text(state, style=COLOURS[state]), escape(reason))
+        for item in members:
+            table.add_row(*head, str(item.id), escape(item.name))
+            head = ("", "", "")
+        table.add_section()
     return table
 
 
