@@ -177,7 +177,8 @@ def require_keycloak() -> None:
 
 def skip_demo(home: Path) -> None:
     """Mark the slow steps of a demo's first start as done, for tests that are about processes."""
-    (home / "models" / "radiology").mkdir(parents=True)
+    (home / "models" / "radiology").mkdir(parents=True, exist_ok=True)
+    (home / "models" / "radiology" / "none.pt").touch()
     (home / "demo.json").write_text('["filled", "frozen"]')
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -105,21 +104,15 @@ class Demo:
         self.announce(passwords)
 
     def prepare_model(self) -> None:
-        """Put trained weights into the home; train them once per checkout."""
-        target = self.settings.weights / "radiology"
-        if target.exists():
+        """Put trained weights into the home; the training keeps what it made for the next home."""
+        weights = self.settings.weights / "radiology"
+        if any(weights.glob("*.pt")):
             return
-        made = self.settings.cache / "models" / "radiology"
-        if not made.exists():
-            fresh = made.with_name("radiology.part")
-            shutil.rmtree(fresh, ignore_errors=True)
-            fresh.mkdir(parents=True)
-            script = self.settings.repository / "monailabel-apps" / "radiology" / "train.py"
-            command = [str(self.settings.annotation_python), str(script), "--output", str(fresh)]
-            with self.show("Training the demo's segmentation model (once, minutes)") as report:
-                self.run.perform("train", command, report)
-            fresh.rename(made)
-        shutil.copytree(made, target)
+        weights.mkdir(parents=True, exist_ok=True)
+        script = self.settings.repository / "monailabel-apps" / "radiology" / "train.py"
+        command = [str(self.settings.annotation_python), str(script), "--cached", "--output", str(weights)]
+        with self.show("Training the demo's segmentation model (minutes, once)") as report:
+            self.run.perform("train", command, report)
 
     def start_issuer(self) -> None:
         """Start the issuer people log in at."""

@@ -101,7 +101,7 @@ class HubSettings(BaseSettings):
     """Folder with more DICOM files for the demo."""
 
     cache: Path = REPOSITORY / ".cache"
-    """Folder for what is made or fetched once per checkout: trained weights, the Keycloak distribution."""
+    """Folder for what is fetched once per checkout: the Keycloak distribution."""
 
     @property
     def state(self) -> Path:
