@@ -50,8 +50,10 @@ def is_same(was: float, now: float, tolerance: float) -> bool:
     """Whether two numbers are the same within an absolute tolerance; NaN is the same as NaN."""
     if math.isnan(was) or math.isnan(now):
         return math.isnan(was) and math.isnan(now)
-    # Binary fractions: 0.3 - 0.2 exceeds 0.1 by 3e-17, which is not a drift anyone declared.
-    return was == now or abs(was - now) <= tolerance + 1e-12 * max(abs(was), abs(now))
+    if math.isinf(was) or math.isinf(now):
+        return was == now
+    # Binary fractions: 1.1 - 1.0 exceeds 0.1 by 9e-17, which is not a drift anyone declared.
+    return was == now or abs(was - now) <= tolerance + (1e-12 * max(abs(was), abs(now)) if tolerance else 0.0)
 
 
 def note_differences(was: Run, now: Run) -> tuple[str, ...]:

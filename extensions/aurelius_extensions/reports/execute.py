@@ -30,6 +30,7 @@ HTML_FILE = "report.html"
 OUTCOME_FILE = "outcome.json"
 KERNEL_START_S = 120
 LONGEST_REASON = 600
+BANNER_TAG = "papermill-error-cell-tag"
 
 
 class Order(BaseModel):
@@ -57,6 +58,8 @@ def main() -> None:
     reason = execute_notebook(folder, order)
     if (folder / NOTEBOOK_FILE).exists():
         notebook = nbformat.read(folder / NOTEBOOK_FILE, as_version=4)
+        tidy_errors(notebook)
+        nbformat.write(notebook, folder / NOTEBOOK_FILE)
         (folder / HTML_FILE).write_text(render_notebook(notebook, order.title), encoding="utf-8")
     outcome = Outcome(reason=reason, environment=read_environment())
     (folder / OUTCOME_FILE).write_text(outcome.model_dump_json(), encoding="utf-8")
@@ -95,10 +98,27 @@ def execute_notebook(folder: Path, order: Order) -> str | None:
 
 def describe_error(name: str, message: str, cell: int) -> str:
     """Say why a notebook stopped: the catalog's own errors are written for people, others name their cell."""
-    known = getattr(errors, name, None)
-    if isinstance(known, type) and issubclass(known, errors.CatalogError):
+    if is_catalog_error(name):
         return message[:LONGEST_REASON]
     return f"Cell {cell + 1} stopped with {name}: {message}"[:LONGEST_REASON]
+
+
+def is_catalog_error(name: str) -> bool:
+    """Whether a class of this name is one of the catalog's errors."""
+    known = getattr(errors, name, None)
+    return isinstance(known, type) and issubclass(known, errors.CatalogError)
+
+
+def tidy_errors(notebook: nbformat.NotebookNode) -> None:
+    """Take out papermill's banners, and reduce the catalog's errors to what they say.
+
+    The traceback of a refusal quotes what led to it, such as the UID of a series this person may not see.
+    """
+    notebook.cells = [cell for cell in notebook.cells if BANNER_TAG not in cell.metadata.get("tags", ())]
+    for cell in notebook.cells:
+        for output in cell.get("outputs", ()):
+            if output.output_type == "error" and is_catalog_error(output.ename):
+                output.traceback = [f"{output.ename}: {output.evalue}"]
 
 
 def _end_with_service() -> None:
