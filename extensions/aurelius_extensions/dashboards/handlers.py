@@ -96,7 +96,7 @@ class DashboardPage(PersonPages, TornadoVoilaHandler):
     """``<prefix><name>``: one dashboard, with a kernel that works for this person alone."""
 
     @property
-    def kernel_manager(self) -> ClaimedKernels:
+    def kernel_manager(self) -> ClaimedKernels:  # type: ignore[override]  # it stands in for the manager
         """The server's kernels; whatever this request takes becomes this person's."""
         return ClaimedKernels(super().kernel_manager, self.current_user.username)
 
@@ -106,7 +106,7 @@ class DashboardPage(PersonPages, TornadoVoilaHandler):
         dashboard = shelf.get_dashboard(self.folder, str(path), self.person)
         self.kernel_manager.require_place()
         start = time.perf_counter()
-        await super().get(path=f"{dashboard.name}.ipynb")
+        await TornadoVoilaHandler.get(self, path=f"{dashboard.name}.ipynb")
         meter = self.settings["dashboards_meter"]
         meter.pages.labels(dashboard.name).inc()
         meter.page_seconds.labels(dashboard.name).observe(time.perf_counter() - start)
@@ -118,8 +118,8 @@ class OwnKernelOnly(JupyterHandler):
     async def prepare(self, **keywords: Any) -> None:
         """Refuse before the handler's own work begins."""
         await super().prepare(**keywords)
-        kernel_id = self.path_kwargs["kernel_id"]
-        if self.current_user and self.kernel_manager.owners.get(kernel_id) != self.current_user.username:
+        kernels: Any = self.kernel_manager
+        if self.current_user and kernels.owners.get(self.path_kwargs["kernel_id"]) != self.current_user.username:
             raise tornado.web.HTTPError(404)
 
 

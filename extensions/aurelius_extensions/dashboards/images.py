@@ -9,8 +9,13 @@ from aurelius_catalog.view import make_volumes
 from ipyniivue import NiiVue, ShowRender, SliceType
 from numpy.typing import NDArray
 
-#: The axial slice takes this share of the pane; coronal and sagittal stand beside it.
-AXIAL_SHARE = 0.64
+#: NiiVue's number for each of the page's planes.
+SLICE_TYPES = {
+    "Axial": SliceType.AXIAL,
+    "Coronal": SliceType.CORONAL,
+    "Sagittal": SliceType.SAGITTAL,
+    "All": SliceType.MULTIPLANAR,
+}
 
 
 class ImagePane:
@@ -19,19 +24,24 @@ class ImagePane:
     def __init__(self) -> None:
         self.widget = NiiVue(
             height=600,
-            slice_type=SliceType.MULTIPLANAR,
-            hero_slice_type=SliceType.AXIAL,
-            hero_image_fraction=AXIAL_SHARE,
+            slice_type=SliceType.AXIAL,
             multiplanar_show_render=ShowRender.NEVER,
             is_radiological_convention=True,
             back_color=(0.0, 0.0, 0.0, 1.0),
             crosshair_color=(0.42, 0.71, 1.0, 0.6),
-            crosshair_width=0.25,
+            crosshair_width=0.3,
             crosshair_gap=8.0,
             font_color=(0.75, 0.79, 0.84, 1.0),
-            is_colorbar=False,
+            is_corner_orientation_text=True,
+            hero_slice_type=SliceType.AXIAL,
+            hero_image_fraction=0.64,
+            multiplanar_pad_pixels=4,
         )
         self.widget.add_class("au-image")
+
+    def turn(self, plane: str) -> None:
+        """Show another plane."""
+        self.widget.set_slice_type(SLICE_TYPES[plane])
 
     def show(self, catalog: Catalog, prediction: PredictionRecord) -> None:
         """Load a prediction's series, lay the finding over it and go to the finding.

@@ -52,7 +52,8 @@ class DashboardKernels(AsyncMappingKernelManager):
         self.owners: dict[str, str] = {}
         self.stopping = False
 
-    async def start_kernel(self, **keywords: Any) -> str:
+    # jupyter_client declares these as the synchronous methods of its other managers.
+    async def start_kernel(self, **keywords: Any) -> str:  # type: ignore[override]
         """Start a kernel with a cleaned environment, unless the service is on its way out."""
         if self.stopping:
             raise RuntimeError("The service is stopping and starts no kernel.")
@@ -62,7 +63,9 @@ class DashboardKernels(AsyncMappingKernelManager):
             await super().shutdown_kernel(kernel_id, now=True)
         return kernel_id
 
-    async def shutdown_kernel(self, kernel_id: str, now: bool = False, restart: bool = False) -> None:
+    async def shutdown_kernel(  # type: ignore[override]
+        self, kernel_id: str, now: bool = False, restart: bool = False
+    ) -> None:
         """End a kernel and forget whose it was."""
         self.owners.pop(kernel_id, None)
         await super().shutdown_kernel(kernel_id, now=now, restart=restart)

@@ -16,6 +16,9 @@ import jinja2
 from aurelius_catalog.model import DecisionAction, SeriesRecord, WorklistRow
 from aurelius_catalog.person import Action, Person
 
+#: What the pane can show; one large slice first, for it is what is read.
+PLANES = ("Axial", "Coronal", "Sagittal", "All")
+
 
 @dataclass(frozen=True)
 class Prior:
@@ -34,18 +37,23 @@ def render_list(rows: Sequence[WorklistRow], person: Person, selected: int) -> s
     return template.render(waiting=waiting, done=done, person=person, selected=selected)
 
 
-def render_case(row: WorklistRow | None, priors: Sequence[Prior], person: Person) -> str:
+def render_case(row: WorklistRow | None, priors: Sequence[Prior], person: Person, plane: str) -> str:
     """Return the head of the right side: the finding, the patient's other studies, and what can be decided."""
     template = _load_templates().get_template("case.html")
-    return template.render(row=row, priors=priors, may_decide=person.may(Action.DECIDE))
+    return template.render(row=row, priors=priors, may_decide=person.may(Action.DECIDE), plane=plane, planes=PLANES)
 
 
 def compare_volumes(now_mm3: float, before_mm3: float) -> str:
     """Say in words how a finding changed since a prior study."""
     if before_mm3 <= 0:
-        return "new since then" if now_mm3 > 0 else "no finding then either"
+        return "new since then" if now_mm3 > 0 else "nothing then either"
     change = round(100 * (now_mm3 - before_mm3) / before_mm3)
     return f"{change:+d} % since then" if change else "unchanged since then"
+
+
+def is_earlier(series: SeriesRecord, than: SeriesRecord) -> bool:
+    """Whether a series is of an earlier study date; dates of one patient keep their distances when shifted."""
+    return (series.StudyDate or "") < (than.StudyDate or "")
 
 
 def format_date(value: str | None) -> str:

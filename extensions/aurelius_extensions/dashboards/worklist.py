@@ -16,7 +16,7 @@ from ipywidgets import Box
 from pydantic import BaseModel, Field, ValidationError
 
 from aurelius_extensions.dashboards.images import ImagePane
-from aurelius_extensions.dashboards.markup import Prior, compare_volumes, render_case, render_list
+from aurelius_extensions.dashboards.markup import Prior, compare_volumes, is_earlier, render_case, render_list
 
 logger = logging.getLogger(__name__)
 
@@ -26,8 +26,9 @@ FAILED = "That did not work. Reload the page; if it happens again, tell your adm
 class Wish(BaseModel):
     """What the page may ask for. A page can be made to send anything, so anything else is ignored."""
 
-    do: Literal["select", "accept", "override", "refresh"]
+    do: Literal["select", "accept", "override", "refresh", "turn"]
     prediction: int = 0
+    plane: Literal["Axial", "Coronal", "Sagittal", "All"] = "Axial"
     reason: str = Field(default="", max_length=500)
 
 
@@ -48,6 +49,7 @@ class Worklist(anywidget.AnyWidget):
         super().__init__()
         self._rows: list[WorklistRow] = []
         self._selected = 0
+        self._plane = "Axial"
         self._images = ImagePane()
         # Walked once as nobody, who sees nothing: connections, queries and templates are ready afterwards.
         self.fill(open_catalog(person=Person.of("", [])))
@@ -103,6 +105,11 @@ class Worklist(anywidget.AnyWidget):
         if row is not None:
             self._images.show(self._catalog, row.prediction)
 
+    def _turn(self, wish: Wish) -> None:
+        self._plane = wish.plane
+        self._images.turn(wish.plane)
+        self._draw()
+
     def _accept(self, wish: Wish) -> None:
         self._decide(wish, DecisionAction.ACCEPT)
 
@@ -122,7 +129,8 @@ class Worklist(anywidget.AnyWidget):
     def _draw(self) -> None:
         row = self._find(self._selected)
         self.list_html = render_list(self._rows, self._catalog.person, self._selected)
-        self.case_html = render_case(row, self._list_priors(row) if row else [], self._catalog.person)
+        priors = self._list_priors(row) if row else []
+        self.case_html = render_case(row, priors, self._catalog.person, self._plane)
 
     def _find(self, prediction_id: int) -> WorklistRow | None:
         return next((row for row in self._rows if row.prediction.id == prediction_id), None)
@@ -136,8 +144,8 @@ class Worklist(anywidget.AnyWidget):
             if study == row.series.StudyInstanceUID or study in priors or series.Modality == "SEG":
                 continue
             other = found.get(study)
-            earlier = (series.StudyDate or "") < (row.series.StudyDate or "")
-            comparable = other is not None and earlier and other.prediction.finding == row.prediction.finding
-            change = compare_volumes(row.prediction.volume_mm3, other.prediction.volume_mm3) if comparable else ""
+            change = ""
+            if other and other.prediction.finding == row.prediction.finding and is_earlier(series, row.series):
+                change = compare_volumes(row.prediction.volume_mm3, other.prediction.volume_mm3)
             priors[study] = Prior(series, other, change)
         return sorted(priors.values(), key=lambda prior: prior.series.StudyDate or "", reverse=True)

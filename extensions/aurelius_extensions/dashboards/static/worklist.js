@@ -2,6 +2,8 @@
 // Rights are checked in the store; nothing here decides anything.
 
 const REFRESH_MS = 30000;
+// Images are asked for when the person has come to rest on a row, not for every row passed with a key held down.
+const REST_MS = 120;
 
 function render({ model, el }) {
   document.getElementById("first-paint")?.remove();
@@ -16,6 +18,7 @@ function render({ model, el }) {
   notice.className = "au-notice";
   notice.setAttribute("role", "alert");
 
+  let resting = 0;
   const rows = () => [...list.querySelectorAll("tr[data-prediction]")];
   const current = () => rows().find((row) => row.getAttribute("aria-selected") === "true");
   const tell = (wish, prediction, reason = "") => model.send({ do: wish, prediction: Number(prediction), reason });
@@ -37,13 +40,14 @@ function render({ model, el }) {
   function select(prediction) {
     for (const row of rows()) row.setAttribute("aria-selected", String(row.dataset.prediction === String(prediction)));
     current()?.scrollIntoView({ block: "nearest" });
-    tell("select", prediction);
+    clearTimeout(resting);
+    resting = setTimeout(() => tell("select", prediction), REST_MS);
   }
   function step(by) {
-    const next = model.get("next_up");
-    if (by > 0 && next) return select(next);
     const all = rows();
-    const row = all[all.indexOf(current()) + by];
+    // After a decision the row has moved down to the reviewed ones; the next to review is where it was.
+    const next = by > 0 && all.find((row) => row.dataset.prediction === String(model.get("next_up")));
+    const row = next || all[all.indexOf(current()) + by];
     if (row) select(row.dataset.prediction);
   }
   function ask(open) {
@@ -65,6 +69,8 @@ function render({ model, el }) {
       event.preventDefault();
       return select(row.dataset.prediction);
     }
+    const plane = event.target.closest("[data-plane]");
+    if (plane) return model.send({ do: "turn", plane: plane.dataset.plane });
     const button = event.target.closest("[data-do]");
     if (button?.dataset.do === "accept") accept();
     if (button?.dataset.do === "ask") ask(true);
