@@ -67,8 +67,7 @@ class WorkerPool:
             self._runner.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._runner
-        if self._turns is not None:
-            self._turns.fail_all(WorkerUnavailable(self.explain()))
+        self._fail_waiting()
 
     async def run(self, task: Mapping[str, Any], *, person: str = "", key: str | None = None) -> Outcome:
         """Run a task when its turn comes; cancelling the wait drops it.
@@ -96,12 +95,17 @@ class WorkerPool:
             return "The models are still loading; this takes up to a minute after a start. Try again in a moment."
         return "The models are ready." if self.state is WorkerState.READY else "The server is stopping."
 
+    def _fail_waiting(self) -> None:
+        if self._turns is not None:
+            self._turns.fail_all(WorkerUnavailable(self.explain()))
+
     async def _keep_running(self) -> None:
         wait_s = BACKOFF_S[0]
         while True:
             if not self.settings.annotation_python.exists():
                 self.state = WorkerState.MISSING
                 LOG.error("There is no %s: no model can run until `make setup`.", self.settings.annotation_python)
+                self._fail_waiting()
                 await asyncio.sleep(BACKOFF_S[1])
                 continue
             self.state = WorkerState.STARTING

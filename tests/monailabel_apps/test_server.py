@@ -358,10 +358,11 @@ def test_a_worker_that_dies_is_replaced(house: House) -> None:
     process = house.server.find_worker()
     assert process is not None
     os.kill(process, signal.SIGKILL)
-    wait_until(lambda: slicer.infer("nodule", image_id, {}).status == 503, "a clear refusal", seconds=10)
     assert slicer.info().status == 200  # the server itself goes on
+    answer = slicer.infer("nodule", image_id, {})  # a task that already waited is done by the new worker
+    assert answer.status == 200 or (answer.status == 503 and "Try again" in detail(answer))
     wait_until(lambda: slicer.infer("nodule", image_id, {}).status == 200, "the new worker", seconds=180)
-    assert house.server.find_worker() != process
+    assert house.server.find_worker() not in (process, None)
 
 
 def test_the_page_shows_how_to_connect_and_makes_a_token(house: House) -> None:

@@ -62,8 +62,6 @@ def test_ready_weights_are_found_not_trained(annotation_python: Path, tmp_path: 
 
 @pytest.mark.parametrize("arguments", [[], ["--unknown"]])
 def test_a_call_without_a_place_says_what_is_missing(annotation_python: Path, arguments: list[str]) -> None:
-    done = subprocess.run(
-        [str(annotation_python), str(TRAIN), *arguments], capture_output=True, text=True, cwd=REPOSITORY
-    )
+    done = subprocess.run([str(annotation_python), str(TRAIN), *arguments], capture_output=True, text=True)
     assert done.returncode == 2
     assert "--output" in done.stderr
