@@ -29,6 +29,8 @@ from aurelius_hub.processes import Run, choose_ports
 from aurelius_hub.settings import REPOSITORY, HubSettings
 
 T = TypeVar("T")
+#: What tells a service that it is a person at a browser who asks, who is to be sent to the login.
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 STUB = Path(__file__).parent / "hub" / "stub_service.py"
 
 
@@ -79,7 +81,9 @@ class LoopbackCookies(CookieJar):
 
 def new_session(base_url: str) -> httpx.Client:
     """Return a client that keeps cookies and follows redirects, as a browser does."""
-    return httpx.Client(base_url=base_url, follow_redirects=True, timeout=60, cookies=LoopbackCookies())
+    return httpx.Client(
+        base_url=base_url, follow_redirects=True, timeout=60, headers=BROWSER, cookies=LoopbackCookies()
+    )
 
 
 def login(session: httpx.Client, base_url: str, name: str, password: str, path: str = "/hub/") -> httpx.Response:
@@ -145,7 +149,7 @@ def temp_hub(
 
 def start_hub(run: Run) -> None:
     config = REPOSITORY / "jupyterhub_config.py"
-    run.start("hub", [sys.executable, "-m", "jupyterhub", "-f", str(config)])
+    run.start("hub", [sys.executable, "-m", "aurelius_hub.app", "-f", str(config)])
     run.wait_answer("hub", f"http://127.0.0.1:{run.settings.hub_port}/hub/health", 60)
     for name in ("catalog", "annotation", "dashboards", "reports"):
         run.wait_answer(name, f"{run.settings.address}/services/{name}/health", 60)

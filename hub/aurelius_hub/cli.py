@@ -55,7 +55,7 @@ def hub() -> None:
         raise typer.Exit(1)
     read_client_secret(settings)
     config = settings.repository / "jupyterhub_config.py"
-    become("jupyterhub", "-f", str(config))
+    become("aurelius_hub.app", "-f", str(config))
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})

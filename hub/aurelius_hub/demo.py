@@ -119,25 +119,33 @@ class Demo:
         if self.settings.login == "keycloak":
             with self.show("Starting Keycloak") as report:
                 start_keycloak(self.run, report)
-            return
-        with self.show("Starting the loopback issuer"):
+        else:
             self.run.start("issuer", [self.settings.python, "-m", "aurelius_hub.issuer"])
-            self.run.wait_answer("issuer", f"http://127.0.0.1:{self.settings.issuer_port}/health", START_S)
 
     def start_hub(self) -> None:
         """Start the hub, which starts the services, and wait for each of them."""
         config = self.settings.repository / "jupyterhub_config.py"
         with self.show("Starting the hub and its services") as report:
-            self.run.start("hub", [self.settings.python, "-m", "jupyterhub", "-f", str(config)])
-            # Asked behind the proxy, which would log an error for each question that comes too early.
-            self.run.wait_answer("hub", f"http://127.0.0.1:{self.settings.hub_port}/hub/health", START_S)
-            for service in SERVICES:
-                if service.has_route:
-                    report(f"waiting for {service.name}")
-                    url = f"{self.settings.address}/services/{service.name}/health"
-                    self.run.wait_answer(service.name, url, START_S)
+            self.run.start("hub", [self.settings.python, "-m", "aurelius_hub.app", "-f", str(config)])
+            if self.settings.login == "loopback":
+                self.run.wait_answer("issuer", f"http://127.0.0.1:{self.settings.issuer_port}/health", START_S)
+            self.wait_services(report)
         record = {"address": self.settings.address, "issuer": self.settings.issuer, "run": self.settings.run}
         write_private(self.settings.hub_state / "run.json", json.dumps(record) + "\n")
+
+    def wait_services(self, report: Progress) -> None:
+        """Wait until the hub and each service answer, first behind the proxy and then through it.
+
+        The proxy has its routes last, and would log an error for each question that comes too early.
+        """
+        services = [service.name for service in SERVICES if service.has_route]
+        ports = {"hub": self.settings.hub_port} | {name: self.settings.service_port(name) for name in services}
+        paths = {"hub": "/hub/health"} | {name: f"/services/{name}/health" for name in services}
+        for name, port in ports.items():
+            report(f"waiting for {name}")
+            self.run.wait_answer(name, f"http://127.0.0.1:{port}{paths[name]}", START_S)
+        for name, path in paths.items():
+            self.run.wait_answer(name, f"{self.settings.address}{path}", START_S)
 
     def wait_intake(self) -> None:
         """Wait until every demo file has been taken in, or put aside with its reason.

@@ -24,7 +24,7 @@ def test_nothing_stays_behind(tmp_path: Path, number: signal.Signals) -> None:
             start_notebook(session, "rhea")
             start_kernel(session, demo.address, "rhea")
         commands = [" ".join(process.cmdline()) for process in find_processes(demo.run)]
-        for part in ("jupyterhub -f", "configurable-http-proxy", "aurelius_hub.issuer", "singleuser", "ipykernel"):
+        for part in ("aurelius_hub.app", "configurable-http-proxy", "aurelius_hub.issuer", "singleuser", "ipykernel"):
             assert [command for command in commands if part in command], f"no {part} among {commands}"
         demo.process.send_signal(number)
         demo.process.wait(timeout=60)
