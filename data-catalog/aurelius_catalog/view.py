@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import nibabel as nib
 import numpy as np
-from ipyniivue import NiiVue, Volume
+from ipyniivue import NiiVue, ShowRender, Volume
 from numpy.typing import NDArray
 
 from aurelius_catalog.errors import InvalidLabel, InvalidVolume
@@ -34,7 +34,7 @@ def view_volume(
     overlay_zyx: NDArray[np.generic] | None = None,
     segments: Sequence[Segment] = (),
 ) -> NiiVue:
-    """Show a volume in three planes and rendered, in radiological convention.
+    """Show a volume in three planes, in radiological convention; the V key goes on to single planes and a rendering.
 
     Parameters
     ----------
@@ -60,7 +60,16 @@ def view_volume(
         If the overlay has another shape.
     """
     volumes = make_volumes(array_zyx, affine_lps, overlay_zyx, segments)
-    widget = NiiVue(height=HEIGHT_PX, is_radiological_convention=True, back_color=(0, 0, 0, 1), show_3d_crosshair=True)
+    # No rendering beside the planes: it would slow every mouse move on a machine without a graphics card.
+    widget = NiiVue(
+        height=HEIGHT_PX,
+        is_radiological_convention=True,
+        multiplanar_show_render=ShowRender.NEVER,
+        crosshair_width=0.5,
+        crosshair_gap=8,
+    )
+    if overlay_zyx is not None and overlay_zyx.any():
+        widget.scene.crosshair_pos = locate_finding(overlay_zyx, np.asarray(affine_lps, dtype=np.float64))
     widget.load_volumes(volumes)
     return widget
 
@@ -136,6 +145,25 @@ def reduce_affine(affine_lps: NDArray[np.float64], factors: tuple[int, int, int]
     block = np.diag([*steps, 1.0])
     block[:3, 3] = (steps - 1) / 2
     return affine_lps @ block
+
+
+def locate_finding(labels_zyx: NDArray[np.generic], affine_lps: NDArray[np.float64]) -> list[float]:
+    """Find where to look first: in the slice with most of the label, the labelled voxel nearest to its middle.
+
+    Returns
+    -------
+    list of float
+        Fractions 0 … 1 of the volume along right-to-left, back-to-front, feet-to-head, as NiiVue counts.
+    """
+    z = int(np.count_nonzero(labels_zyx, axis=(1, 2)).argmax())
+    inside = np.argwhere(labels_zyx[z])
+    y, x = inside[np.linalg.norm(inside - inside.mean(axis=0), axis=1).argmin()]
+    position = [0.0, 0.0, 0.0]
+    turns = nib.io_orientation(LPS_TO_RAS @ affine_lps)
+    for (axis, direction), index, size in zip(turns, (x, y, z), labels_zyx.shape[::-1], strict=True):
+        fraction = (int(index) + 0.5) / size
+        position[int(axis)] = fraction if direction > 0 else 1 - fraction
+    return position
 
 
 def encode_nifti(array_zyx: NDArray[np.generic], affine_lps: NDArray[np.float64]) -> bytes:

@@ -69,6 +69,15 @@ def test_overlay_has_the_segments_colours_and_its_voxels() -> None:
     assert overlay.colormap_label.labels[1] == "nodule"
 
 
+def test_view_opens_at_the_finding() -> None:
+    labels = np.zeros((6, 20, 24), np.uint8)
+    labels[4, 2:5, 16:19] = 1
+    labels[1, 10, 10] = 1
+    x, y, z = view.view_volume(marked_volume(), AFFINE_LPS, labels).scene.crosshair_pos
+    # Columns run to the left and rows to the back; NiiVue counts from the left and from the back.
+    assert (x, y, z) == pytest.approx((1 - 17.5 / 24, 1 - 3.5 / 20, 4.5 / 6))
+
+
 def test_large_volume_is_reduced_in_place_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(view, "MOST_VOXELS", 1500)
     truth = np.zeros((6, 20, 24), np.uint8)
