@@ -99,10 +99,11 @@ def empty(attribute: Attribute, subject: Subject) -> DataElement:
 def replace(attribute: Attribute, subject: Subject) -> DataElement | None:
     """D: a stand-in valid for the VR. A UID becomes a new UID; of a sequence only its structure stays.
 
-    What was empty stays empty: it tells nothing, and a made-up value would claim that there was one.
+    What was empty stays empty: it tells nothing, and a made-up value would claim that there was one. PatientID gets
+    the pseudonym at any depth, so that the patient's objects stay joinable.
     """
     VR = _first(attribute.VR)
-    if attribute.keyword in ("PatientName", "PatientID"):
+    if attribute.keyword == "PatientID":
         return DataElement(attribute.tag, VR, subject.pseudonym)
     if is_empty(attribute.element):
         return empty(attribute, subject)

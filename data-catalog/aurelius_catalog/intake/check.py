@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 
 from pydicom import FileDataset
-from pydicom.uid import UID, MediaStorageDirectoryStorage
+from pydicom.uid import UID, MediaStorageDirectoryStorage, UID_dictionary
 
 #: SOP classes of pictures that usually show the patient's name: secondary captures and ultrasound.
 SCREENS = ("1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.6", "1.2.840.10008.5.1.4.1.1.3")
@@ -29,6 +29,8 @@ def find_refusal(dataset: FileDataset) -> str | None:
         return "An encapsulated document: nobody here can read what is in it. A person must decide."
     if SOPClassUID and SOPClassUID.is_private:
         return "A private kind of object: only its maker knows what is in it."
+    if UID(str(dataset.file_meta.get("TransferSyntaxUID") or "")) not in UID_dictionary:
+        return "The transfer syntax is missing or not known here; nobody could open the object."
     return _find_graphics(dataset, SOPClassUID) or _find_shortage(dataset)
 
 
