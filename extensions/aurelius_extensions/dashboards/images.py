@@ -82,8 +82,10 @@ def locate_finding(finding: NDArray[np.uint8], affine_lps: NDArray[np.float64]) 
         ``(4, 4)``, maps index (column, row, slice, 1) to mm in LPS.
     """
     z = int(np.argmax((finding > 0).sum(axis=(1, 2))))
-    rows, columns = np.nonzero(finding[z])
-    index = (columns.mean(), rows.mean(), float(z))
+    voxels = np.argwhere(finding[z])
+    # The voxel nearest the middle, not the middle itself: between two lesions there is nothing to look at.
+    row, column = voxels[np.argmin(((voxels - voxels.mean(axis=0)) ** 2).sum(axis=1))]
+    index = (column, row, z)
     direction = affine_lps[:3, :3] * np.array([[-1.0], [-1.0], [1.0]])  # LPS to RAS
     fraction = [0.5, 0.5, 0.5]
     for axis, size in enumerate(finding.shape[::-1]):
