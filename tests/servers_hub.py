@@ -22,10 +22,12 @@ from urllib.parse import urljoin
 import httpx
 import pytest
 import uvicorn
-from aurelius_hub.issuer import Issuer, build_issuer, create_issuer
+from aurelius_hub.issuer import create_issuer
 from aurelius_hub.keycloak_server import NAME, VERSION, start_keycloak
 from aurelius_hub.people import DEMO_PEOPLE, DemoPerson, load_passwords
-from aurelius_hub.processes import Run, choose_ports
+from aurelius_hub.ports import choose_ports
+from aurelius_hub.processes import Run
+from aurelius_hub.realm import Issuer, build_issuer
 from aurelius_hub.settings import REPOSITORY, HubSettings
 
 T = TypeVar("T")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import socket
 import sys
 from tempfile import NamedTemporaryFile
 
 from aurelius_hub.errors import CannotStart
 from aurelius_hub.node import find_proxy
+from aurelius_hub.ports import is_free, list_ports
 from aurelius_hub.settings import HubSettings
 
 OLDEST_PYTHON = (3, 11)
@@ -67,20 +67,7 @@ def check_home(settings: HubSettings) -> None:
 
 def check_ports(settings: HubSettings) -> None:
     """Check that every port that is asked for by number is free."""
-    for name in type(settings).model_fields:
-        port = getattr(settings, name)
-        if name.endswith("port") and port and not is_free(port):
+    for name, port in list_ports(settings).items():
+        if port and not is_free(port):
             remedy = "aurelius demo --port 8010 (make demo PORT=8010)" if name == "port" else f"AURELIUS_{name.upper()}"
             raise CannotStart(f"Port {port} is taken by another program.", f"Choose another: {remedy}.")
-
-
-def is_free(port: int) -> bool:
-    """Whether a server could listen on ``port`` of this machine."""
-    with socket.socket() as probe:
-        # As servers do: a port whose last connections are only winding down is free.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
 
 from rich.console import Console
 from rich.table import Table
@@ -16,20 +14,18 @@ from aurelius_hub.checks import check_machine
 from aurelius_hub.errors import StepFailed
 from aurelius_hub.keycloak_server import start_keycloak
 from aurelius_hub.people import DEMO_PEOPLE, load_passwords
-from aurelius_hub.processes import Run, choose_ports
+from aurelius_hub.ports import choose_ports
+from aurelius_hub.processes import Run
 from aurelius_hub.secretfile import write_private
 from aurelius_hub.services import SERVICES
 from aurelius_hub.settings import HubSettings
+from aurelius_hub.signals import Stopped, ignore_stop, listen_for_stop
 
 Progress = Callable[[str], None]
 
 POLL_S = 0.5
 START_S = 180.0
 INTAKE_S = 600.0
-
-
-class Stopped(BaseException):
-    """Somebody asked the demo to stop: Ctrl-C, SIGTERM, or a closed terminal."""
 
 
 def run_demo(settings: HubSettings, console: Console) -> None:
@@ -53,22 +49,6 @@ def run_demo(settings: HubSettings, console: Console) -> None:
                 console.print("Stopping…")
     except Stopped:
         console.print("Stopped. The state is kept; the next start takes seconds.")
-
-
-def listen_for_stop() -> None:
-    """Turn the signals that mean "stop" into an exception."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise Stopped
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, stop)
-
-
-def ignore_stop() -> None:
-    """Let an orderly stop finish: a second Ctrl-C would only hide what it does."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
 
 
 class Demo:

@@ -8,6 +8,7 @@ carries the run's identifier in its environment. It imports little and touches n
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -19,14 +20,24 @@ TERMINATE_S = 5.0
 POLL_S = 0.1
 
 
-def find_processes(run: str) -> list[psutil.Process]:
-    """Return the living processes that carry ``AURELIUS_RUN=<run>``, the caller's own left out."""
-    found = []
-    own = psutil.Process().pid
+def find_processes(run: str) -> set[psutil.Process]:
+    """Return the living processes that carry ``AURELIUS_RUN=<run>``, and what they have started.
+
+    Some programs give their children a clean environment; those are found by their parents. The caller's own
+    process is left out.
+    """
+    parents: dict[psutil.Process, int] = {}
+    marked: set[int] = set()
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
-            if process.pid != own and is_alive(process) and process.environ().get("AURELIUS_RUN") == run:
-                found.append(process)
+            if process.pid != os.getpid() and is_alive(process):
+                parents[process] = process.ppid()
+                if process.environ().get("AURELIUS_RUN") == run:
+                    marked.add(process.pid)
+    found: set[psutil.Process] = set()
+    while more := {p for p, parent in parents.items() if p.pid in marked or parent in marked} - found:
+        found |= more
+        marked |= {process.pid for process in more}
     return found
 
 
@@ -57,14 +68,21 @@ def stop_gently(pids: Iterable[int]) -> None:
             wait_until(lambda process=process: not is_alive(process), STOP_S)  # type: ignore[misc]
 
 
-def end_all(run: str) -> None:
-    """End every process of the run: SIGTERM, then SIGKILL for what does not listen, until none is left."""
-    for process in find_processes(run):
+def end_all(run: str, known: set[psutil.Process]) -> None:
+    """End every process of the run, and the ``known`` ones whose parents are gone by now.
+
+    SIGTERM first, then SIGKILL for what does not listen, until none is left.
+    """
+
+    def find_left() -> set[psutil.Process]:
+        return find_processes(run) | {process for process in known if is_alive(process)}
+
+    for process in find_left():
         with contextlib.suppress(psutil.NoSuchProcess):
             process.terminate()
-    if wait_until(lambda: not find_processes(run), TERMINATE_S):
+    if wait_until(lambda: not find_left(), TERMINATE_S):
         return
-    while left := find_processes(run):
+    while left := find_left():
         for process in left:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
@@ -75,8 +93,9 @@ def main() -> None:
     """Wait for the end of standard input, noting the pids to ask first; then end the run."""
     run = sys.argv[1]
     pids = [int(line) for line in sys.stdin if line.strip()]
+    known = find_processes(run)
     stop_gently(reversed(pids))
-    end_all(run)
+    end_all(run, known)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,21 +22,6 @@ from aurelius_hub.settings import HubSettings
 
 LOCK_S = 40.0
 POLL_S = 0.1
-
-
-def choose_ports(settings: HubSettings) -> HubSettings:
-    """Return ``settings`` with every port that is 0 replaced by a free one."""
-    names = [name for name in type(settings).model_fields if name.endswith("port") and not getattr(settings, name)]
-    with_sockets = [socket.socket() for _ in names]
-    try:
-        # All are held at once, so that no port is chosen twice.
-        for holder in with_sockets:
-            holder.bind(("127.0.0.1", 0))
-        ports = {name: holder.getsockname()[1] for name, holder in zip(names, with_sockets, strict=True)}
-    finally:
-        for holder in with_sockets:
-            holder.close()
-    return settings.model_copy(update=ports)
 
 
 class Run:

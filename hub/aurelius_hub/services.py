@@ -91,7 +91,7 @@ def build_service(service: Service, settings: HubSettings) -> dict[str, object]:
             "oauth_no_confirm": True,
             # On the person's behalf a service may ask the catalog, and nothing else.
             "oauth_client_allowed_scopes": ["access:services!service=catalog"],
-            "timeout": 60,
+            "timeout": 120,
         }
     return entry
 
@@ -111,8 +111,6 @@ def build_environment(service: Service, settings: HubSettings) -> dict[str, str]
     everything = settings.to_environment() | {"AURELIUS_MODELS": str(settings.weights)}
     wanted = ("home", "database_url", "run", *service.needs)
     environment = {key: everything[key] for name in wanted if (key := f"AURELIUS_{name.upper()}") in everything}
-    if service.name in {"dashboards", "reports"}:
-        environment["AURELIUS_CATALOG_URL"] = f"{settings.address}/services/catalog"
     return pass_basics() | environment
 
 

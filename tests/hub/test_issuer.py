@@ -13,7 +13,7 @@ import httpx
 import jwt
 import pytest
 from aurelius_hub.errors import UnsafeAddress
-from aurelius_hub.issuer import Issuer, check_loopback
+from aurelius_hub.realm import Issuer, check_loopback
 from servers_hub import temp_issuer
 
 VERIFIER = secrets.token_urlsafe(32)
