@@ -6,6 +6,8 @@ name, and multipart answers read from the raw connection.
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import http.client
 import io
 import json
@@ -16,10 +18,14 @@ from email.parser import BytesParser
 from typing import Any
 from urllib.parse import quote_plus, urlencode, urlsplit
 
+import nibabel
 import nrrd
 import numpy as np
+from scipy import ndimage
 
 LIMIT = "----------lImIt_of_THE_fIle_eW_$"
+#: What is saved with a label of one segment, drawn on the nodule model's result.
+NODULE = {"label_info": [{"name": "nodule", "idx": 1}], "model": "nodule"}
 RESULT = {"result_extension": ".nrrd", "result_dtype": "uint8", "client_id": "user-xyz"}
 
 
@@ -136,3 +142,48 @@ def read_volume(content: bytes) -> tuple[np.ndarray, np.ndarray]:
     affine = np.eye(4)
     affine[:3, :3], affine[:3, 3] = header["space directions"].T, header["space origin"]
     return nrrd.read_data(header, file, index_order="C"), affine
+
+
+def write_nifti(values_zyx: np.ndarray, affine_lps: np.ndarray) -> bytes:
+    """Write a label as Slicer does: .nii.gz, in RAS."""
+    image = nibabel.Nifti1Image(values_zyx.transpose(2, 1, 0), np.diag([-1.0, -1, 1, 1]) @ affine_lps)
+    return gzip.compress(image.to_bytes(), 1)
+
+
+def take(slicer: Slicer) -> tuple[str, np.ndarray, np.ndarray]:
+    """Get the next case and its image: id, voxels, affine."""
+    sample = slicer.next_sample()
+    assert sample.status == 200, sample.body
+    image = slicer.download(sample.json["id"])
+    assert image.status == 200, image.body
+    assert sample.json["checksum"] == f"SHA256:{hashlib.sha256(image.body).hexdigest()}"
+    return sample.json["id"], *read_volume(image.body)
+
+
+def draw_strokes(truth: np.ndarray) -> np.ndarray:
+    """Draw as a person would: a stroke through the middle of the largest finding (3), one beside it (2)."""
+    parts, count = ndimage.label(truth)
+    part = parts == max(range(1, count + 1), key=lambda number: int((parts == number).sum()))
+    z, y, x = (round(float(at)) for at in ndimage.center_of_mass(part))
+    strokes = np.zeros_like(truth)
+    strokes[z, y, x - 1 : x + 2] = 3
+    strokes[z, max(y - 9, 0) : y - 6, x - 6 : x + 7] = 2
+    return strokes
+
+
+def scribble_params(shape: tuple[int, ...]) -> dict[str, Any]:
+    """Return what Slicer sends with strokes on an image of (z, y, x) voxels; ``roi`` is unsorted, as for LPS."""
+    slices, rows, columns = (int(size) for size in shape)
+    return {
+        "num_bins": 64,
+        "lamda": 1.0,
+        "sigma": 0.1,
+        "device": "cpu",
+        "roi": [columns, 0, rows, 0, 0, slices],
+        "label_info": [
+            {"name": "nodule", "id": 1},
+            {"name": "background_scribbles", "id": 2},
+            {"name": "foreground_scribbles", "id": 3},
+        ],
+        "selected_label_name": "nodule",
+    }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 from aurelius_catalog.local import LocalStore
@@ -31,7 +33,13 @@ class Desk:
         """Make the parts; the worker is not started yet."""
         folder = settings.folder
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        shutil.rmtree(folder / "strokes", ignore_errors=True)  # of requests that an earlier end cut short
         return cls(settings, WorkerPool(settings), ImageCache(folder / "images"), Tickets(folder / "key"))
+
+    @property
+    def strokes(self) -> Path:
+        """Folder for strokes on their way to the worker; not the worker's own, which is emptied with each worker."""
+        return self.settings.folder / "strokes"
 
     def open_store(self, person: Person) -> LocalStore:
         """Open the catalog with a person's eyes."""

@@ -137,7 +137,7 @@ def _prepare_task(
             raise InvalidLabel("This model works from strokes: draw some with the scribbles tools first.")
         # The worker gets strokes on the image's own grid, written by us, never a client's file.
         _, strokes = read_fitting(read_upload(label, image), label.filename or "", image)
-        path = desk.settings.folder / "scratch" / f"strokes-{secrets.token_hex(8)}.nrrd"
+        path = desk.strokes / f"{secrets.token_hex(8)}.nrrd"
         write_atomically(path, write_nrrd(strokes, image.affine_lps))
         task["label"] = str(path)
     return task, uid

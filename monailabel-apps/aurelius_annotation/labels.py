@@ -25,12 +25,9 @@ SUFFIXES = (".seg.nrrd", ".nii.gz", ".nrrd", ".nii")
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 #: How NRRD spaces lie to LPS.
 NRRD_SPACES = {
-    "left-posterior-superior": np.diag([1.0, 1.0, 1.0, 1.0]),
-    "lps": np.diag([1.0, 1.0, 1.0, 1.0]),
-    "right-anterior-superior": RAS_TO_LPS,
-    "ras": RAS_TO_LPS,
-    "left-anterior-superior": np.diag([1.0, -1.0, 1.0, 1.0]),
-    "las": np.diag([1.0, -1.0, 1.0, 1.0]),
+    **dict.fromkeys(("left-posterior-superior", "lps"), np.eye(4)),
+    **dict.fromkeys(("right-anterior-superior", "ras"), RAS_TO_LPS),
+    **dict.fromkeys(("left-anterior-superior", "las"), np.diag([1.0, -1.0, 1.0, 1.0])),
 }
 #: Bytes a voxel takes at most, in any type a label is saved as.
 VOXEL_BYTES = 8
@@ -200,6 +197,5 @@ _NRRD_TYPES = {
     **dict.fromkeys(("ushort", "unsigned short", "unsigned short int", "uint16", "uint16_t"), "u2"),
     **dict.fromkeys(("int", "signed int", "int32", "int32_t"), "i4"),
     **dict.fromkeys(("uint", "unsigned int", "uint32", "uint32_t"), "u4"),
-    "float": "f4",
-    "double": "f8",
+    **{"float": "f4", "double": "f8"},
 }

@@ -46,11 +46,15 @@ class CaseRow:
     """One line of the list of cases."""
 
     record: SeriesRecord
-    labels: int
     latest: AnnotationRecord | None
     finding: PredictionRecord | None
     holder: str
     until: str
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether a person of the house has labelled it, beyond what came in with the images."""
+        return self.latest is not None and self.latest.origin != "intake"
 
 
 @router.get("/", response_class=HTMLResponse)
@@ -117,10 +121,9 @@ def list_rows(store: LocalStore) -> list[CaseRow]:
         uid = record.SeriesInstanceUID
         versions = drawn.get(uid, [])
         holder, until = held.get(uid, ("", ""))
-        rows.append(
-            CaseRow(record, len(versions), versions[-1] if versions else None, findings.get(uid), holder, until)
-        )
-    return sorted(rows, key=lambda row: (row.latest is not None, row.record.PatientID, row.record.SeriesInstanceUID))
+        latest = max(versions, key=lambda version: (version.origin != "intake", version.created_at), default=None)
+        rows.append(CaseRow(record, latest, findings.get(uid), holder, until))
+    return sorted(rows, key=lambda row: (row.is_drawn, row.record.PatientID, row.record.SeriesInstanceUID))
 
 
 def read_leases(store: LocalStore) -> dict[str, tuple[str, str]]:

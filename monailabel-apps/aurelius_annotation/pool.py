@@ -6,14 +6,13 @@ import asyncio
 import contextlib
 import json
 import logging
-import os
-import shutil
 import socket
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from aurelius_annotation.channel import WorkerLost, read_message, spawn_worker
 from aurelius_annotation.errors import TaskFailed, WorkerUnavailable
 from aurelius_annotation.settings import AnnotationSettings
 from aurelius_annotation.turns import Job, Outcome, Turns
@@ -109,7 +108,11 @@ class WorkerPool:
                 await asyncio.sleep(BACKOFF_S[1])
                 continue
             self.state = WorkerState.STARTING
-            served = await self._run_once()
+            served = False
+            try:
+                served = await self._run_once()
+            except Exception:  # whatever it is, the next worker may do better, and the server must go on
+                LOG.exception("The annotation worker could not be run.")
             wait_s = BACKOFF_S[0] if served else min(wait_s * 2, BACKOFF_S[1])
             LOG.error("The annotation worker ended; it is started again in %.1f s.", wait_s)
             await asyncio.sleep(wait_s)
@@ -117,14 +120,14 @@ class WorkerPool:
     async def _run_once(self) -> bool:
         """Start a worker and serve jobs until it ends; returns whether it ever became ready."""
         ours, theirs = socket.socketpair()
-        process = await self._spawn(theirs)
+        process = await spawn_worker(self.settings, theirs)
         reader, writer = await asyncio.open_unix_connection(sock=ours, limit=LINE_BYTES)
         try:
-            message = await _read_message(reader, START_S)
+            message = await read_message(reader, START_S)
             self.info = message["ready"]
             self.state = WorkerState.READY
             await self._serve(reader, writer, process)
-        except _WorkerLost as loss:
+        except WorkerLost as loss:
             LOG.error("The annotation worker was lost: %s", loss)
         finally:
             ready = self.state is WorkerState.READY
@@ -147,7 +150,7 @@ class WorkerPool:
                 await asyncio.wait({taking, ended}, return_when=asyncio.FIRST_COMPLETED)
                 if not taking.done():
                     taking.cancel()
-                    raise _WorkerLost("it ended by itself")
+                    raise WorkerLost("it ended by itself")
                 await self._give(taking.result(), reader, writer)
         finally:
             ended.cancel()
@@ -155,8 +158,8 @@ class WorkerPool:
     async def _give(self, job: Job, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             writer.write(json.dumps({"task": dict(job.task)}).encode() + b"\n")
-            message = await _read_message(reader, TASK_S)
-        except (_WorkerLost, asyncio.CancelledError):
+            message = await read_message(reader, TASK_S)
+        except (WorkerLost, asyncio.CancelledError):
             job.fail(WorkerUnavailable("The worker ended in the middle of this task. Try again in a moment."))
             raise
         if "error" in message:
@@ -165,43 +168,3 @@ class WorkerPool:
             Path(message["file"]).unlink(missing_ok=True)
         else:
             job.outcome.set_result(Outcome(Path(message["file"]), message["params"]))
-
-    async def _spawn(self, theirs: socket.socket) -> asyncio.subprocess.Process:
-        scratch = self.settings.folder / "scratch"
-        shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir(parents=True, mode=0o700)
-        arguments = {
-            "--app": self.settings.app,
-            "--models": self.settings.models_folder,
-            "--scratch": scratch,
-            "--channel": theirs.fileno(),
-        }
-        # The worker needs no secret of the hub, and MONAI's parts write below HOME.
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTERHUB_", "AURELIUS_"))}
-        with theirs:
-            return await asyncio.create_subprocess_exec(
-                self.settings.annotation_python,
-                "-m",
-                "aurelius_annotation.worker",
-                *(str(part) for pair in arguments.items() for part in pair),
-                pass_fds=[theirs.fileno()],
-                stdin=asyncio.subprocess.DEVNULL,
-                env={**kept, "HOME": str(scratch), "MPLCONFIGDIR": str(scratch)},
-            )
-
-
-class _WorkerLost(Exception):
-    """The worker's end of the channel is closed, or it does not answer."""
-
-
-async def _read_message(reader: asyncio.StreamReader, seconds: float) -> dict[str, Any]:
-    try:
-        line = await asyncio.wait_for(reader.readline(), seconds)
-    except TimeoutError as error:
-        raise _WorkerLost(f"no answer within {seconds:.0f} s") from error
-    except (ConnectionError, ValueError) as error:
-        raise _WorkerLost("its answer could not be read") from error
-    if not line.endswith(b"\n"):
-        raise _WorkerLost("it ended in the middle of a task")
-    message: dict[str, Any] = json.loads(line)
-    return message

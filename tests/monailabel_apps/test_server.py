@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import signal
@@ -10,39 +9,19 @@ import threading
 from typing import Any
 
 import httpx
-import nibabel
 import numpy as np
 import pytest
 from aurelius_annotation.images import write_nrrd
 from aurelius_catalog.catalog import Catalog
 from servers_annotation import House, temp_annotation
 from servers_catalog import wait_until
-from slicer import Answer, Slicer, encode, read_volume
+from slicer import NODULE, Answer, Slicer, draw_strokes, encode, read_volume, scribble_params, take, write_nifti
 
 WINDOWS = r"C:\Users\first.last\AppData\Local\Temp\Slicer\tmp8k2.nii.gz"
-RAS = np.diag([-1.0, -1, 1, 1])
-NODULE = {"label_info": [{"name": "nodule", "idx": 1}], "model": "nodule"}
 
 
 def dice(found: np.ndarray, truth: np.ndarray) -> float:
     return 2 * float(((found > 0) & (truth > 0)).sum()) / float((found > 0).sum() + (truth > 0).sum())
-
-
-def write_nifti(values_zyx: np.ndarray, affine_lps: np.ndarray) -> bytes:
-    """Write a label as Slicer does: .nii.gz, in RAS."""
-    import gzip
-
-    return gzip.compress(nibabel.Nifti1Image(values_zyx.transpose(2, 1, 0), RAS @ affine_lps).to_bytes(), 1)
-
-
-def take(slicer: Slicer) -> tuple[str, np.ndarray, np.ndarray]:
-    """Get the next case and its image: id, voxels, affine."""
-    sample = slicer.next_sample()
-    assert sample.status == 200, sample.body
-    image = slicer.download(sample.json["id"])
-    assert image.status == 200, image.body
-    assert sample.json["checksum"] == f"SHA256:{hashlib.sha256(image.body).hexdigest()}"
-    return sample.json["id"], *read_volume(image.body)
 
 
 def open_case(house: House, slicer: Slicer, uid: str) -> tuple[str, np.ndarray]:
@@ -50,19 +29,6 @@ def open_case(house: House, slicer: Slicer, uid: str) -> tuple[str, np.ndarray]:
     listed = slicer.call("GET", "/datastore/?output=all").json["objects"]
     image_id = next(name for name in listed if name.startswith(f"{uid}~"))
     return image_id, read_volume(slicer.download(image_id).body)[1]
-
-
-def strokes_on(truth: np.ndarray) -> np.ndarray:
-    """Draw as a person would: a stroke through the middle of one nodule (3), one beside it (2)."""
-    from scipy import ndimage
-
-    parts, count = ndimage.label(truth)
-    part = parts == max(range(1, count + 1), key=lambda number: int((parts == number).sum()))
-    z, y, x = (round(float(at)) for at in ndimage.center_of_mass(part))
-    strokes = np.zeros_like(truth)
-    strokes[z, y, x - 1 : x + 2] = 3
-    strokes[z, np.clip(y - 9, 0, None) : y - 6, x - 6 : x + 7] = 2
-    return strokes
 
 
 def detail(answer: Answer) -> str:
@@ -92,18 +58,9 @@ def test_a_session_of_slicer_from_connect_to_the_next_case(house: House) -> None
     np.testing.assert_allclose(found_affine, affine)
     assert dice(found, house.truth(image_id)) >= 0.7
 
-    strokes = strokes_on(house.truth(image_id))
-    rows, columns = (int(n) for n in image.shape[1:])
-    scribbles = {
-        "num_bins": 64, "lamda": 1.0, "sigma": 0.1, "device": "cpu",
-        "roi": [columns, 0, rows, 0, 0, len(image)],  # unsorted, as Slicer sends it for images in LPS
-        "label_info": [
-            {"name": "nodule", "id": 1}, {"name": "background_scribbles", "id": 2},
-            {"name": "foreground_scribbles", "id": 3},
-        ],
-        "selected_label_name": "nodule",
-    }  # fmt: skip
-    answer = slicer.infer("Histogram+GraphCut", image_id, scribbles, ("/tmp/s.nii.gz", write_nifti(strokes, affine)))
+    strokes = draw_strokes(house.truth(image_id))
+    label = ("/tmp/Slicer/tmp1.nii.gz", write_nifti(strokes, affine))
+    answer = slicer.infer("Histogram+GraphCut", image_id, scribble_params(image.shape), label)
     mask, mask_affine = read_volume(answer.parts[2])
     np.testing.assert_allclose(mask_affine, affine)
     assert mask[strokes == 3].all()
