@@ -8,6 +8,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from aurelius_catalog.service import login
+from aurelius_catalog.service.host import create_service, mount_router, run_service
+from data_catalog.probe_service import router
+from fastapi.testclient import TestClient
 from servers_catalog import Hub, answers, free_ports, managed_service, temp_hub, wait_until
 
 PROBE = Path(__file__).with_name("probe_service.py")
@@ -111,3 +115,19 @@ def test_service_stops_with_its_hub(tmp_path: Path) -> None:
     with temp_hub(tmp_path, [service]):
         assert answers(direct)
     wait_until(lambda: not answers(direct), "service stopped", 5)
+
+
+def test_silent_hub_is_503_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JUPYTERHUB_API_URL", f"http://127.0.0.1:{free_ports(1)[0]}/hub/api")
+    login.hub_oauth.cache_clear()
+    app = create_service("probe")
+    mount_router(app, router)
+    answer = TestClient(app).get("/me", headers={"Authorization": "token abc"})
+    login.hub_oauth.cache_clear()
+    assert answer.status_code == 503
+    assert "The hub does not answer" in answer.json()["detail"]
+
+
+def test_service_started_by_hand_says_who_starts_it() -> None:
+    with pytest.raises(SystemExit, match="started by the hub"):
+        run_service(create_service("probe"))
