@@ -23,7 +23,7 @@ from aurelius_catalog.phantom_files import Visit, write_phantom, write_truth
 from aurelius_catalog.phantoms import PhantomKind, make_phantom
 from aurelius_catalog.settings import CatalogSettings
 
-app = typer.Typer(help="Fill the demo house.", no_args_is_help=True)
+app = typer.Typer(help="Fill the demo house.", no_args_is_help=True, pretty_exceptions_enable=False)
 DATASET = "lung-demo"
 MARKER = "demo-filled"
 PACKAGED = ("ct", "mr", "rt_dose", "rt_plan", "rt_ss", "overlay", "palette_color", "rgb_color", "ybr_color", "jpeg2k")

@@ -19,7 +19,11 @@ from aurelius_catalog.intake.status import describe_status, print_status
 from aurelius_catalog.intake.zone import Zone
 from aurelius_catalog.settings import CatalogSettings
 
-app = typer.Typer(help="Bring images in: what the house takes from the inboxes of the sites.", no_args_is_help=True)
+app = typer.Typer(
+    help="Bring images in: what the house takes from the inboxes of the sites.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,  # they would print the values of variables
+)
 
 
 @app.command()

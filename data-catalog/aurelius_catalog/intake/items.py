@@ -28,6 +28,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 
 class State(StrEnum):
@@ -45,10 +46,9 @@ class State(StrEnum):
 #: Nothing happens any more to an object in one of these.
 FINAL = frozenset({State.STORED, State.DUPLICATE, State.QUARANTINED, State.FAILED})
 
-metadata = MetaData()
 items = Table(
     "items",
-    metadata,
+    MetaData(),
     Column("id", Integer, primary_key=True),
     Column("site", String(64), nullable=False, index=True),
     Column("name", Text, nullable=False),  # path below the inbox of the site
@@ -115,7 +115,10 @@ class Items:
         self._journal = file.with_name(f"{file.name}-wal")
         self._engine = create_engine(f"sqlite:///{file}", connect_args={"timeout": 30})
         event.listen(self._engine, "connect", _set_pragmas)
-        metadata.create_all(self._engine)
+        with self._begin() as connection:  # `status` may do the same at the same moment
+            connection.execute(CreateTable(items, if_not_exists=True))
+            for index in items.indexes:
+                connection.execute(CreateIndex(index, if_not_exists=True))
 
     def receive(self, site: str, name: str, sha256: str, location: str) -> IntakeItem:
         """Return the open item of a file in the inbox; a new one if the file was not seen before."""
