@@ -31,7 +31,7 @@ TOKEN = "a-token-of-the-hub-0123456789"
 SLOW = ["import time; print('working', flush=True); time.sleep(600)"]
 LEAKY = ["import os; print(dict(os.environ))"]
 RANDOM = [
-    "import random; import numpy as np; from aurelius_extensions.reports import Results, open_as_asker",
+    "import secrets, random; import numpy as np; random.seed(secrets.token_bytes()); from aurelius_extensions.reports import Results, open_as_asker",
     "results = Results(open_as_asker().dataset('lung-demo'))",
     "results.add(case='a', name='random', value=random.random(), tolerance=0)",
     "results.add(case='a', name='numpy', value=np.random.rand(), tolerance=0)",
@@ -211,7 +211,7 @@ def test_a_changed_file_is_told(house: House, reports: Reports, first: str, name
         view = desk.get_run(copy)
         assert (view.outcome, view.changes) == ("TAMPERED", (name if name != "manifest.json" else "run.json",))
         with pytest.raises(RunTampered):
-            desk.rerun(copy) if name != "report.html" else desk.read_file(copy, name)
+            desk.rerun(copy)
     finally:
         shutil.rmtree(folder)
 

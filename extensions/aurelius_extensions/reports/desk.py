@@ -102,6 +102,10 @@ class Desk:
         self.person.require(Action.REPORT)
         stored = self._open(run_id)
         run = stored.read_run()
+        if changes := stored.list_changes():
+            raise RunTampered(
+                f"Run {run_id} is not what was sealed: {', '.join(changes)}. Nothing is compared with it."
+            )
         if stored.read_results() is None:
             raise InvalidRequest(f"Run {run_id} came to no results, so there is nothing to compare with. Run it anew.")
         return self._put(run.report, run.title, dict(run.parameters), run.seed, run.id)

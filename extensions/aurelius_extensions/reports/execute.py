@@ -77,7 +77,7 @@ def execute_notebook(folder: Path, order: Order) -> str | None:
         os.environ |= {**dict.fromkeys(places, private), "PYTHONHASHSEED": str(order.seed)}
         os.environ[PERSON_VARIABLE] = write_person(order.person, order.groups)
         os.chdir(folder)
-        seeding = f"from aurelius_extensions.reports.seeds import set_seeds; set_seeds({order.seed})"
+        seeding = f"from aurelius_extensions.reports.seeds import seed_every_cell; seed_every_cell({order.seed})"
         try:
             papermill.execute_notebook(
                 SOURCE_FILE,
