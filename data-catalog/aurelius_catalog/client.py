@@ -11,7 +11,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import TypeAdapter
 
-from aurelius_catalog import errors
+from aurelius_catalog.errors import Unreachable
 from aurelius_catalog.model import (
     AnnotationRecord,
     DatasetRecord,
@@ -26,23 +26,13 @@ from aurelius_catalog.model import (
     WorklistRow,
 )
 from aurelius_catalog.person import Person
+from aurelius_catalog.refusals import read_refusal
 from aurelius_catalog.store import LabelMap
 from aurelius_catalog.wire import pack_labelmap
 
 R = TypeVar("R", bound=Record)
 
 TIMEOUT = httpx.Timeout(60, connect=5)
-_ERRORS = {error.__name__: error for error in errors.CatalogError.__subclasses__()}
-_ERROR_FOR_STATUS: dict[int, type[errors.CatalogError]] = {
-    400: errors.InvalidRequest,
-    401: errors.PermissionDenied,
-    403: errors.PermissionDenied,
-    404: errors.NotFound,
-    422: errors.InvalidRequest,
-    502: errors.Unreachable,
-    503: errors.Unreachable,
-    504: errors.Unreachable,
-}
 
 
 class HttpStore:
@@ -193,23 +183,12 @@ class HttpStore:
                     raise
                 answer = self._http.request(method, path, **options)
         except httpx.TransportError as error:
-            raise errors.Unreachable(
+            raise Unreachable(
                 f"The catalog at {self.url} does not answer ({type(error).__name__}). Try again in a moment."
             ) from error
         if answer.is_success:
             return answer
-        raise _as_error(answer)
-
-
-def _as_error(answer: httpx.Response) -> errors.CatalogError:
-    """Turn the service's refusal back into the exception it was there."""
-    try:
-        body = answer.json()
-        detail, name = str(body["detail"]), str(body.get("error"))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        detail, name = f"The catalog answered with status {answer.status_code}.", ""
-    kind = _ERRORS.get(name) or _ERROR_FOR_STATUS.get(answer.status_code, errors.CatalogError)
-    return kind(detail)
+        raise read_refusal(answer)
 
 
 def _read(kind: type[R], answer: httpx.Response) -> R:

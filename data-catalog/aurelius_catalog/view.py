@@ -5,7 +5,6 @@ The images travel to the browser as NIfTI in memory: int16, compressed, in patie
 
 from __future__ import annotations
 
-import gzip
 import warnings
 from collections.abc import Sequence
 
@@ -16,16 +15,14 @@ from numpy.typing import NDArray
 
 from aurelius_catalog.errors import InvalidLabel, InvalidVolume
 from aurelius_catalog.model import Segment
+from aurelius_catalog.nifti import LPS_TO_RAS, choose_reduction, encode_nifti, reduce_affine, split_blocks
 
-#: Voxels the browser is sent at most; larger volumes are averaged over blocks.
-MOST_VOXELS = 256**3
 OVERLAY_OPACITY = 0.5
 HEIGHT_PX = 420
 #: Windows in Hounsfield units: (lowest, highest) grey.
 LUNG_HU, SOFT_TISSUE_HU = (-1350.0, 150.0), (-160.0, 240.0)
 #: Segment colours that colour-blind people can tell apart as well (Okabe and Ito, 2008).
 COLOURS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0), (204, 121, 167))
-LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def view_volume(
@@ -50,7 +47,7 @@ def view_volume(
     Returns
     -------
     ipyniivue.NiiVue
-        The widget. A volume over `MOST_VOXELS` is reduced, and a warning says how far.
+        The widget. A volume over `nifti.MOST_VOXELS` is reduced, and a warning says how far.
 
     Raises
     ------
@@ -98,11 +95,11 @@ def make_volumes(
             stacklevel=4,
         )
     low, high = choose_window(image)
-    shown = encode_nifti(_blocks(image, factors).mean(axis=(1, 3, 5)), reduce_affine(affine, factors))
+    shown = encode_nifti(split_blocks(image, factors).mean(axis=(1, 3, 5)), reduce_affine(affine, factors))
     volumes = [Volume(name="volume.nii.gz", data=shown, colormap="gray", cal_min=low, cal_max=high)]
     if overlay_zyx is not None:
         # The largest number of a block, not the mean: a small finding must not vanish.
-        labels = _blocks(overlay_zyx, factors).max(axis=(1, 3, 5)).astype(np.int16)
+        labels = split_blocks(overlay_zyx, factors).max(axis=(1, 3, 5)).astype(np.int16)
         data = encode_nifti(labels, reduce_affine(affine, factors))
         overlay = Volume(name="label.nii.gz", data=data, opacity=OVERLAY_OPACITY, colorbar_visible=False)
         overlay.set_colormap_label(colour_segments(segments or _name_segments(labels)))
@@ -119,32 +116,6 @@ def choose_window(image: NDArray[np.float32]) -> tuple[float, float]:
     inside = sample[sample > 0]
     low, high = np.percentile(inside if inside.size else sample, (1, 99.5))
     return float(low), float(high) if high > low else float(low) + 1
-
-
-def choose_reduction(shape: Sequence[int], affine_lps: NDArray[np.float64]) -> tuple[int, int, int]:
-    """Choose how many voxels to merge along (z, y, x), coarsening the finest axis first.
-
-    Parameters
-    ----------
-    shape
-        Size along (z, y, x).
-    affine_lps
-        ``(4, 4)``, columns in the order (column, row, slice).
-    """
-    spacing = np.linalg.norm(affine_lps[:3, :3], axis=0)[::-1]
-    factors = np.ones(3, dtype=int)
-    while np.prod(-(-np.array(shape) // factors)) > MOST_VOXELS:
-        width = np.where(factors < np.array(shape), spacing * factors, np.inf)
-        factors[np.argmin(width)] += 1
-    return int(factors[0]), int(factors[1]), int(factors[2])
-
-
-def reduce_affine(affine_lps: NDArray[np.float64], factors: tuple[int, int, int]) -> NDArray[np.float64]:
-    """Return the affine of a grid whose voxels are blocks of ``factors`` (z, y, x) voxels, centre on centre."""
-    steps = np.array(factors[::-1], dtype=np.float64)
-    block = np.diag([*steps, 1.0])
-    block[:3, 3] = (steps - 1) / 2
-    return affine_lps @ block
 
 
 def locate_finding(labels_zyx: NDArray[np.generic], affine_lps: NDArray[np.float64]) -> list[float]:
@@ -166,22 +137,6 @@ def locate_finding(labels_zyx: NDArray[np.generic], affine_lps: NDArray[np.float
     return position
 
 
-def encode_nifti(array_zyx: NDArray[np.generic], affine_lps: NDArray[np.float64]) -> bytes:
-    """Write a volume ``(z, y, x)`` as compressed NIfTI, int16 on the wire.
-
-    Values that int16 cannot hold exactly are scaled by the header's slope and intercept.
-    """
-    values: NDArray[np.generic] = array_zyx.transpose(2, 1, 0)
-    if not np.issubdtype(values.dtype, np.integer):
-        rounded = np.rint(values)
-        # Half a Hounsfield unit is invisible, but a map of 0 … 1 must keep its steps.
-        exact = np.ptp(values) > 500 and np.abs(rounded).max() < 2**15
-        values = rounded.astype(np.int16) if exact else values
-    image = nib.Nifti1Image(values, LPS_TO_RAS @ affine_lps, dtype=np.int16)
-    image.header.set_xyzt_units("mm")
-    return gzip.compress(image.to_bytes(), compresslevel=1)
-
-
 def colour_segments(segments: Sequence[Segment]) -> dict[str, list[float] | list[str]]:
     """Return NiiVue's colour table of a label map: transparent background, then one colour per segment."""
     colours = [(0, 0, 0), *(COLOURS[(segment.number - 1) % len(COLOURS)] for segment in segments)]
@@ -199,11 +154,3 @@ def colour_segments(segments: Sequence[Segment]) -> dict[str, list[float] | list
 def _name_segments(labels: NDArray[np.int16]) -> tuple[Segment, ...]:
     found = sorted(set(np.unique(labels).tolist()) - {0}) or [1]
     return tuple(Segment(number=number, label=f"segment {number}") for number in found)
-
-
-def _blocks(array: NDArray[np.generic], factors: tuple[int, int, int]) -> NDArray[np.generic]:
-    """Return a view ``(z, fz, y, fy, x, fx)``; the edge is repeated where a block is not full."""
-    missing = [(0, -size % factor) for size, factor in zip(array.shape, factors, strict=True)]
-    padded = np.pad(array, missing, mode="edge") if np.any(missing) else array
-    z, y, x = (size // factor for size, factor in zip(padded.shape, factors, strict=True))
-    return padded.reshape(z, factors[0], y, factors[1], x, factors[2])

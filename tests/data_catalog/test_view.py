@@ -8,7 +8,7 @@ import warnings
 import nibabel as nib
 import numpy as np
 import pytest
-from aurelius_catalog import view
+from aurelius_catalog import nifti, view
 from aurelius_catalog.errors import InvalidLabel, InvalidVolume
 from aurelius_catalog.model import Segment
 from aurelius_catalog.phantoms import make_phantom
@@ -48,10 +48,10 @@ def test_each_voxel_lies_where_dicom_says() -> None:
 
 def test_hounsfield_units_are_exact_and_fractions_keep_their_steps() -> None:
     image = make_phantom("ct-chest", 1).image
-    sent = decode(view.encode_nifti(image.astype(np.float32), AFFINE_LPS))
+    sent = decode(nifti.encode_nifti(image.astype(np.float32), AFFINE_LPS))
     assert np.array_equal(sent.get_fdata(), image.transpose(2, 1, 0))
     fractions = np.linspace(0, 1, 4000, dtype=np.float32).reshape(10, 20, 20)
-    back = decode(view.encode_nifti(fractions, AFFINE_LPS)).get_fdata()
+    back = decode(nifti.encode_nifti(fractions, AFFINE_LPS)).get_fdata()
     assert np.abs(back - fractions.transpose(2, 1, 0)).max() < 1e-4
 
 
@@ -79,7 +79,7 @@ def test_view_opens_at_the_finding() -> None:
 
 
 def test_large_volume_is_reduced_in_place_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(view, "MOST_VOXELS", 1500)
+    monkeypatch.setattr(nifti, "MOST_VOXELS", 1500)
     truth = np.zeros((6, 20, 24), np.uint8)
     truth[4, 3, 17] = 1
     with pytest.warns(UserWarning, match=r"Shown reduced: .* 1 × \d × \d"):

@@ -12,13 +12,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import JSONResponse, Response
 from pydicom import dcmread
-from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
 
 from aurelius_catalog.errors import InvalidRequest, NotFound
 from aurelius_catalog.local import LocalStore
 from aurelius_catalog.model import InstanceRecord, SeriesRecord
 from aurelius_catalog.person import Person
 from aurelius_catalog.service.answers import describe_instance, describe_series, describe_study
+from aurelius_catalog.service.conditions import read_conditions
 from aurelius_catalog.service.multipart import Part, stream_parts
 from aurelius_catalog.service.stores import Opened, read_settings
 
@@ -29,7 +29,6 @@ Page = Annotated[int, Query(ge=0, le=10**9)]
 JSON_TYPE = "application/dicom+json"
 #: Larger values of a header are left out of the metadata, as pixel data is (PS3.18 F.2.2 allows it).
 LONGEST_INLINE_BYTES = 1024
-_NOT_CONDITIONS = {"limit", "offset", "includefield", "fuzzymatching"}
 #: Media types of compressed frames (PS3.18 section 8.7.3.3).
 _FRAME_TYPES = {
     **dict.fromkeys(["4.50", "4.51", "4.57", "4.70"], "image/jpeg"),
@@ -45,7 +44,7 @@ _FRAME_TYPES = {
 def search_studies(store: Opened, request: Request, limit: Page = 1000, offset: Page = 0) -> Response:
     """QIDO-RS: find studies (PS3.18 section 10.6)."""
     by_study: dict[str, list[SeriesRecord]] = {}
-    for record in store.find_series(**_read_conditions(request)):
+    for record in store.find_series(**read_conditions(request.query_params)):
         by_study.setdefault(record.StudyInstanceUID, [])
     # The counts of a study are over all of its series, not only over those that matched.
     for record in store.find_series(StudyInstanceUID=list(by_study)[offset : offset + limit]):
@@ -56,13 +55,15 @@ def search_studies(store: Opened, request: Request, limit: Page = 1000, offset: 
 @router.get("/series")
 def search_series(store: Opened, request: Request, limit: Page = 1000, offset: Page = 0) -> Response:
     """QIDO-RS: find series in all studies."""
-    return _answer([describe_series(each) for each in store.find_series(**_read_conditions(request))[offset:][:limit]])
+    return _answer(
+        [describe_series(each) for each in store.find_series(**read_conditions(request.query_params))[offset:][:limit]]
+    )
 
 
 @router.get("/studies/{study}/series")
 def search_study_series(store: Opened, request: Request, study: str, limit: Page = 1000, offset: Page = 0) -> Response:
     """QIDO-RS: find the series of a study."""
-    found = store.find_series(**{**_read_conditions(request), "StudyInstanceUID": study})
+    found = store.find_series(**{**read_conditions(request.query_params), "StudyInstanceUID": study})
     return _answer([describe_series(each) for each in found[offset:][:limit]])
 
 
@@ -181,33 +182,6 @@ def _read_numbers(text: str, instance: InstanceRecord) -> list[int]:
     if not all(0 <= index < len(instance.frames) for index in indices):
         raise NotFound(f"Instance {instance.SOPInstanceUID} has {len(instance.frames)} frames that can be read singly.")
     return indices
-
-
-def _read_conditions(request: Request) -> dict[str, object]:
-    """Turn QIDO-RS query parameters (keywords or tags, PS3.18 section 8.3.4) into those of the store."""
-    conditions: dict[str, object] = {}
-    for name, value in request.query_params.multi_items():
-        if name in _NOT_CONDITIONS or value in ("", "*"):
-            continue
-        keyword = name
-        if len(name) == 8 and not name.isalpha():
-            try:
-                keyword = keyword_for_tag(int(name, 16)) or name
-            except ValueError:
-                keyword = name
-        keyword = "Modality" if keyword == "ModalitiesInStudy" else keyword
-        conditions[keyword] = _read_values(keyword, value)
-    return conditions
-
-
-def _read_values(keyword: str, value: str) -> object:
-    tag = tag_for_keyword(keyword)
-    vr = dictionary_VR(tag) if tag is not None else ""
-    if vr in ("IS", "US"):
-        if not value.strip().isascii() or not value.strip().isdigit() or len(value) > 9:
-            raise InvalidRequest(f"{keyword} must be a whole number.")
-        return int(value)
-    return value.replace("\\", ",").split(",") if vr == "UI" else value
 
 
 def _answer(records: list[dict[str, Any]]) -> Response:
