@@ -31,7 +31,8 @@ TOKEN = "a-token-of-the-hub-0123456789"
 SLOW = ["import time; print('working', flush=True); time.sleep(600)"]
 LEAKY = ["import os; print(dict(os.environ))"]
 RANDOM = [
-    "import secrets, random; import numpy as np; random.seed(secrets.token_bytes()); from aurelius_extensions.reports import Results, open_as_asker",
+    "import random, secrets; import numpy as np; random.seed(secrets.token_bytes())",
+    "from aurelius_extensions.reports import Results, open_as_asker",
     "results = Results(open_as_asker().dataset('lung-demo'))",
     "results.add(case='a', name='random', value=random.random(), tolerance=0)",
     "results.add(case='a', name='numpy', value=np.random.rand(), tolerance=0)",
