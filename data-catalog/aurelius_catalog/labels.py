@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from importlib.metadata import version
 from io import BytesIO
@@ -16,6 +17,9 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from aurelius_catalog.errors import InvalidLabel
 from aurelius_catalog.model import Segment
 from aurelius_catalog.store import LabelMap
+
+# highdicom misses a caret in every person name of one component; ours are pseudonyms and user names on purpose.
+warnings.filterwarnings("ignore", "The string .* is unlikely to represent the intended person name", UserWarning)
 
 
 def write_segmentation(
