@@ -5,9 +5,10 @@ the place for what one house needs and no other.
 """
 
 from aurelius_hub import HubSettings, configure
+from aurelius_hub.ports import choose_ports
 
 c = get_config()
-settings = HubSettings()
+settings = choose_ports(HubSettings())
 configure(c, settings)
 for extra in sorted((settings.hub_state / "jupyterhub_config.d").glob("*.py")):
     load_subconfig(str(extra))

@@ -17,7 +17,7 @@ PACKAGES = ("jupyterhub", "jupyterlab", "oauthenticator", "voila", "papermill", 
 
 
 def check_machine(settings: HubSettings) -> None:
-    """Check everything that the demo needs.
+    """Check everything that the demo needs, but for its ports: an earlier run may be about to free them.
 
     Raises
     ------
@@ -28,7 +28,6 @@ def check_machine(settings: HubSettings) -> None:
     check_environments(settings)
     find_proxy(settings.repository)
     check_home(settings)
-    check_ports(settings)
 
 
 def check_python() -> None:
@@ -66,7 +65,13 @@ def check_home(settings: HubSettings) -> None:
 
 
 def check_ports(settings: HubSettings) -> None:
-    """Check that every port that is asked for by number is free."""
+    """Check that every port that is asked for by number is free.
+
+    Raises
+    ------
+    CannotStart
+        At the first that is taken.
+    """
     for name, port in list_ports(settings).items():
         if port and not is_free(port):
             remedy = "aurelius demo --port 8010 (make demo PORT=8010)" if name == "port" else f"AURELIUS_{name.upper()}"

@@ -10,8 +10,8 @@ from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
-from aurelius_hub.configure import read_client_secret
 from aurelius_hub.demo import run_demo
 from aurelius_hub.errors import HubError
 from aurelius_hub.settings import HubSettings
@@ -42,7 +42,7 @@ def demo(
     try:
         run_demo(settings, Console())
     except HubError as error:
-        Console(stderr=True, soft_wrap=True).print(f"[red]✗[/red] {error}")
+        Console(stderr=True, soft_wrap=True).print(f"[red]✗[/red] {escape(str(error))}")
         raise typer.Exit(1) from None
 
 
@@ -53,7 +53,6 @@ def hub() -> None:
     if not settings.issuer_url:
         Console(stderr=True).print("[red]✗[/red] Set AURELIUS_ISSUER_URL to your Keycloak realm's address.")
         raise typer.Exit(1)
-    read_client_secret(settings)
     config = settings.repository / "jupyterhub_config.py"
     become("aurelius_hub.app", "-f", str(config))
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from aurelius_hub.checks import check_machine
+from aurelius_hub.checks import check_machine, check_ports
 from aurelius_hub.errors import StepFailed
 from aurelius_hub.keycloak_server import start_keycloak
 from aurelius_hub.people import DEMO_PEOPLE, load_passwords
@@ -39,7 +40,10 @@ def run_demo(settings: HubSettings, console: Console) -> None:
     check_machine(settings)
     listen_for_stop()
     try:
-        with Run(choose_ports(settings)) as run:
+        with ExitStack() as stack:
+            with console.status("Waiting until an earlier run is gone"):
+                run = stack.enter_context(Run(choose_ports(settings)))
+            check_ports(settings)
             demo = Demo(run, console)
             try:
                 demo.bring_up()
@@ -175,7 +179,7 @@ class Demo:
         with self.console.status(title) as status:
             if not self.console.is_terminal:
                 self.console.print(f"{title} …")
-            yield lambda line: status.update(f"{title}: {line[:80]}")
+            yield lambda line: status.update(f"{title}: {escape(line[:80])}")
         self.console.print(f"[green]✓[/green] {title} ({time.monotonic() - started:.1f} s)")
 
     def is_done(self, step: str) -> bool:

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 import httpx
+import psutil
 
 from aurelius_hub.errors import CannotStart, StepFailed
 from aurelius_hub.secretfile import make_private_folder
@@ -110,11 +111,16 @@ class Run:
         )
         lines = []
         with process, open_log(self.settings.logs / f"{name}.log") as log:
-            for line in process.stdout or ():
-                log.write(line.encode())
-                if line.strip():
-                    lines.append(line.rstrip())
-                    report(lines[-1])
+            try:
+                for line in process.stdout or ():
+                    log.write(line.encode())
+                    if line.strip():
+                        lines.append(line.rstrip())
+                        report(lines[-1])
+            except BaseException:
+                # Leaving this block waits for the process, which nobody wants any more.
+                process.terminate()
+                raise
         if process.returncode:
             last = lines[-1] if lines else f"it printed nothing and ended with {process.returncode}"
             raise StepFailed(f"{name} failed: {last} (more in {self.settings.logs / f'{name}.log'})")
@@ -153,7 +159,7 @@ class Run:
 def answers(url: str) -> bool:
     """Whether a GET of ``url`` gives 200."""
     try:
-        return httpx.get(url, timeout=5).status_code == 200
+        return httpx.get(url, timeout=5, trust_env=False).status_code == 200
     except httpx.HTTPError:
         return False
 
@@ -166,12 +172,12 @@ def open_log(path: Path) -> BinaryIO:
 def take_lock(path: Path) -> int:
     """Lock the home for this run and return the descriptor that holds the lock.
 
-    A run that has just been ended keeps the lock until its last process is gone, so this waits a little.
+    The guard of a run that was killed keeps the lock until the last process is gone, so this waits for it.
 
     Raises
     ------
     CannotStart
-        If another run keeps it.
+        If another run is there to stay.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     deadline = time.monotonic() + LOCK_S
@@ -179,12 +185,15 @@ def take_lock(path: Path) -> int:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if time.monotonic() > deadline:
+            owner = os.pread(descriptor, 20, 0).decode() or "0"
+            if psutil.pid_exists(int(owner)) or time.monotonic() > deadline:
                 os.close(descriptor)
                 raise CannotStart(
-                    f"Aurelius already runs on {path.parent.parent}.",
+                    f"Aurelius already runs on {path.parent.parent} (process {owner}).",
                     "Stop it first, or choose another folder with AURELIUS_HOME.",
                 ) from None
             time.sleep(POLL_S)
         else:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
             return descriptor

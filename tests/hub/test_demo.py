@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from aurelius_hub.guard import find_processes
+from aurelius_hub.guard import find_processes, is_alive
 from servers_hub import login, new_session, poll, running_demo, start_kernel, start_notebook
 
 
@@ -32,6 +32,33 @@ def test_nothing_stays_behind(tmp_path: Path, number: signal.Signals) -> None:
     if number != signal.SIGKILL:
         assert demo.process.returncode == 0
         assert "Stopped." in (tmp_path / "demo.log").read_text()
+
+
+def test_a_stop_in_the_middle_of_a_long_step_is_heard(tmp_path: Path) -> None:
+    forever = tmp_path / "python"
+    forever.write_text("#!/bin/sh\necho making chests\nexec sleep 600\n")
+    forever.chmod(0o700)
+    command = [sys.executable, "-m", "aurelius_hub.cli", "demo", "--port", "0", "--home", str(tmp_path / "home")]
+    environment = os.environ | {"AURELIUS_ANNOTATION_PYTHON": str(forever)}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        assert process.stdout
+        assert "Training" in process.stdout.readline()
+        sleeper = psutil.Process(process.pid)
+        assert poll(lambda: any(child.name() == "sleep" for child in sleeper.children()))
+        [sleep] = [child for child in sleeper.children() if child.name() == "sleep"]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 0
+        assert not is_alive(sleep)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_one_home_holds_one_house(tmp_path: Path) -> None:
+    with running_demo(tmp_path, stubs=True) as demo:
+        outcome = run_command("demo", "--port", "0", "--home", str(tmp_path))
+        expect_one_line(outcome, "already runs", str(demo.process.pid), "AURELIUS_HOME")
 
 
 def test_a_second_start_waits_for_the_first_to_be_gone_and_keeps_the_state(tmp_path: Path) -> None:
