@@ -26,6 +26,8 @@ class Service:
         Whether the proxy leads to it.
     needs
         Settings it is given as ``AURELIUS_*`` variables, beside the home and the index.
+    scopes
+        What it may do on a person's behalf, beside asking the catalog.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Service:
     arguments: tuple[str, ...] = ()
     has_route: bool = True
     needs: tuple[str, ...] = ()
+    scopes: tuple[str, ...] = ()
 
 
 SERVICES: tuple[Service, ...] = (
@@ -45,6 +48,7 @@ SERVICES: tuple[Service, ...] = (
         "Annotation",
         "The address to give to 3D Slicer; what waits to be segmented.",
         needs=("annotation_python", "models"),
+        scopes=("tokens!user",),  # its page makes the token that 3D Slicer logs in with
     ),
     Service(
         "dashboards",
@@ -89,8 +93,7 @@ def build_service(service: Service, settings: HubSettings) -> dict[str, object]:
         entry |= {
             "url": f"http://127.0.0.1:{settings.service_port(service.name)}",
             "oauth_no_confirm": True,
-            # On the person's behalf a service may ask the catalog, and nothing else.
-            "oauth_client_allowed_scopes": ["access:services!service=catalog"],
+            "oauth_client_allowed_scopes": ["access:services!service=catalog", *service.scopes],
             "timeout": 120,
         }
     return entry
