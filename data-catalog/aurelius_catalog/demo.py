@@ -19,7 +19,8 @@ from rich.progress import track
 from aurelius_catalog.intake.zone import Zone, find_free
 from aurelius_catalog.local import LocalStore
 from aurelius_catalog.person import Person
-from aurelius_catalog.phantom_files import Visit, write_phantom, write_truth
+from aurelius_catalog.phantom_files import write_phantom, write_truth
+from aurelius_catalog.phantom_visit import Visit
 from aurelius_catalog.phantoms import PhantomKind, make_phantom
 from aurelius_catalog.settings import CatalogSettings
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from uuid import UUID
 
 import highdicom as hd
 import numpy as np
@@ -15,42 +12,12 @@ from pydicom import Dataset
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage
+from pydicom.uid import ExplicitVRLittleEndian
 
+from aurelius_catalog.phantom_visit import Visit, describe_series
 from aurelius_catalog.phantoms import Phantom
 
 Triple = tuple[float, float, float]
-PRIVATE_CREATOR = "AURELIUS PHANTOM"
-
-
-@dataclass(frozen=True)
-class Visit:
-    """One imaging study of one invented patient, as it stands in the header.
-
-    Parameters
-    ----------
-    PatientName, PatientID, PatientBirthDate, PatientSex
-        Who.
-    StudyDate
-        When.
-    InstitutionName
-        Where.
-    number
-        Tells the studies of a patient apart; part of all UIDs.
-    """
-
-    PatientName: str
-    PatientID: str
-    PatientBirthDate: str
-    PatientSex: str
-    StudyDate: str
-    InstitutionName: str
-    number: int = 1
-
-    def make_uid(self, *parts: object) -> str:
-        """Return a UID that is always the same for the same patient, study and parts."""
-        text = "|".join([self.PatientID, self.InstitutionName, str(self.number), *map(str, parts)])
-        return f"2.25.{UUID(bytes=hashlib.sha256(text.encode()).digest()[:16], version=4).int}"
 
 
 def write_phantom(folder: Path, phantom: Phantom, visit: Visit) -> list[Path]:
@@ -99,7 +66,7 @@ def write_series(
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for index, plane in enumerate(volume):
-        dataset = _describe_slice(visit, Modality, BodyPartExamined, SeriesNumber)
+        dataset = describe_series(visit, Modality, BodyPartExamined, SeriesNumber)
         dataset.SOPInstanceUID = visit.make_uid(Modality, SeriesNumber, index)
         dataset.InstanceNumber = index + 1
         _place_slice(dataset, volume.shape, spacing_mm, index)
@@ -157,47 +124,6 @@ def write_truth(path: Path, sources: Sequence[Path], truth: NDArray[np.uint8], l
     path.parent.mkdir(parents=True, exist_ok=True)
     segmentation.save_as(path)
     return path
-
-
-def _describe_slice(visit: Visit, Modality: str, BodyPartExamined: str, SeriesNumber: int) -> Dataset:
-    dataset = Dataset()
-    dataset.SpecificCharacterSet = "ISO_IR 192"
-    dataset.SOPClassUID = CTImageStorage if Modality == "CT" else MRImageStorage
-    dataset.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"] if Modality == "CT" else ["ORIGINAL", "PRIMARY", "M"]
-    dataset.Modality, dataset.BodyPartExamined = Modality, BodyPartExamined
-    dataset.Manufacturer, dataset.ManufacturerModelName = "Aurelius", "Phantom"
-    dataset.StudyInstanceUID = visit.make_uid("study")
-    dataset.SeriesInstanceUID = visit.make_uid("series", Modality, SeriesNumber)
-    dataset.FrameOfReferenceUID = visit.make_uid("frame of reference")
-    dataset.SeriesNumber, dataset.StudyID = SeriesNumber, f"V{visit.number}"
-    dataset.PatientPosition, dataset.PositionReferenceIndicator = "HFS", ""
-    _identify(dataset, visit)
-    return dataset
-
-
-def _identify(dataset: Dataset, visit: Visit) -> None:
-    """Fill in what must never leave a hospital: at the top, in sequences, and in private attributes."""
-    dataset.PatientName, dataset.PatientID = visit.PatientName, visit.PatientID
-    dataset.PatientBirthDate, dataset.PatientSex = visit.PatientBirthDate, visit.PatientSex
-    dataset.PatientAddress = "12 Harbour Lane, Northport"
-    dataset.OtherPatientIDsSequence = [Dataset()]
-    dataset.OtherPatientIDsSequence[0].PatientID = f"SSN-{visit.PatientID}"
-    dataset.OtherPatientIDsSequence[0].TypeOfPatientID = "TEXT"
-    dataset.StudyDate = dataset.SeriesDate = dataset.AcquisitionDate = dataset.ContentDate = visit.StudyDate
-    dataset.StudyTime = dataset.SeriesTime = dataset.AcquisitionTime = dataset.ContentTime = "101530"
-    dataset.AccessionNumber = f"ACC{visit.PatientID}{visit.number}"
-    dataset.ReferringPhysicianName, dataset.OperatorsName = "Referrer^Ruth", "Operator^Omar"
-    dataset.InstitutionName, dataset.StationName = visit.InstitutionName, "SCANNER-3"
-    dataset.DeviceSerialNumber = "SN-0815"
-    dataset.StudyDescription = f"Follow-up of {visit.PatientName}"
-    dataset.SeriesDescription = f"For Dr Ruth Referrer, {visit.StudyDate}"
-    request = Dataset()
-    request.RequestedProcedureDescription = f"Asked for by the family of {visit.PatientName}"
-    request.RequestedProcedureID = request.ScheduledProcedureStepID = f"REQ{visit.PatientID}"
-    dataset.RequestAttributesSequence = [request]
-    block = dataset.private_block(0x0009, PRIVATE_CREATOR, create=True)
-    block.add_new(0x01, "LO", f"Private note on {visit.PatientName}")
-    block.add_new(0x02, "DA", visit.StudyDate)
 
 
 def _place_slice(dataset: Dataset, shape: tuple[int, ...], spacing_mm: Triple, index: int) -> None:

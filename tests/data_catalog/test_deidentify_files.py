@@ -13,6 +13,8 @@ from aurelius_catalog.deidentify import Deidentifier, PseudonymKey, deidentify_f
 from aurelius_catalog.errors import NotDeidentifiable
 from pydicom import Dataset, dcmread
 
+#: The test itself reads the odd values that pydicom warns about.
+pytestmark = pytest.mark.filterwarnings("ignore:.*value:UserWarning")
 KEY = PseudonymKey(bytes(range(32)))
 SAMPLED = ("ct-ge", "mr-siemens-sagittal", "mr-enhanced-multiframe", "rtstruct", "seg-sr", "burned-in")
 #: UIDs and dates too short to be anybody's, which occur by chance.

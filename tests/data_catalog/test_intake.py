@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from aurelius_catalog.deidentify import PseudonymKey, create_key
 from aurelius_catalog.errors import InvalidRequest, KeyUnusable
-from aurelius_catalog.intake import Desk, Items, Zone
+from aurelius_catalog.intake import Items, Zone
+from aurelius_catalog.intake.desk import Desk
 from aurelius_catalog.intake.runner import hold_lock, open_key
 from aurelius_catalog.local import LocalStore
 from aurelius_catalog.person import Person
@@ -186,6 +187,19 @@ def test_what_a_header_cannot_vouch_for_goes_to_quarantine_and_the_rest_goes_on(
     assert reasons["broken.dcm"]
     assert house.count() == {"quarantined": len(refused) + 2, "stored": 3}
     assert len(house.list_series()) == 1
+
+
+def test_names_that_are_hard_to_write_down_are_taken_too(house: House) -> None:
+    (source,) = write_ct(house.home / "out", slices=1)
+    old_medium = house.inbox() / os.fsdecode(b"M\xfcller")
+    old_medium.mkdir()
+    source.rename(old_medium / os.fsdecode(b"K\xf6rper.dcm"))
+    (house.inbox() / ("n" * 251 + ".txt")).write_text("not an image")
+    house.work()
+    house.work()  # a file that was renamed is new, and comes to rest once more
+    assert house.count() == {"stored": 1, "quarantined": 1}
+    assert house.list_originals("processed") == ["north/M\\xfcller/K\\xf6rper.dcm"]
+    assert len(house.list_originals("quarantine")) == 2
 
 
 def test_one_bad_slice_does_not_hold_back_its_series(house: House) -> None:

@@ -14,7 +14,6 @@ from rich.console import Console
 
 from aurelius_catalog.errors import CatalogError
 from aurelius_catalog.intake.items import Items
-from aurelius_catalog.intake.runner import serve
 from aurelius_catalog.intake.status import describe_status, print_status
 from aurelius_catalog.intake.zone import Zone
 from aurelius_catalog.settings import CatalogSettings
@@ -31,6 +30,8 @@ def run(
     once: Annotated[bool, typer.Option(help="Stop when the inboxes are empty.")] = False,
 ) -> None:
     """Take what comes to rest in the inboxes, until told to stop."""
+    from aurelius_catalog.intake.runner import serve  # brings the imaging stack; `status` and `add` need none of it
+
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     for noisy in ("alembic", "pydicom", "highdicom"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)  # pydicom's messages quote values

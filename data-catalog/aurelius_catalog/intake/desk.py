@@ -78,6 +78,9 @@ class Desk:
                     # A full disk or a busy index is no file's fault: everything stays where it is for the next round.
                     log.error("a study of %s must wait %d s: %s", site, PATIENCE_S, _explain(error))
                     stop.wait(PATIENCE_S)
+                except Exception as error:
+                    log.error("a study of %s is skipped for now: unexpected %s", site, type(error).__name__)
+                    stop.wait(PATIENCE_S)
         return taken
 
     def _take_study(self, site: str, paths: list[Path], deidentifier: Deidentifier, stop: Event) -> int:

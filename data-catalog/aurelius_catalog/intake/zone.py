@@ -48,9 +48,9 @@ class Zone:
     def list_waiting(self, site: str) -> Iterator[Path]:
         """Yield the files in a site's inbox, at any depth; names that begin with a dot are still being written."""
         for folder, names, files in os.walk(self.inbox / site):
-            names[:] = sorted(name for name in names if not name.startswith("."))
+            names[:] = sorted(_make_readable(folder, name) for name in names if not name.startswith("."))
             for name in sorted(files):
-                path = Path(folder, name)
+                path = Path(folder, _make_readable(folder, name))
                 if not name.startswith(".") and path.is_file() and not path.is_symlink():
                     yield path
 
@@ -93,7 +93,7 @@ class Zone:
         source, target = self.inbox / site / name, self.root / location
         target.parent.mkdir(parents=True, exist_ok=True)
         if reason is not None:
-            note = target.with_name(f"{target.name}.reason.txt")
+            note = target.with_name(f"{_shorten(target.name)}.reason.txt")
             draft = note.with_name(f".{note.name}")
             draft.write_text(reason + "\n")
             draft.replace(note)
@@ -113,3 +113,16 @@ def find_free(path: Path) -> Path:
         number += 1
         free = path.with_name(f"{path.stem}.{number}{path.suffix}")
     return free
+
+
+def _make_readable(folder: str, name: str) -> str:
+    """Rename what is not named in UTF-8, as old media are: the name must fit into a database and a report."""
+    readable = os.fsencode(name).decode("utf-8", "backslashreplace")
+    if readable != name:
+        Path(folder, name).rename(find_free(Path(folder, readable)))
+    return readable
+
+
+def _shorten(name: str) -> str:
+    """Leave room for a suffix within the 255 bytes a file name may have."""
+    return os.fsencode(name)[:235].decode("utf-8", "ignore")
