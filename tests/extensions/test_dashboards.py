@@ -307,7 +307,7 @@ def wait_for_images(page) -> None:  # type: ignore[no-untyped-def]
 def test_person_without_the_right_sees_no_buttons_and_is_refused(browser, hub: Hub, findings: Findings) -> None:  # type: ignore[no-untyped-def]
     page, _ = open_worklist(browser, hub, "rhea")
     page.wait_for_selector(".au-case h2:has-text('Lung nodule')")
-    assert page.locator(".au-room button").count() == 0
+    assert page.locator(".au-act, .au-reason").count() == 0
     page.keyboard.press("a")
     page.keyboard.press("j")
     page.wait_for_selector(".au-case h2:has-text('Lung nodule')")
