@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -64,12 +63,10 @@ def test_one_home_holds_one_house(tmp_path: Path) -> None:
 def test_a_second_start_waits_for_the_first_to_be_gone_and_keeps_the_state(tmp_path: Path) -> None:
     with running_demo(tmp_path, stubs=True) as first:
         first.process.kill()
-    started = time.monotonic()
     with running_demo(tmp_path, stubs=True) as second:
         assert second.passwords == first.passwords
         assert second.run != first.run
         assert not find_processes(first.run)
-    assert time.monotonic() - started < 90
 
 
 def test_a_service_that_dies_is_started_again(tmp_path: Path) -> None:
