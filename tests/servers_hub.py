@@ -152,9 +152,9 @@ def temp_hub(
 def start_hub(run: Run) -> None:
     config = REPOSITORY / "jupyterhub_config.py"
     run.start("hub", [sys.executable, "-m", "aurelius_hub.app", "-f", str(config)])
-    run.wait_answer("hub", f"http://127.0.0.1:{run.settings.hub_port}/hub/health", 60)
+    run.wait_answer("hub", f"http://127.0.0.1:{run.settings.hub_port}/hub/health", 180)
     for name in ("catalog", "annotation", "dashboards", "reports"):
-        run.wait_answer(name, f"{run.settings.address}/services/{name}/health", 60)
+        run.wait_answer(name, f"{run.settings.address}/services/{name}/health", 180)
 
 
 def use_stubs(settings: HubSettings) -> None:

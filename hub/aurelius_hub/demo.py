@@ -25,7 +25,7 @@ from aurelius_hub.signals import Stopped, ignore_stop, listen_for_stop
 Progress = Callable[[str], None]
 
 POLL_S = 0.5
-START_S = 180.0
+START_S = 300.0
 INTAKE_S = 600.0
 
 

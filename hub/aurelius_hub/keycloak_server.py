@@ -21,7 +21,7 @@ from aurelius_hub.settings import HubSettings
 VERSION = "26.5.2"
 NAME = f"keycloak-{VERSION}"
 ARTIFACT = f"org.keycloak:keycloak-quarkus-dist:{VERSION}:tar.gz"
-START_S = 180.0
+START_S = 300.0
 
 Report = Callable[[str], None]
 
