@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 import time
@@ -12,15 +13,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+
 from aurelius_annotation.images import write_nrrd
 from aurelius_catalog.phantoms import make_phantom
 from aurelius_catalog.settings import CatalogSettings
+from bench.result import Result, compare
 from cohort import PROJECTS, add_phantom
 from servers_annotation import ANNOTATION_PYTHON, TRAIN, temp_annotation
 from servers_catalog import answers, free_ports, wait_until
 from slicer import Slicer
-
-from bench.result import Result, compare
 
 SAMPLES = 10
 SEED = 300
@@ -40,7 +41,8 @@ def own_server_of_monai_label(home: Path, models: Path) -> Iterator[str]:
         json.dumps({"name": "", "description": "", "images_dir": ".", "labels_dir": "labels", "objects": listed})
     )
     [port] = free_ports(1)
-    arguments = ["start_server", "--app", TRAIN.parent, "--studies", studies, "--conf", "models", models]
+    app = shutil.copytree(TRAIN.parent, home / "app")  # MONAI Label writes its logs into the app's folder
+    arguments = ["start_server", "--app", app, "--studies", studies, "--conf", "models", models]
     with (home / "monailabel.log").open("wb") as log:
         process = subprocess.Popen(
             [ANNOTATION_PYTHON, "-m", "monailabel.main", *map(str, arguments), "--port", str(port)],

@@ -13,11 +13,11 @@ from functools import partial
 from pathlib import Path
 
 import httpx
+
+from bench.result import ROOT, Result, compare
 from notebook import Notebook
 from servers_catalog import answers, free_ports, wait_until
 from servers_hub import TempHub, login, new_session, temp_hub
-
-from bench.result import ROOT, Result, compare
 
 BARE = "bare JupyterHub"
 STARTS = 5

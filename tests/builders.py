@@ -7,13 +7,14 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from aurelius_catalog.phantom_files import write_phantom, write_series, write_truth
-from aurelius_catalog.phantom_visit import Visit
-from aurelius_catalog.phantoms import make_phantom
 from pydicom import Dataset, dcmwrite
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
+
+from aurelius_catalog.phantom_files import write_phantom, write_series, write_truth
+from aurelius_catalog.phantom_visit import Visit
+from aurelius_catalog.phantoms import make_phantom
 
 __all__ = [
     "VISIT",

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from pydicom import Dataset, FileMetaDataset
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
+
 from aurelius_catalog.deidentified import DeidentifiedStudy, read_deidentified
 from aurelius_catalog.local import LocalStore
 from aurelius_catalog.person import Person
 from aurelius_catalog.phantoms import PhantomKind, make_phantom
 from aurelius_catalog.settings import CatalogSettings
-from pydicom import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
 PROJECTS = """
 [lung]

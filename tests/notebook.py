@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import httpx
 import websocket
+
 from servers_catalog import wait_until
 
 
@@ -72,7 +73,7 @@ class Notebook:
         self._socket.send(json.dumps(_execute_request(number, code)))
         shown: list[str] = []
         while True:
-            message = json.loads(self._socket.recv())
+            message = read_message(self._socket.recv())
             if message.get("parent_header", {}).get("msg_id") != number:
                 continue
             content: dict[str, Any] = message["content"]
@@ -92,6 +93,16 @@ class Notebook:
         answer = self.session.request(method, f"{self.path}{path}", headers=headers, **options)
         answer.raise_for_status()
         return answer
+
+
+def read_message(data: str | bytes) -> dict[str, Any]:
+    """Read a message of a kernel; one with buffers comes as offsets (uint32, big endian), JSON, buffers."""
+    if isinstance(data, bytes):
+        count = int.from_bytes(data[:4], "big")
+        offsets = [int.from_bytes(data[4 * index : 4 * index + 4], "big") for index in range(1, count + 1)]
+        data = data[offsets[0] : offsets[1] if count > 1 else None].decode()
+    message: dict[str, Any] = json.loads(data)
+    return message
 
 
 def _execute_request(number: str, code: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import psutil
+
 from aurelius_catalog.local import LocalStore
 from aurelius_catalog.person import Person
 from aurelius_catalog.phantoms import Phantom, PhantomKind, make_phantom

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+
 from aurelius_catalog.local import LocalStore
 from aurelius_catalog.model import NewPrediction, Segment
 from aurelius_catalog.person import Person

@@ -22,6 +22,7 @@ from urllib.parse import urljoin
 import httpx
 import pytest
 import uvicorn
+
 from aurelius_hub.issuer import create_issuer
 from aurelius_hub.keycloak_server import NAME, VERSION, start_keycloak
 from aurelius_hub.people import DEMO_PEOPLE, DemoPerson, load_passwords

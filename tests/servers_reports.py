@@ -12,6 +12,7 @@ from pathlib import Path
 
 import nbformat
 import numpy as np
+
 from aurelius_catalog.model import Segment
 from aurelius_catalog.person import Person
 from aurelius_catalog.phantoms import make_phantom

@@ -19,6 +19,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+
 from aurelius_catalog.phantom_files import Visit, write_phantom
 from aurelius_catalog.phantoms import make_phantom
 from notebook import CellFailed, Notebook
@@ -119,10 +120,10 @@ def check_refusals(walk: Walk) -> None:
     ]:
         walk.get(name, path, 403)
     with httpx.Client() as nobody:
-        for path in ("catalog/api/worklist", "reports/api/runs", "annotation/info/"):
+        for path in ("catalog/worklist", "reports/api/runs", "annotation/info/"):
             answer = nobody.get(f"{walk.address}/services/{path}")
             expect(answer.status_code == 401, f"{path} without login: {answer.status_code}")
-    seen = walk.ask("gil", "POST", "/services/catalog/api/series/search", 200, json={}).json()
+    seen = walk.ask("gil", "POST", "/services/catalog/series/search", 200, json={}).json()
     expect(seen == [], "the student who belongs to nothing sees images")
 
 
@@ -172,7 +173,7 @@ def check_guide(walk: Walk) -> None:
 @step("researcher: a brain series is refused by its UID, and not found in a search")
 def check_foreign_series(walk: Walk) -> None:
     assert walk.notebook is not None
-    found = walk.ask("bram", "POST", "/services/catalog/api/series/search", 200, json={"Modality": "MR"}).json()
+    found = walk.ask("bram", "POST", "/services/catalog/series/search", 200, json={"Modality": "MR"}).json()
     expect(found, "bram sees no brain")
     try:
         walk.notebook.run(f"catalog.series({found[0]['SeriesInstanceUID']!r})")
@@ -231,7 +232,7 @@ def check_label_visible(walk: Walk) -> None:
 @step("clinician: the worklist shows the own site and nothing else, the most urgent first")
 def check_worklist(walk: Walk) -> None:
     for name, site in (("nora", "north"), ("sid", "south")):
-        rows = walk.get(name, "/services/catalog/api/worklist").json()
+        rows = walk.get(name, "/services/catalog/worklist").json()
         expect(rows and {row["series"]["site"] for row in rows} == {site}, f"{name} sees foreign rows, or none")
         waiting = [row["prediction"]["requires_review"] for row in rows]
         expect(waiting == sorted(waiting, reverse=True), "decided cases stand before those that wait")
@@ -239,20 +240,20 @@ def check_worklist(walk: Walk) -> None:
         for row in rows:
             expect(row["series"]["PatientID"] in page, f"a case of {name} is not on the page")
     page = walk.get("nora", "/services/dashboards/worklist").text
-    south = walk.get("sid", "/services/catalog/api/worklist").json()
+    south = walk.get("sid", "/services/catalog/worklist").json()
     expect(all(row["series"]["PatientID"] not in page for row in south), "a case of site south is on nora's page")
 
 
 @step("clinician: a decision is kept with name and time, and clears the review")
 def check_decision(walk: Walk) -> None:
-    row = walk.get("nora", "/services/catalog/api/worklist").json()[0]
-    path = f"/services/catalog/api/predictions/{row['prediction']['id']}/decisions"
+    row = walk.get("nora", "/services/catalog/worklist").json()[0]
+    path = f"/services/catalog/predictions/{row['prediction']['id']}/decisions"
     walk.ask("sid", "POST", path, 403, json={"action": "accept", "comment": ""})
     walk.ask("rhea", "POST", path, 403, json={"action": "accept", "comment": ""})
     walk.ask("nora", "POST", path, 400, json={"action": "override", "comment": ""})
     made = walk.ask("nora", "POST", path, 200, json={"action": "accept", "comment": ""}).json()
     expect(made["person"] == "nora" and made["created_at"], "the decision lacks name or time")
-    rows = walk.get("nora", "/services/catalog/api/worklist").json()
+    rows = walk.get("nora", "/services/catalog/worklist").json()
     mine = next(item for item in rows if item["prediction"]["id"] == row["prediction"]["id"])
     expect(not mine["prediction"]["requires_review"], "the review is still asked for")
 

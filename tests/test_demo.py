@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
 import pytest
+
 from servers_catalog import REPOSITORY
 from servers_hub import RunningDemo, running_demo
 from smoke import STEPS, Walk

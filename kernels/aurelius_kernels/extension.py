@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from aurelius_catalog.errors import CatalogError
 
 if TYPE_CHECKING:
-    from aurelius_catalog import Catalog
     from IPython.core.interactiveshell import InteractiveShell
+
+    from aurelius_catalog import Catalog
 
 
 class LazyCatalog:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from aurelius_catalog.service.login import person_for_token
 from fastapi import APIRouter, Form, HTTPException
 
 from aurelius_annotation.desk import DeskDependency, Viewer
+from aurelius_catalog.service.login import person_for_token
 
 router = APIRouter(prefix="/auth")
 

@@ -7,18 +7,18 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import numpy as np
-from aurelius_catalog.errors import InvalidRequest, NotFound
-from aurelius_catalog.local import LocalStore
-from aurelius_catalog.model import AnnotationRecord, PredictionRecord, SeriesRecord
-from aurelius_catalog.person import Person
-from aurelius_catalog.series import Series
-from aurelius_catalog.service.login import current_person
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import FileResponse, Response
 
 from aurelius_annotation.desk import Annotator, Desk, DeskDependency, Viewer
 from aurelius_annotation.errors import NotOffered
 from aurelius_annotation.images import CachedImage, write_nrrd
+from aurelius_catalog.errors import InvalidRequest, NotFound
+from aurelius_catalog.local import LocalStore
+from aurelius_catalog.model import AnnotationRecord, PredictionRecord, SeriesRecord
+from aurelius_catalog.person import Person
+from aurelius_catalog.series import Series
+from aurelius_catalog.service.login import current_person
 
 router = APIRouter()
 

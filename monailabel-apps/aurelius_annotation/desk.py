@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from aurelius_catalog.local import LocalStore
-from aurelius_catalog.person import Action, Person
-from aurelius_catalog.service.login import current_person
-from aurelius_catalog.settings import CatalogSettings
 from fastapi import Depends, Request
 
 from aurelius_annotation.images import ImageCache
 from aurelius_annotation.pool import WorkerPool
 from aurelius_annotation.settings import AnnotationSettings
 from aurelius_annotation.tickets import Tickets
+from aurelius_catalog.local import LocalStore
+from aurelius_catalog.person import Action, Person
+from aurelius_catalog.service.login import current_person
+from aurelius_catalog.settings import CatalogSettings
 
 
 @dataclass(frozen=True)

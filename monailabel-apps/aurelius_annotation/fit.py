@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from aurelius_catalog.errors import InvalidLabel
-from aurelius_catalog.model import Segment
 from numpy.typing import NDArray
 
 from aurelius_annotation.labels import UploadedLabel
+from aurelius_catalog.errors import InvalidLabel
+from aurelius_catalog.model import Segment
 
 #: How far, in voxels, the corners of a label may lie from those of the image. Formats store float32.
 TOLERANCE = 0.05

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import nrrd
 import numpy as np
+from numpy.typing import NDArray
+
+from aurelius_annotation.files import write_atomically
 from aurelius_catalog.errors import InvalidVolume
 from aurelius_catalog.model import SeriesRecord
 from aurelius_catalog.series import Series
 from aurelius_catalog.store import Store
-from numpy.typing import NDArray
-
-from aurelius_annotation.files import write_atomically
 
 #: Part of every key: a change of what is written makes all older files unused.
 FORMAT = "nrrd-1"

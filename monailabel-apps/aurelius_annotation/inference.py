@@ -11,8 +11,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
-from aurelius_catalog.errors import InvalidLabel, InvalidRequest
-from aurelius_catalog.person import Person
 from fastapi import APIRouter, File, Form, Request, UploadFile
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
@@ -24,6 +22,8 @@ from aurelius_annotation.images import write_nrrd
 from aurelius_annotation.pool import WorkerState
 from aurelius_annotation.saving import parse_params, read_fitting, read_upload
 from aurelius_annotation.turns import Outcome
+from aurelius_catalog.errors import InvalidLabel, InvalidRequest
+from aurelius_catalog.person import Person
 
 router = APIRouter()
 

@@ -16,8 +16,9 @@ from typing import Any
 import nibabel
 import nrrd
 import numpy as np
-from aurelius_catalog.errors import InvalidLabel
 from numpy.typing import NDArray
+
+from aurelius_catalog.errors import InvalidLabel
 
 #: Forms that are read, longest first, because ``x.seg.nrrd`` also ends in ``.nrrd``.
 SUFFIXES = (".seg.nrrd", ".nii.gz", ".nrrd", ".nii")

@@ -9,6 +9,13 @@ from typing import Annotated, Literal
 from urllib.parse import quote
 
 import httpx
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from sqlalchemy import select
+
+from aurelius_annotation.cases import find_volumes
+from aurelius_annotation.desk import Annotator, Desk, DeskDependency, Viewer
 from aurelius_catalog.database import open_engine
 from aurelius_catalog.errors import Unreachable
 from aurelius_catalog.local import LocalStore
@@ -17,13 +24,6 @@ from aurelius_catalog.person import Action, Person
 from aurelius_catalog.schema import leases
 from aurelius_catalog.service.host import service_prefix
 from aurelius_catalog.service.login import hub_oauth
-from fastapi import APIRouter, Form, Request
-from fastapi.responses import HTMLResponse
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from sqlalchemy import select
-
-from aurelius_annotation.cases import find_volumes
-from aurelius_annotation.desk import Annotator, Desk, DeskDependency, Viewer
 
 router = APIRouter()
 templates = Environment(

@@ -9,16 +9,16 @@ from typing import Any
 
 import nrrd
 import numpy as np
-from aurelius_catalog.errors import CatalogError
-from aurelius_catalog.local import LocalStore
-from aurelius_catalog.model import NewPrediction, Segment, SeriesRecord
-from aurelius_catalog.person import Person
 from numpy.typing import NDArray
 
 from aurelius_annotation.desk import Desk
 from aurelius_annotation.errors import WorkerUnavailable
 from aurelius_annotation.pool import WorkerState
 from aurelius_annotation.turns import Outcome
+from aurelius_catalog.errors import CatalogError
+from aurelius_catalog.local import LocalStore
+from aurelius_catalog.model import NewPrediction, Segment, SeriesRecord
+from aurelius_catalog.person import Person
 
 LOG = logging.getLogger(__name__)
 

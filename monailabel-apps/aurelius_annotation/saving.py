@@ -12,9 +12,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from aurelius_catalog.errors import InvalidLabel, InvalidRequest
-from aurelius_catalog.model import AnnotationRecord
-from aurelius_catalog.person import Person
 from fastapi import APIRouter, File, Form, UploadFile
 
 from aurelius_annotation.desk import Annotator, Desk, DeskDependency
@@ -22,6 +19,9 @@ from aurelius_annotation.files import write_atomically
 from aurelius_annotation.fit import fit_to_grid, name_segments
 from aurelius_annotation.images import CachedImage
 from aurelius_annotation.labels import VOXEL_BYTES, UploadedLabel, find_suffix, read_label
+from aurelius_catalog.errors import InvalidLabel, InvalidRequest
+from aurelius_catalog.model import AnnotationRecord
+from aurelius_catalog.person import Person
 
 LOG = logging.getLogger(__name__)
 router = APIRouter()

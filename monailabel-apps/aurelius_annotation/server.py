@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
-from aurelius_catalog.service.host import create_service, mount_router, run_service
 from fastapi import FastAPI
 
 from aurelius_annotation import access, cases, inference, page, saving, status
 from aurelius_annotation.desk import Desk
 from aurelius_annotation.predictor import Predictor
 from aurelius_annotation.settings import AnnotationSettings
+from aurelius_catalog.service.host import create_service, mount_router, run_service
 
 
 def create_app(settings: AnnotationSettings) -> FastAPI:

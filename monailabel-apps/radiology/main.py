@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 
-from aurelius_annotation.app import WorkerAppMixin
-from aurelius_annotation.nodule import NoduleTask
-from aurelius_annotation.scribbles import ScribblesTask
 from monailabel.interfaces.app import MONAILabelApp
 from monailabel.interfaces.tasks.infer_v2 import InferTask
 from monailabel.interfaces.tasks.strategy import Strategy
 from monailabel.tasks.activelearning.first import First
 from monailabel.tasks.activelearning.random import Random
+
+from aurelius_annotation.app import WorkerAppMixin
+from aurelius_annotation.nodule import NoduleTask
+from aurelius_annotation.scribbles import ScribblesTask
 
 LOG = logging.getLogger(__name__)
 WEIGHTS = "radiology/nodule.pt"  # below the models folder

@@ -22,9 +22,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
+
 from aurelius_annotation.files import write_atomically
 from aurelius_catalog import phantoms
-from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import torch
@@ -84,6 +85,7 @@ def ensure_cached() -> Path:
 def train(output: Path) -> None:
     """Train, measure on phantoms never seen in training, and write weights with their card."""
     import torch
+
     from aurelius_annotation.network import ModelCard, build_network, hash_weights, write_weights
 
     started = time.monotonic()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from fastapi import APIRouter, Depends
+
 from aurelius_catalog.errors import NotFound
 from aurelius_catalog.person import Person
 from aurelius_catalog.service.host import create_service, mount_router, run_service
 from aurelius_catalog.service.login import current_person
-from fastapi import APIRouter, Depends
 
 router = APIRouter()
 Asking = Annotated[Person, Depends(current_person)]

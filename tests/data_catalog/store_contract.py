@@ -11,13 +11,14 @@ from io import BytesIO
 
 import numpy as np
 import pytest
+from pydicom import dcmread
+
 from aurelius_catalog.errors import InvalidLabel, InvalidRequest, NotFound, PermissionDenied
 from aurelius_catalog.model import DecisionAction, NewPrediction, Segment
 from aurelius_catalog.person import Person
 from aurelius_catalog.phantoms import make_phantom
 from aurelius_catalog.store import LabelMap, Store
 from cohort import SLICES, Cohort, make_cohort
-from pydicom import dcmread
 
 OpenAs = Callable[[str], Store]
 NODULE = (Segment(number=1, label="nodule"),)

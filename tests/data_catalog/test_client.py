@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+
 from aurelius_catalog.client import HttpStore
 from aurelius_catalog.errors import PermissionDenied, Unreachable
 from cohort import Cohort

@@ -8,9 +8,6 @@ import zlib
 from pathlib import Path
 
 import pytest
-from aurelius_catalog.deidentify import Deidentifier, PseudonymKey, create_key, deidentify_file, read_key
-from aurelius_catalog.errors import KeyUnusable, NotDeidentifiable
-from builders import VISIT, make_identified, make_phantom, plant, write_object, write_phantom, write_truth
 from pydicom import dcmread
 from pydicom.uid import (
     UID,
@@ -19,6 +16,10 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
 )
+
+from aurelius_catalog.deidentify import Deidentifier, PseudonymKey, create_key, deidentify_file, read_key
+from aurelius_catalog.errors import KeyUnusable, NotDeidentifiable
+from builders import VISIT, make_identified, make_phantom, plant, write_object, write_phantom, write_truth
 
 KEY = PseudonymKey(bytes(range(32)))
 SYNTAXES = [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian]

@@ -9,9 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from pydicom import Dataset, dcmread
+
 from aurelius_catalog.deidentify import Deidentifier, PseudonymKey, deidentify_file
 from aurelius_catalog.errors import NotDeidentifiable
-from pydicom import Dataset, dcmread
 
 #: The test itself reads the odd values that pydicom warns about.
 pytestmark = pytest.mark.filterwarnings("ignore:.*value:UserWarning")

@@ -8,13 +8,14 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from pydicom import Dataset
+from pydicom.datadict import DicomDictionary
+from pydicom.sequence import Sequence
+
 from aurelius_catalog.deidentify import BasicProfile, Deidentifier, PseudonymKey, load_table, read_identified
 from aurelius_catalog.deidentify.profile import load_additions
 from aurelius_catalog.deidentify.table import parse_table
 from builders import make_identified, write_object
-from pydicom import Dataset
-from pydicom.datadict import DicomDictionary
-from pydicom.sequence import Sequence
 
 KEY = PseudonymKey(b"k" * 32)
 TEXT = (files("aurelius_catalog.deidentify") / "table_e1_1_2026c.csv").read_text()

@@ -12,6 +12,9 @@ from threading import Event
 from typing import Any
 
 import pytest
+from pydicom import dcmread
+from pydicom.uid import UID
+
 from aurelius_catalog.deidentify import PseudonymKey, create_key
 from aurelius_catalog.errors import InvalidRequest, KeyUnusable
 from aurelius_catalog.intake import Items, Zone
@@ -21,8 +24,6 @@ from aurelius_catalog.local import LocalStore
 from aurelius_catalog.person import Person
 from aurelius_catalog.settings import CatalogSettings
 from builders import VISIT, make_identified, make_phantom, plant, write_ct, write_object, write_phantom, write_truth
-from pydicom import dcmread
-from pydicom.uid import UID
 
 KEY = PseudonymKey(bytes(range(32)))
 

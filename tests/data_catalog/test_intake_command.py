@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
 from aurelius_catalog.settings import CatalogSettings
 from builders import write_ct
 

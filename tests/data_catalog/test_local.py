@@ -5,6 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom import dcmread
+from sqlalchemy import delete, inspect, select, update
+
 from aurelius_catalog.audit import find_broken_event
 from aurelius_catalog.database import open_engine, writing
 from aurelius_catalog.deidentified import DeidentifiedStudy, read_deidentified
@@ -13,8 +16,6 @@ from aurelius_catalog.model import Segment
 from aurelius_catalog.person import Person
 from aurelius_catalog.schema import audit_events, metadata
 from cohort import Cohort, make_cohort
-from pydicom import dcmread
-from sqlalchemy import delete, inspect, select, update
 
 ANTON = Person.of("anton", ["role-annotator", "project-lung"])
 ALMA = Person.of("alma", ["role-annotator", "project-lung"])

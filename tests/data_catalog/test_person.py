@@ -1,6 +1,7 @@
 """Who may see and do what: the decision table of `aurelius_catalog.person`."""
 
 import pytest
+
 from aurelius_catalog.errors import PermissionDenied
 from aurelius_catalog.person import Action, Person
 

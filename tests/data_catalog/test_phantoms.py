@@ -7,8 +7,9 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from aurelius_catalog.phantoms import SHAPES, SPACINGS_MM, PhantomKind, make_phantom
 from scipy import ndimage
+
+from aurelius_catalog.phantoms import SHAPES, SPACINGS_MM, PhantomKind, make_phantom
 
 
 @pytest.mark.parametrize("kind", get_args(PhantomKind))

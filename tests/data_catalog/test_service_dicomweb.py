@@ -10,6 +10,11 @@ from urllib.parse import quote
 
 import numpy as np
 import pytest
+from fastapi.testclient import TestClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydicom import Dataset, dcmread
+
 from aurelius_catalog.person import Person
 from aurelius_catalog.phantoms import make_phantom
 from aurelius_catalog.service import dicomweb, rest
@@ -18,10 +23,6 @@ from aurelius_catalog.service.login import current_person
 from aurelius_catalog.service.stores import read_settings
 from aurelius_catalog.wire import pack_labelmap
 from cohort import SLICES, Cohort, make_cohort
-from fastapi.testclient import TestClient
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from pydicom import Dataset, dcmread
 from servers_catalog import PEOPLE
 
 

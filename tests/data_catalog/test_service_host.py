@@ -8,10 +8,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from fastapi.testclient import TestClient
+
 from aurelius_catalog.service import login
 from aurelius_catalog.service.host import create_service, mount_router, run_service
 from data_catalog.probe_service import router
-from fastapi.testclient import TestClient
 from servers_catalog import Hub, answers, free_ports, managed_service, temp_hub, wait_until
 
 PROBE = Path(__file__).with_name("probe_service.py")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from aurelius_catalog.person import Person
 from cohort import Cohort
 from data_catalog.store_contract import OpenAs, StoreContract, cohort, truth

@@ -8,11 +8,12 @@ import warnings
 import nibabel as nib
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+
 from aurelius_catalog import nifti, view
 from aurelius_catalog.errors import InvalidLabel, InvalidVolume
 from aurelius_catalog.model import Segment
 from aurelius_catalog.phantoms import make_phantom
-from numpy.typing import NDArray
 
 #: An oblique grid: 0.7 x 0.9 mm pixels, 3 mm slices, turned about the head's axis.
 TURN = np.deg2rad(20)

@@ -4,6 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom import Dataset, dcmread
+from pydicom.dataset import FileDataset
+from pydicom.uid import generate_uid
+
 from aurelius_catalog import Series
 from aurelius_catalog.deidentified import DeidentifiedStudy, read_deidentified
 from aurelius_catalog.errors import InvalidVolume
@@ -14,9 +18,6 @@ from aurelius_catalog.phantoms import make_phantom
 from aurelius_catalog.settings import CatalogSettings
 from aurelius_catalog.volume import measure_geometry, read_pixels
 from cohort import SLICES, Cohort, make_cohort
-from pydicom import Dataset, dcmread
-from pydicom.dataset import FileDataset
-from pydicom.uid import generate_uid
 
 STEWARD = Person.of("stella", ["role-steward"])
 

@@ -15,6 +15,7 @@ import numpy as np
 import psutil
 import pytest
 import websocket
+
 from aurelius_catalog.model import DecisionAction
 from aurelius_extensions.dashboards import viewer
 from aurelius_extensions.dashboards.images import locate_finding

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from aurelius_catalog import Catalog, DecisionAction
 from aurelius_catalog.model import SeriesRecord, WorklistRow
 from aurelius_catalog.person import Person

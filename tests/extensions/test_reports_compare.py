@@ -3,6 +3,7 @@
 import math
 
 import pytest
+
 from aurelius_catalog.errors import InvalidRequest
 from aurelius_catalog.model import DatasetRecord
 from aurelius_extensions.reports import Results

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+
 from aurelius_catalog.errors import InvalidRequest, NotFound
 from aurelius_extensions.errors import ReportInvalid
 from aurelius_extensions.reports.files import REMOVED, list_secrets, redact_text

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+
 from aurelius_catalog.errors import InvalidRequest, NotFound, PermissionDenied
 from aurelius_extensions.errors import RunTampered
 from aurelius_extensions.reports.model import DriftKind, RunState, VerdictKind

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+
 from servers_catalog import Hub, free_ports, managed_service, temp_hub, wait_until
 from servers_reports import PEOPLE, RUN_S, House, draw_truth, make_house, service_environment
 

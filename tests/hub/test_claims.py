@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from aurelius_hub.claims import list_endpoints, map_groups
 
 

@@ -4,9 +4,10 @@ import stat
 from pathlib import Path
 
 import pytest
+from traitlets.config import Config
+
 from aurelius_hub import HubSettings, configure
 from aurelius_hub.services import SERVICES, build_services
-from traitlets.config import Config
 
 
 def flatten(config: Config, path: str = "") -> dict[str, object]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from aurelius_hub.guard import find_processes, is_alive
 from servers_hub import login, new_session, poll, running_demo, start_kernel, start_notebook
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import psutil
 import pytest
+
 from aurelius_hub.guard import find_processes, is_alive
 from servers_hub import poll
 

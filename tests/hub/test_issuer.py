@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import jwt
 import pytest
+
 from aurelius_hub.errors import UnsafeAddress
 from aurelius_hub.realm import Issuer, check_loopback
 from servers_hub import temp_issuer

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from aurelius_hub.guard import find_processes
 from aurelius_hub.people import DEMO_PEOPLE, DemoPerson
 from aurelius_hub.roles import ROLES

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from aurelius_hub.people import DEMO_PEOPLE
 from aurelius_hub.roles import NOTEBOOK, ROLES, build_roles, find_landing, list_scopes, role_groups
 

@@ -12,6 +12,7 @@ from jupyter_client import KernelManager
 from jupyter_client.kernelspec import get_kernel_spec
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
+
 from servers_catalog import free_ports
 
 

@@ -13,12 +13,13 @@ import nbformat
 import nibabel as nib
 import numpy as np
 import pytest
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
 from aurelius_catalog.model import Segment
 from aurelius_catalog.person import Person
 from aurelius_catalog.phantoms import make_phantom
 from cohort import SLICES, Cohort, make_cohort
-from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
 from servers_catalog import REPOSITORY, Hub, free_ports, managed_service, temp_hub, wait_until
 
 GUIDES = sorted((REPOSITORY / "notebooks" / "guides").glob("*.ipynb"))

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from aurelius_catalog.settings import CatalogSettings
 from cohort import PROJECTS
 from servers_annotation import ANNOTATION_PYTHON, House, temp_annotation

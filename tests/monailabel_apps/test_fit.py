@@ -4,6 +4,7 @@ from itertools import permutations, product
 
 import numpy as np
 import pytest
+
 from aurelius_annotation.fit import fit_to_grid, name_segments
 from aurelius_annotation.labels import UploadedLabel
 from aurelius_catalog.errors import InvalidLabel

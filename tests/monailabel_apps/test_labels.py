@@ -8,6 +8,7 @@ import nibabel
 import nrrd
 import numpy as np
 import pytest
+
 from aurelius_annotation.labels import find_suffix, read_label
 from aurelius_catalog.errors import InvalidLabel
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from servers_annotation import ANNOTATION_PYTHON
 from servers_catalog import wait_until
 

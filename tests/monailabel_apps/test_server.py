@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+
 from aurelius_annotation.images import write_nrrd
 from aurelius_catalog.catalog import Catalog
 from servers_annotation import House, temp_annotation

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from aurelius_annotation import tickets as module
 from aurelius_annotation.tickets import Tickets
 from aurelius_catalog.errors import NotFound, PermissionDenied

@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from servers_annotation import TRAIN, install_weights
 
 TWICE = """

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+
 from aurelius_annotation.errors import Superseded
 from aurelius_annotation.turns import Job, Outcome, Turns
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from alembic import context
+
 from aurelius_catalog.schema import metadata
 
 context.configure(

@@ -10,7 +10,6 @@ from typing import Any
 
 import jinja2
 import tornado.web
-from aurelius_catalog.person import Person
 from jupyter_server.auth.decorator import allow_unauthenticated
 from jupyter_server.base.handlers import FileFindHandler, JupyterHandler
 from jupyter_server.services.kernels.handlers import KernelHandler
@@ -21,6 +20,7 @@ from voila.static_file_handler import MultiStaticFileHandler
 from voila.tornado.handler import TornadoVoilaHandler
 from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler
 
+from aurelius_catalog.person import Person
 from aurelius_extensions.dashboards import shelf
 from aurelius_extensions.dashboards.identity import PERSON_HEADER
 from aurelius_extensions.dashboards.kernels import ClaimedKernels

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from ipyniivue import NiiVue, ShowRender, SliceType
+from numpy.typing import NDArray
+
 from aurelius_catalog import Catalog
 from aurelius_catalog.model import PredictionRecord
 from aurelius_catalog.view import make_volumes
-from ipyniivue import NiiVue, ShowRender, SliceType
-from numpy.typing import NDArray
 
 #: NiiVue's number for each of the page's planes.
 SLICE_TYPES = {

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 import jinja2
+
 from aurelius_catalog.model import DecisionAction, SeriesRecord, WorklistRow
 from aurelius_catalog.person import Action, Person
 

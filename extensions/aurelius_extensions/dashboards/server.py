@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import voila
-from aurelius_catalog import CatalogSettings
 from jupyter_server.base.handlers import FileFindHandler
 from jupyter_server.utils import url_path_join
 from traitlets.config import Config
 from voila.app import Voila
 from voila.static_file_handler import MultiStaticFileHandler
 
+from aurelius_catalog import CatalogSettings
 from aurelius_extensions.dashboards import handlers
 from aurelius_extensions.dashboards.identity import PERSON_HEADER, HubIdentity
 from aurelius_extensions.dashboards.meter import Meter

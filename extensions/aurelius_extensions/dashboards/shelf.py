@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aurelius_catalog.person import Person
-
 from aurelius_extensions.errors import UnknownDashboard
 
 

@@ -8,13 +8,13 @@ from typing import Any, Literal
 
 import anywidget
 import traitlets
-from aurelius_catalog import Catalog, DecisionAction, Person, open_catalog
-from aurelius_catalog.errors import CatalogError
-from aurelius_catalog.model import WorklistRow
 from IPython.display import HTML, display
 from ipywidgets import Box
 from pydantic import BaseModel, Field, ValidationError
 
+from aurelius_catalog import Catalog, DecisionAction, Person, open_catalog
+from aurelius_catalog.errors import CatalogError
+from aurelius_catalog.model import WorklistRow
 from aurelius_extensions.dashboards.images import ImagePane
 from aurelius_extensions.dashboards.markup import Prior, compare_volumes, is_earlier, render_case, render_list
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from aurelius_catalog.service.host import create_service, mount_router, run_service
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
+from aurelius_catalog.service.host import create_service, mount_router, run_service
 from aurelius_extensions.reports import api, pages
 from aurelius_extensions.reports.settings import ReportSettings
 from aurelius_extensions.reports.worker import Worker

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from fastapi import Depends, Request
+
 from aurelius_catalog.local import LocalStore
 from aurelius_catalog.person import Person
 from aurelius_catalog.service.login import current_person
-from fastapi import Depends, Request
-
 from aurelius_extensions.reports.desk import Desk
 from aurelius_extensions.reports.worker import Worker
 

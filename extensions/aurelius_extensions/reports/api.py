@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from aurelius_catalog.model import Record
 from fastapi import APIRouter
 from fastapi.responses import Response
 from pydantic import Field
 
+from aurelius_catalog.model import Record
 from aurelius_extensions.reports.access import DeskOf
 from aurelius_extensions.reports.crate import MEDIA_TYPES
 from aurelius_extensions.reports.desk import RunView

@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from aurelius_catalog.errors import InvalidRequest, NotFound, PermissionDenied
 from aurelius_catalog.person import Action, Person
 from aurelius_catalog.store import Store
-
 from aurelius_extensions.errors import RunTampered
 from aurelius_extensions.reports.library import Library, Report
 from aurelius_extensions.reports.model import ResultTable, Run, RunRequest, RunState, Verdict

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import nbformat
 import psutil
-from aurelius_catalog import errors
 from pydantic import BaseModel
 
+from aurelius_catalog import errors
 from aurelius_extensions.reports.asker import PERSON_VARIABLE, write_person
 from aurelius_extensions.reports.html import render_notebook
 from aurelius_extensions.reports.model import Environment, ParameterValue

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
-from aurelius_catalog.errors import InvalidRequest, NotFound
 
+from aurelius_catalog.errors import InvalidRequest, NotFound
 from aurelius_extensions.errors import ReportInvalid
 from aurelius_extensions.reports.model import ParameterValue
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 
-from aurelius_catalog.model import Record
 from pydantic import ConfigDict
+
+from aurelius_catalog.model import Record
 
 ParameterValue = str | int | float | bool
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import jinja2
-from aurelius_catalog.errors import CatalogError
-from aurelius_catalog.person import Action, Person
-from aurelius_catalog.service.host import service_prefix
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.routing import APIRoute
 
+from aurelius_catalog.errors import CatalogError
+from aurelius_catalog.person import Action, Person
+from aurelius_catalog.service.host import service_prefix
 from aurelius_extensions.errors import RunTampered
 from aurelius_extensions.reports.access import DeskOf
 from aurelius_extensions.reports.api import answer_file

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aurelius_catalog.errors import InvalidRequest
-
 from aurelius_extensions.reports.model import DatasetUse, ModelUse, ResultRow, ResultTable
 
 if TYPE_CHECKING:

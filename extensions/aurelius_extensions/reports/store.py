@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aurelius_catalog.errors import NotFound
-
 from aurelius_extensions.errors import NothingStored, RunTampered
 from aurelius_extensions.reports.crate import METADATA_FILE, write_crate
 from aurelius_extensions.reports.execute import HTML_FILE, NOTEBOOK_FILE, SOURCE_FILE

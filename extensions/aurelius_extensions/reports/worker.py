@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-from aurelius_catalog.errors import CatalogError
 from pydantic import ValidationError
 
+from aurelius_catalog.errors import CatalogError
 from aurelius_extensions.reports.compare import compare_results, note_differences
 from aurelius_extensions.reports.execute import SOURCE_FILE, Order, Outcome
 from aurelius_extensions.reports.files import list_secrets
