@@ -174,7 +174,7 @@ def use_stubs(settings: HubSettings) -> None:
 
 def require_keycloak() -> None:
     """Skip the test where there is no Java or no Keycloak distribution."""
-    cache = REPOSITORY / ".cache" / "keycloak"
+    cache = HubSettings().cache / "keycloak"
     if shutil.which("java") is None:
         pytest.skip("Java is missing: install Java 17 or newer")
     there = (cache / NAME).exists() or (cache / f"keycloak-quarkus-dist-{VERSION}.tar.gz").exists()

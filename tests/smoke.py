@@ -62,6 +62,8 @@ class Walk:
             answer = login(session, self.address, name, self.demo.passwords[name])
             expect(answer.status_code == 200, f"{name} could not log in: {answer.status_code} at {answer.url}")
             session.headers["Origin"] = self.address
+            # As a browser does: opening a page of a service is what logs one in there.
+            session.get(f"{self.address}/services/catalog/whoami", headers={"Accept": "text/html"})
             self.sessions[name] = session
         return self.sessions[name]
 

@@ -41,7 +41,7 @@ class Service:
 
 
 SERVICES: tuple[Service, ...] = (
-    Service("catalog", "aurelius_catalog.service", "Catalog", "Which images are there, and what is known about them."),
+    Service("catalog", "aurelius_catalog.service"),
     Service(
         "annotation",
         "aurelius_annotation.server",

@@ -33,8 +33,9 @@ async def spawn_worker(settings: AnnotationSettings, theirs: socket.socket) -> a
         "--scratch": scratch,
         "--channel": theirs.fileno(),
     }
-    # The worker needs no secret of the hub, and MONAI's parts write below HOME.
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTERHUB_", "AURELIUS_"))}
+    # The worker needs no secret of the hub, only the mark by which the house finds its processes again.
+    secret = ("JUPYTERHUB_", "AURELIUS_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(secret) or name == "AURELIUS_RUN"}
     with theirs:
         return await asyncio.create_subprocess_exec(
             settings.annotation_python,
@@ -43,7 +44,7 @@ async def spawn_worker(settings: AnnotationSettings, theirs: socket.socket) -> a
             *(str(part) for pair in arguments.items() for part in pair),
             pass_fds=[theirs.fileno()],
             stdin=asyncio.subprocess.DEVNULL,
-            env={**kept, "HOME": str(scratch), "MPLCONFIGDIR": str(scratch)},
+            env={**kept, "HOME": str(scratch), "MPLCONFIGDIR": str(scratch)},  # MONAI's parts write below HOME
         )
 
 

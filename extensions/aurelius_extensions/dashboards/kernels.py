@@ -16,6 +16,7 @@ KEPT_NAMES = frozenset(
     {
         "AURELIUS_DATABASE_URL",
         "AURELIUS_HOME",
+        "AURELIUS_RUN",
         "HOME",
         "HTTP_X_AURELIUS_PERSON",
         "LANG",

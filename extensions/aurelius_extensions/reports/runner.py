@@ -18,7 +18,7 @@ from aurelius_extensions.reports.settings import ReportSettings
 INHERITED = (
     *("PATH", "HOME", "USER", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR"),
     *("VIRTUAL_ENV", "PYTHONPATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES"),
-    *("AURELIUS_DATABASE_URL", "AURELIUS_MODELS"),
+    *("AURELIUS_DATABASE_URL", "AURELIUS_MODELS", "AURELIUS_RUN"),
 )
 POLL_S = 0.1
 
