@@ -1,6 +1,7 @@
 # Every verb works first on a fresh machine: each sets up what it needs. People and CI call the same ones.
 PYTHON ?= python3
 LOGIN ?= loopback
+PORT ?=
 NAME ?=
 
 .PHONY: setup demo test check smoke bench lock clean
@@ -13,7 +14,7 @@ setup: ## make both environments and the proxy from their locks
 	@$(PYTHON) deploy/setup.py
 
 demo: setup ## start the whole house with demo data (LOGIN=keycloak for a real Keycloak)
-	@exec .venv/bin/aurelius demo --login $(LOGIN)
+	@exec .venv/bin/aurelius demo --login $(LOGIN) $(if $(PORT),--port $(PORT))
 
 test: setup ## run every test; what a missing system package skips is listed at the end
 	@.venv/bin/python -m pytest tests

@@ -2,6 +2,8 @@
 
 Fixtures
 --------
+browser
+    The system's Chromium, driven by Playwright; tests that need it are skipped where it is missing.
 data
     Folder of real DICOM files (``AURELIUS_TEST_DATA``, else ``../shared/data`` beside the checkout);
     tests that need it are skipped, with the reason, where it is missing.
@@ -14,6 +16,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import sync_playwright
+
+from chromium import find_chromium, launch_chromium
 
 ROOT = Path(__file__).parent.parent
 #: Variables of the house that a developer's shell may carry and a test must not see.
@@ -40,6 +45,17 @@ def data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the test data is not here ({folder.name}): set AURELIUS_TEST_DATA")
     return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[object]:
+    if find_chromium() is None:
+        pytest.skip("Chromium is missing: apt-get install chromium")
+    # Module-wide, not longer: while it runs, no other event loop can run in this thread.
+    with sync_playwright() as playwright:
+        running = launch_chromium(playwright)
+        yield running
+        running.close()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -5,7 +5,6 @@ The browser tests leave the screenshots that the README shows.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
@@ -16,16 +15,6 @@ from servers_hub import RunningDemo, running_demo
 from smoke import STEPS, Walk
 
 SCREENSHOTS = REPOSITORY / "docs" / "screenshots"
-CHROMIUM = shutil.which("chromium")
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--enable-unsafe-swiftshader",
-]
 
 
 @pytest.fixture(scope="module")
@@ -46,18 +35,6 @@ def walk(demo: RunningDemo) -> Iterator[Walk]:
 @pytest.mark.parametrize("check", [function for _, function in STEPS], ids=[title for title, _ in STEPS])
 def test_step_of_the_walk(walk: Walk, check: Callable[[Walk], None]) -> None:
     check(walk)
-
-
-@pytest.fixture(scope="module")
-def browser():  # type: ignore[no-untyped-def]
-    if CHROMIUM is None:
-        pytest.skip("Chromium is missing: apt-get install chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield running
-        running.close()
 
 
 @pytest.fixture

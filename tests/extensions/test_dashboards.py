@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -228,19 +227,6 @@ def test_images_open_at_the_largest_slice_of_the_finding() -> None:
 
 
 # -- in the browser --------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[object]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: make setup")
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("chromium is not installed")
-    graphics = ["--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--no-sandbox"]
-    with playwright.sync_playwright() as engine:
-        running = engine.chromium.launch(executable_path=chromium, args=graphics)
-        yield running
-        running.close()
 
 
 def open_worklist(browser, hub: Hub, person: str):  # type: ignore[no-untyped-def]
