@@ -1,6 +1,7 @@
 """What the demo house holds: invented patients, sent through the real intake, and one frozen dataset.
 
-``python -m aurelius_catalog.demo fill`` puts them into the inboxes, ``freeze`` freezes what the intake made of them.
+``python -m aurelius_catalog.demo fill`` puts them into the inboxes, ``freeze`` freezes what the intake made of them,
+and ``findings`` waits for what the model makes of the chests.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -27,6 +29,8 @@ from aurelius_catalog.settings import CatalogSettings
 app = typer.Typer(help="Fill the demo house.", no_args_is_help=True, pretty_exceptions_enable=False)
 DATASET = "lung-demo"
 MARKER = "demo-filled"
+FINDINGS_S = 300.0
+POLL_S = 0.5
 PACKAGED = ("ct", "mr", "rt_dose", "rt_plan", "rt_ss", "overlay", "palette_color", "rgb_color", "ybr_color", "jpeg2k")
 #: Folder for files of one's own; without it, ``../shared/data`` beside the repository.
 DATA_VARIABLE = "AURELIUS_DEMO_DATA"
@@ -116,6 +120,23 @@ def freeze() -> None:
         raise typer.Exit(1)
     record = store.add_dataset(DATASET, chosen)
     typer.echo(f"Froze {len(chosen)} series as {record.name} ({record.id}).")
+
+
+@app.command()
+def findings() -> None:
+    """Wait until the model has looked at every chest CT, so that the worklists are full when people come."""
+    store = LocalStore(CatalogSettings(), Person.service("demo"))
+    until = time.monotonic() + FINDINGS_S
+    while time.monotonic() < until:
+        chests = store.find_series(Modality="CT", BodyPartExamined="CHEST")
+        volumes = {record.SeriesInstanceUID for record in chests if record.n_frames > 1}
+        missing = volumes - {prediction.SeriesInstanceUID for prediction in store.list_predictions()}
+        if not missing:
+            return
+        typer.echo(f"{len(missing)} to go")
+        time.sleep(POLL_S)
+    typer.echo(f"Error: {len(missing)} chest CTs have no finding yet; logs/annotation.log says why.", err=True)
+    raise typer.Exit(1)
 
 
 def write_case(folder: Path, case: Case) -> list[Path]:

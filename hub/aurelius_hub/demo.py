@@ -84,6 +84,7 @@ class Demo:
         if not self.is_done("frozen"):
             self.wait_intake()
             self.catalog_step("Freezing the demo datasets", "aurelius_catalog.demo", "freeze")
+            self.catalog_step("Waiting for the model's findings", "aurelius_catalog.demo", "findings")
             self.mark_done("frozen")
         self.announce(passwords)
 
