@@ -32,7 +32,13 @@ c.Authenticator.allow_all = True
 c.JupyterHub.spawner_class = "simple"
 c.SimpleLocalProcessSpawner.home_dir_template = {home!r} + "/{{username}}"
 c.Spawner.default_url = "/lab"
-c.Spawner.args = ["--allow-root"] if os.geteuid() == 0 else []
+# The environment is ours, so what it adds to a plain installation is taken away again.
+c.Spawner.args = [
+    "--MultiKernelManager.default_kernel_name=python3",
+    "--ServerApp.jpserver_extensions=voila.server_extension=False",
+]
+if os.geteuid() == 0:
+    c.Spawner.args.append("--allow-root")
 """
 
 

@@ -108,4 +108,5 @@ def read_message(data: str | bytes) -> dict[str, Any]:
 def _execute_request(number: str, code: str) -> dict[str, Any]:
     header = {"msg_id": number, "msg_type": "execute_request", "username": "", "session": number, "version": "5.3"}
     content = {"code": code, "silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": False}
+    content["stop_on_error"] = False  # else the kernel drops what comes right after a failure
     return {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell"}

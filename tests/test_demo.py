@@ -77,10 +77,10 @@ def test_researcher_runs_the_guide_in_jupyterlab(open_as, demo: RunningDemo) -> 
     page = open_as("rhea")
     page.wait_for_url("**/user/rhea/lab**", timeout=90_000)
     page.goto(f"{demo.address}/user/rhea/lab/tree/guides/01-first-look.ipynb")
-    page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=90_000)
+    page.wait_for_selector("text=Aurelius | Idle", timeout=90_000)
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-    page.wait_for_selector(".jp-OutputArea canvas", timeout=180_000)
+    page.wait_for_selector(".jp-OutputArea canvas", timeout=120_000, state="attached")
     assert page.locator(".jp-OutputArea-output [data-mime-type='application/vnd.jupyter.stderr']").count() == 0
     page.locator(".jp-OutputArea canvas").first.scroll_into_view_if_needed()
     wait_for_picture(page, ".jp-OutputArea canvas")

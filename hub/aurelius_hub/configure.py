@@ -116,13 +116,7 @@ def update_spawner(c: Config, settings: HubSettings) -> None:
     c.SimpleLocalProcessSpawner.home_dir_template = str(settings.state / "homes" / "{username}")
     spawner = c.Spawner
     spawner.cmd = [settings.python, "-m", "jupyterhub.singleuser"]
-    # Nothing leaves the house: no news, no look-up of newer versions, no extensions from outside.
-    spawner.args = [
-        "--LabApp.news_url=None",
-        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-        "--LabApp.extension_manager=readonly",
-        *list_server_arguments(),
-    ]
+    spawner.args = list_server_arguments()
     spawner.default_url = "/lab"
     spawner.env_keep = []
     spawner.environment = build_notebook_environment(settings)
@@ -133,12 +127,11 @@ def update_spawner(c: Config, settings: HubSettings) -> None:
 
 
 def list_server_arguments() -> list[str]:
-    """Return what every notebook server is told: our kernel first, and nothing it does not need.
+    """Return what every notebook server is told beside its settings (``kernels/server.json``): what not to load.
 
     Language servers would start programs in the person's folder, and Voila belongs to the dashboards service.
     """
     arguments = [
-        "--MultiKernelManager.default_kernel_name=aurelius",
         "--ServerApp.jpserver_extensions=jupyter_lsp=False",
         "--ServerApp.jpserver_extensions=voila.server_extension=False",
     ]
