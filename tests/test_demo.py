@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from chromium import wait_for_drawing
 from servers_catalog import REPOSITORY
 from servers_hub import RunningDemo, running_demo
 from smoke import STEPS, Walk
@@ -83,7 +84,7 @@ def test_researcher_runs_the_guide_in_jupyterlab(open_as, demo: RunningDemo) -> 
     page.wait_for_selector(".jp-OutputArea canvas", timeout=120_000, state="attached")
     assert page.locator(".jp-OutputArea-output [data-mime-type='application/vnd.jupyter.stderr']").count() == 0
     page.locator(".jp-OutputArea canvas").first.scroll_into_view_if_needed()
-    wait_for_picture(page, ".jp-OutputArea canvas")
+    wait_for_drawing(page, ".jp-OutputArea canvas")
     save_screenshot(page, "researcher")
 
 
@@ -106,7 +107,7 @@ def test_clinician_sees_the_finding_and_decides(open_as, demo: RunningDemo) -> N
     page.wait_for_selector("tr[data-prediction]", timeout=60_000)
     page.locator("tr[data-prediction]").first.click()
     page.wait_for_selector("canvas", timeout=60_000)
-    wait_for_picture(page, "canvas")
+    wait_for_drawing(page, ".au-image")
     save_screenshot(page, "clinician")
     page.get_by_role("button", name="Accept").first.click()
     page.wait_for_selector(".au-said-accepted:has-text('sid')", timeout=30_000)
@@ -121,14 +122,3 @@ def test_reviewer_sees_the_verdict(open_as, demo: RunningDemo, walk: Walk) -> No
     page.goto(f"{demo.address}/services/reports/runs/{drifted['id']}")
     page.wait_for_selector("text=DRIFT")
     save_screenshot(page, "reviewer")
-
-
-def wait_for_picture(page, selector: str) -> None:  # type: ignore[no-untyped-def]
-    """Wait until a canvas shows more than one colour: the volume has been drawn."""
-    handle = page.locator(selector).first
-    for _ in range(60):
-        shot = handle.screenshot()
-        if len(set(shot)) > 200 and len(shot) > 8_000:
-            return
-        page.wait_for_timeout(500)
-    raise AssertionError("the viewer stays empty")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from aurelius_extensions.dashboards import viewer
 from aurelius_extensions.dashboards.images import locate_finding
 from aurelius_extensions.dashboards.kernels import keep_environment
 from aurelius_extensions.errors import UnknownViewer
+from chromium import wait_for_drawing
 from servers_catalog import Hub, wait_until
 from servers_dashboards import Findings, find_kernels, lone_service, make_findings, temp_dashboards
 
@@ -249,7 +249,7 @@ def test_clinician_accepts_and_overrides_and_nothing_leaves_the_house(browser, h
     # The least certain finding is open; its images are drawn.
     page.wait_for_selector(".au-case h2:has-text('Brain lesion')")
     page.wait_for_selector(".au-image canvas")
-    wait_for_images(page)
+    wait_for_drawing(page, ".au-image")
 
     # By key: accept, and go on to the next.
     page.keyboard.press("a")
@@ -277,17 +277,6 @@ def test_clinician_accepts_and_overrides_and_nothing_leaves_the_house(browser, h
     outside = [address for address in asked if not address.startswith((hub.url, "data:", f"blob:{hub.url}"))]
     assert outside == []
     page.context.close()
-
-
-def wait_for_images(page) -> None:  # type: ignore[no-untyped-def]
-    """Wait until the viewer shows something that is neither black nor one colour."""
-    until = time.monotonic() + 60
-    while time.monotonic() < until:
-        picture = page.locator(".au-image").screenshot()
-        if len(picture) > 15_000:  # an empty pane compresses to a few kilobytes
-            return
-        page.wait_for_timeout(200)
-    raise AssertionError("the viewer stays empty")
 
 
 @pytest.mark.browser

@@ -5,7 +5,6 @@ Everything from the catalog is escaped by the templates; nothing but the pseudon
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -69,11 +68,6 @@ def format_volume(mm3: float) -> str:
     return f"{mm3 / 1000:.2f} ml" if mm3 >= 1000 else f"{mm3:.0f} mm³"
 
 
-def format_diameter(mm3: float) -> str:
-    """Write the diameter of the sphere of this volume."""
-    return f"⌀ {(6 * mm3 / math.pi) ** (1 / 3):.0f} mm"
-
-
 def format_moment(moment: datetime) -> str:
     """Write a moment in the house's own time zone."""
     return moment.astimezone().strftime("%Y-%m-%d %H:%M")
@@ -94,7 +88,6 @@ def _load_templates() -> jinja2.Environment:
     templates.filters.update(
         date=format_date,
         volume=format_volume,
-        diameter=format_diameter,
         moment=format_moment,
         patient=format_patient,
         percent=lambda share: f"{share:.0%}".replace("%", " %"),
