@@ -112,8 +112,8 @@ def update_roles(c: Config) -> None:
 
 def update_spawner(c: Config, settings: HubSettings) -> None:
     """Set how a notebook server is started, and the little it is told."""
-    c.JupyterHub.spawner_class = "simple"
-    c.SimpleLocalProcessSpawner.home_dir_template = str(settings.state / "homes" / "{username}")
+    c.JupyterHub.spawner_class = "aurelius_hub.spawner.NotebookSpawner"
+    c.NotebookSpawner.home_dir_template = str(settings.state / "homes" / "{username}")
     spawner = c.Spawner
     spawner.cmd = [settings.python, "-m", "jupyterhub.singleuser"]
     spawner.args = list_server_arguments()
