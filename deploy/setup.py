@@ -34,7 +34,7 @@ def main():
     uv = find_uv()
     make_environment(uv, MAIN, ROOT / "requirements" / "main.txt", "main environment (6 GB, about a minute)")
     make_environment(
-        uv, ANNOTATION, ROOT / "requirements" / "annotation.txt", "annotation environment (0.5 GB more, seconds)"
+        uv, ANNOTATION, ROOT / "requirements" / "annotation.txt", "annotation environment (2 GB more, seconds)"
     )
     install_proxy(uv)
 
