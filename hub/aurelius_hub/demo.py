@@ -165,7 +165,7 @@ class Demo:
         """Print the address, the people, and what each can try."""
         table = Table(title=f"Aurelius is up: {self.settings.address}", title_justify="left", title_style="bold")
         for column in ("name", "password", "role", "belongs to", "can try"):
-            table.add_column(column, no_wrap=column in {"name", "password", "role"})
+            table.add_column(column, no_wrap=column in {"name", "password", "role"}, overflow="fold")
         for person in DEMO_PEOPLE:
             places = [f"project {name}" for name in person.projects] + [f"site {name}" for name in person.sites]
             belongs = ", ".join(places) or "–"

@@ -33,7 +33,7 @@ class DemoPerson:
 
 DEMO_PEOPLE: tuple[DemoPerson, ...] = (
     DemoPerson("rhea", ("researcher",), ("lung",), (), "JupyterLab: run guides/01-first-look.ipynb"),
-    DemoPerson("anton", ("annotator",), ("lung",), (), "3D Slicer or OHIF: take the next case, segment it"),
+    DemoPerson("anton", ("annotator",), ("lung",), (), "Annotation page: connect 3D Slicer, take the next case, save"),
     DemoPerson("vera", ("reviewer",), ("lung",), (), "Reports: run one, run it again, compare"),
     DemoPerson("bram", ("researcher",), ("brain",), (), "JupyterLab: sees brain, is refused lung"),
     DemoPerson("nora", ("clinician",), (), ("north",), "Worklist of site north: accept or override a finding"),
