@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from pydicom import Dataset
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, exists, func, insert, select, update
 
 from aurelius_catalog.database import insert_row
 from aurelius_catalog.deidentified import DeidentifiedFile, DeidentifiedStudy
 from aurelius_catalog.header import describe_instance, describe_series, describe_study
 from aurelius_catalog.projects import Rules, match_projects
-from aurelius_catalog.schema import annotation_versions, instances, series, studies, study_projects
+from aurelius_catalog.schema import annotation_versions, instances, predictions, series, studies, study_projects
 
 
 def place_files(study: DeidentifiedStudy, folder: Path) -> dict[str, str]:
@@ -100,15 +100,30 @@ def _assign_projects(connection: Connection, StudyInstanceUID: str, rules: Rules
         connection.execute(insert(study_projects).values(StudyInstanceUID=StudyInstanceUID, project=project))
 
 
-def import_segmentation(connection: Connection, dataset: Dataset, author: str) -> None:
-    """Turn an arriving SEG of a series the index holds into the next label version of that series."""
-    source = find_segmented_series(connection, dataset)
-    already = select(annotation_versions.c.id).where(annotation_versions.c.SOPInstanceUID == dataset.SOPInstanceUID)
-    if source is not None and connection.execute(already).first() is None:
-        segments = [
-            {"number": int(item.SegmentNumber), "label": str(item.SegmentLabel)} for item in dataset.SegmentSequence
-        ]
-        add_version(connection, source, author, "intake", str(dataset.SOPInstanceUID), segments, None)
+def link_segmentations(connection: Connection, StudyInstanceUID: str, author: str) -> None:
+    """Turn every SEG of a study that nobody knows yet, and whose series is here, into that series' next label.
+
+    A SEG may arrive before the images it was drawn on, so the whole study is looked at, not only what is new.
+    """
+    statement = (
+        select(instances.c.SOPInstanceUID, instances.c.header)
+        .join(series, series.c.SeriesInstanceUID == instances.c.SeriesInstanceUID)
+        .where(
+            series.c.StudyInstanceUID == StudyInstanceUID,
+            series.c.Modality == "SEG",
+            ~exists().where(annotation_versions.c.SOPInstanceUID == instances.c.SOPInstanceUID),
+            ~exists().where(predictions.c.SOPInstanceUID == instances.c.SOPInstanceUID),
+        )
+        .order_by(instances.c.SOPInstanceUID)
+    )
+    for uid, header in connection.execute(statement).all():
+        dataset = Dataset.from_json(header)
+        source = find_segmented_series(connection, dataset)
+        if source is not None:
+            segments = [
+                {"number": int(item.SegmentNumber), "label": str(item.SegmentLabel)} for item in dataset.SegmentSequence
+            ]
+            add_version(connection, source, author, "intake", uid, segments, None)
 
 
 def find_segmented_series(connection: Connection, dataset: Dataset) -> str | None:

@@ -16,6 +16,8 @@ from aurelius_catalog.schema import instances, series, studies, study_projects
 
 _STUDY_COLUMNS = [column for column in studies.columns if column.name != "StudyInstanceUID"]
 _INSTANCE_COLUMNS = [column for column in instances.columns if column.name != "header"]
+#: From so many studies on, reading every membership is quicker than naming the studies (and SQLite allows no more).
+MANY = 500
 #: Keyword to column, for everything `find_series` accepts beside ``project``.
 SEARCHABLE: dict[str, ColumnElement[Any]] = {column.name: column for column in [*series.columns, *_STUDY_COLUMNS]}
 KEYWORDS = sorted([*SEARCHABLE, "project"])
@@ -77,11 +79,12 @@ def to_series(connection: Connection, rows: list[RowMapping]) -> list[SeriesReco
     """Turn rows of `select_series` into records, adding the projects of their studies."""
     uids = {row["StudyInstanceUID"] for row in rows}
     projects: dict[str, list[str]] = {uid: [] for uid in uids}
-    if rows:
-        statement = select(study_projects).order_by(study_projects.c.project)
-        for study_uid, project in connection.execute(statement):
-            if study_uid in projects:
-                projects[study_uid].append(project)
+    statement = select(study_projects).order_by(study_projects.c.project)
+    if len(uids) < MANY:
+        statement = statement.where(study_projects.c.StudyInstanceUID.in_(uids))
+    for study_uid, project in connection.execute(statement):
+        if study_uid in projects:
+            projects[study_uid].append(project)
     return [SeriesRecord(**row, projects=tuple(projects[row["StudyInstanceUID"]])) for row in rows]
 
 

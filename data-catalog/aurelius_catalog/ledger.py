@@ -17,6 +17,7 @@ from aurelius_catalog.model import (
     DatasetRecord,
     DecisionAction,
     DecisionRecord,
+    LeaseRecord,
     NewPrediction,
     PredictionRecord,
     WorklistRow,
@@ -56,6 +57,12 @@ def select_unlabelled(person: Person) -> Select[Any]:
     volume = series.c.Modality.in_(["CT", "MR"]) & (series.c.n_frames > 1)
     statement = select_series().where(is_visible(person), volume, ~drawn, ~taken)
     return statement.order_by(mine.desc(), series.c.received_at, this)
+
+
+def list_leases(connection: Connection, person: Person) -> list[LeaseRecord]:
+    """Return the leases of visible series that have not run out."""
+    statement = _of_visible(leases, person, None).where(leases.c.until > datetime.now(UTC))
+    return [LeaseRecord(**row) for row in connection.execute(statement).mappings()]
 
 
 def list_predictions(connection: Connection, person: Person, SeriesInstanceUID: str | None) -> list[PredictionRecord]:
@@ -211,6 +218,6 @@ def _of_visible(table: Any, person: Person, SeriesInstanceUID: str | None) -> Se
         .join(series, series.c.SeriesInstanceUID == table.c.SeriesInstanceUID)
         .join(studies, studies.c.StudyInstanceUID == series.c.StudyInstanceUID)
         .where(is_visible(person))
-        .order_by(table.c.id)
+        .order_by(*table.primary_key.columns)
     )
     return statement if SeriesInstanceUID is None else statement.where(table.c.SeriesInstanceUID == SeriesInstanceUID)

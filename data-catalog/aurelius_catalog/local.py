@@ -13,7 +13,7 @@ from pydicom.uid import UID
 from sqlalchemy import Connection, delete, insert, update
 
 from aurelius_catalog import index, ledger
-from aurelius_catalog.admission import add_version, import_segmentation, index_study, place_files
+from aurelius_catalog.admission import add_version, index_study, link_segmentations, place_files
 from aurelius_catalog.audit import record_event
 from aurelius_catalog.database import open_engine, writing
 from aurelius_catalog.deidentified import DeidentifiedStudy, read_deidentified
@@ -26,6 +26,7 @@ from aurelius_catalog.model import (
     DecisionAction,
     DecisionRecord,
     InstanceRecord,
+    LeaseRecord,
     NewPrediction,
     PredictionRecord,
     Segment,
@@ -157,6 +158,11 @@ class LocalStore:
             record_event(connection, self.person, "lease", uid)
             return fitting[0]
 
+    def list_leases(self) -> list[LeaseRecord]:
+        """Return who holds which visible series at this moment."""
+        with self._engine.begin() as connection:
+            return ledger.list_leases(connection, self.person)
+
     # -- predictions and decisions ---------------------------------------------------------------
 
     def list_predictions(self, SeriesInstanceUID: str | None = None) -> list[PredictionRecord]:
@@ -258,9 +264,7 @@ class LocalStore:
             raise PermissionDenied("Studies enter the catalog through the intake only: put the files into its inbox.")
         with writing(self._engine) as connection:
             self._admit(connection, study)
-            for file in study.files:
-                if file.dataset.get("Modality") == "SEG":
-                    import_segmentation(connection, file.dataset, study.site)
+            link_segmentations(connection, study.StudyInstanceUID, study.site)
             detail = {"site": study.site, "instances": len(study.files)}
             record_event(connection, self.person, "add study", study.StudyInstanceUID, detail)
 

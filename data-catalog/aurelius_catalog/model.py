@@ -127,6 +127,14 @@ class PredictionRecord(Record):
     created_at: datetime
 
 
+class LeaseRecord(Record):
+    """A series that a person is labelling, so that nobody else is given it before ``until``."""
+
+    SeriesInstanceUID: str
+    person: str
+    until: datetime
+
+
 class NewPrediction(Record):
     """What a model reports, before the index gives it an id (see `PredictionRecord`)."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Annotated, Literal
 from urllib.parse import quote
 
@@ -12,16 +11,13 @@ import httpx
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from sqlalchemy import select
 
 from aurelius_annotation.cases import find_volumes
 from aurelius_annotation.desk import Annotator, Desk, DeskDependency, Viewer
-from aurelius_catalog.database import open_engine
 from aurelius_catalog.errors import Unreachable
 from aurelius_catalog.local import LocalStore
 from aurelius_catalog.model import AnnotationRecord, PredictionRecord, SeriesRecord
 from aurelius_catalog.person import Action, Person
-from aurelius_catalog.schema import leases
 from aurelius_catalog.service.host import service_prefix
 from aurelius_catalog.service.login import hub_oauth
 
@@ -115,7 +111,7 @@ def list_rows(store: LocalStore) -> list[CaseRow]:
     for annotation in store.list_annotations():
         drawn.setdefault(annotation.SeriesInstanceUID, []).append(annotation)
     findings = {item.SeriesInstanceUID: item for item in store.list_predictions()}
-    held = read_leases(store)
+    held = {lease.SeriesInstanceUID: (lease.person, f"{lease.until:%H:%M}") for lease in store.list_leases()}
     rows = []
     for record in find_volumes(store):
         uid = record.SeriesInstanceUID
@@ -124,12 +120,3 @@ def list_rows(store: LocalStore) -> list[CaseRow]:
         latest = max(versions, key=lambda version: (version.origin != "intake", version.created_at), default=None)
         rows.append(CaseRow(record, latest, findings.get(uid), holder, until))
     return sorted(rows, key=lambda row: (row.is_drawn, row.record.PatientID, row.record.SeriesInstanceUID))
-
-
-def read_leases(store: LocalStore) -> dict[str, tuple[str, str]]:
-    """Return who holds which series, and until when (UTC); callers show only series the person may see."""
-    statement = select(leases.c.SeriesInstanceUID, leases.c.person, leases.c.until).where(
-        leases.c.until > datetime.now(UTC)
-    )
-    with open_engine(store.settings).begin() as connection:
-        return {uid: (name, f"{until:%H:%M}") for uid, name, until in connection.execute(statement)}

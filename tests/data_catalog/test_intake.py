@@ -259,6 +259,22 @@ def test_a_truth_segmentation_becomes_a_label_of_its_series(house: House) -> Non
     assert store.get_series(annotation.SeriesInstanceUID).Modality == "CT"
 
 
+def test_a_segmentation_that_came_before_its_images_is_linked_when_they_come(house: House, tmp_path: Path) -> None:
+    phantom = make_phantom("ct-chest", 1)
+    paths = write_phantom(tmp_path / "ct", phantom, VISIT)
+    write_truth(house.inbox() / "truth.dcm", paths, phantom.truth, "nodule", VISIT)
+    house.work()
+    store = LocalStore(house.settings, Person.of("stella", ["role-steward"]))
+    assert store.list_annotations() == []
+    for path in paths:
+        path.rename(house.inbox() / path.name)
+    house.work()
+    (annotation,) = store.list_annotations()
+    assert store.get_series(annotation.SeriesInstanceUID).Modality == "CT"
+    house.work()
+    assert store.list_annotations() == [annotation]
+
+
 class Killed(BaseException):
     """Stands for the process being killed: nothing in the intake may catch it."""
 
