@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx
 
+from aurelius_hub.node import find_proxy
 from bench.result import ROOT, Result, compare
 from notebook import Notebook
 from servers_catalog import answers, free_ports, wait_until
@@ -26,7 +27,7 @@ import os
 c.JupyterHub.bind_url = "http://127.0.0.1:{port}"
 c.JupyterHub.hub_port = {hub_port}
 c.ConfigurableHTTPProxy.api_url = "http://127.0.0.1:{api_port}"
-c.ConfigurableHTTPProxy.command = [{proxy!r}]
+c.ConfigurableHTTPProxy.command = {proxy!r}
 c.JupyterHub.authenticator_class = "dummy"
 c.Authenticator.allow_all = True
 c.JupyterHub.spawner_class = "simple"
@@ -46,7 +47,7 @@ if os.geteuid() == 0:
 def bare_hub(home: Path) -> Iterator[str]:
     """Run JupyterHub as its documentation starts it; yields its address once it answers."""
     port, hub_port, api_port = free_ports(3)
-    proxy = str(ROOT / "node_modules" / ".bin" / "configurable-http-proxy")
+    proxy = find_proxy(ROOT)
     config = home / "jupyterhub_config.py"
     config.write_text(BARE_CONFIG.format(port=port, hub_port=hub_port, api_port=api_port, proxy=proxy, home=str(home)))
     with (home / "hub.log").open("wb") as log:

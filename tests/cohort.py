@@ -38,11 +38,11 @@ class Cohort:
         return LocalStore(self.settings, person)
 
 
-def make_cohort(home: Path) -> Cohort:
-    """Fill a fresh catalog under ``home``."""
+def make_cohort(home: Path, database_url: str = "") -> Cohort:
+    """Fill a fresh catalog under ``home``, its index in SQLite or where ``database_url`` says."""
     home.mkdir(parents=True, exist_ok=True)
     (home / "projects.toml").write_text(PROJECTS)
-    settings = CatalogSettings(home=home, database_url="")
+    settings = CatalogSettings(home=home, database_url=database_url)
     return Cohort(
         settings,
         north_chest=add_phantom(settings, "north", "ct-chest", 1),

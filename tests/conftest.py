@@ -28,6 +28,7 @@ REMEDIES = {
     "chromium": "apt-get install chromium",
     "dciodvfy": "apt-get install dicom3tools",
     "java": "apt-get install openjdk-17-jre-headless maven (for the real Keycloak)",
+    "postgresql": "apt-get install postgresql",
     "test data": "set AURELIUS_TEST_DATA to a folder laid out like the one CONTRIBUTING.md describes",
 }
 

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import httpx
 
+from aurelius_hub.node import find_proxy
+
 REPOSITORY = Path(__file__).parents[1]
 
 #: Who is in which group, as in the demo.
@@ -152,7 +154,7 @@ def temp_hub(
         "url": url,
         "hub_port": hub_port,
         "proxy_api_port": proxy_api_port,
-        "proxy": [str(REPOSITORY / "node_modules/.bin/configurable-http-proxy")],
+        "proxy": find_proxy(REPOSITORY),
         "home": str(home),
         "groups": groups,
         "services": list(services),
