@@ -61,12 +61,14 @@ def test_a_damaged_table_stops_the_process(damage: object, message: str) -> None
         parse_table(damage(TEXT))  # type: ignore[operator]
 
 
+#: Commands and file meta cannot stand in a data set; that their values are gone is searched for in bytes elsewhere.
+IN_DATA_SETS = [row for row in TAGS if not row["tag"].startswith(("0000", "0002"))]
+
+
 @pytest.mark.parametrize("depth", [0, 2])
-@pytest.mark.parametrize("row", TAGS, ids=lambda row: row["tag"])
+@pytest.mark.parametrize("row", IN_DATA_SETS, ids=lambda row: row["tag"])
 def test_every_row_is_carried_out(row: dict[str, str], depth: int, tmp_path: Path) -> None:
     tag = int(row["tag"], 16)
-    if tag >> 16 in (0x0000, 0x0002):
-        pytest.skip("Commands and file meta cannot stand in a data set; see the byte search.")
     VR = DicomDictionary[tag][0] if tag in DicomDictionary else "LO"
     result = _deidentify_one(tag, VR, depth, tmp_path)
     element = result.get(tag)
