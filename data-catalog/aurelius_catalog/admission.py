@@ -13,6 +13,7 @@ from sqlalchemy import Connection, exists, func, insert, select, update
 
 from aurelius_catalog.database import insert_row
 from aurelius_catalog.deidentified import DeidentifiedFile, DeidentifiedStudy
+from aurelius_catalog.disk import sync_folder
 from aurelius_catalog.header import describe_instance, describe_series, describe_study
 from aurelius_catalog.projects import Rules, match_projects
 from aurelius_catalog.schema import annotation_versions, instances, predictions, series, studies, study_projects
@@ -39,15 +40,6 @@ def place_files(study: DeidentifiedStudy, folder: Path) -> dict[str, str]:
     for parent in {(folder / place).parent for place in places.values()}:
         sync_folder(parent)
     return places
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames in a folder survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def index_study(connection: Connection, study: DeidentifiedStudy, places: dict[str, str], rules: Rules) -> list[str]:

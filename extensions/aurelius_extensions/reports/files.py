@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from aurelius_catalog.disk import sync_folder
+
 SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSWORD|CRYPT_KEY|API_KEY|DATABASE_URL")
 REMOVED = "[removed]"
 
@@ -23,15 +25,6 @@ def write_file(path: Path, text: str) -> None:
         os.fsync(file.fileno())
     os.replace(file.name, path)
     sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def hash_bytes(content: bytes) -> str:

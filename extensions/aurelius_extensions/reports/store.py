@@ -15,11 +15,12 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from aurelius_catalog.disk import sync_folder
 from aurelius_catalog.errors import NotFound
 from aurelius_extensions.errors import NothingStored, RunTampered
 from aurelius_extensions.reports.crate import METADATA_FILE, write_crate
 from aurelius_extensions.reports.execute import HTML_FILE, NOTEBOOK_FILE, SOURCE_FILE
-from aurelius_extensions.reports.files import hash_bytes, redact_text, sync_folder
+from aurelius_extensions.reports.files import hash_bytes, redact_text
 from aurelius_extensions.reports.model import ResultTable, Run, Verdict
 from aurelius_extensions.reports.results import RESULTS_FILE
 
