@@ -13,16 +13,15 @@ from aurelius_catalog.schema import instances, series, studies
 #: Values longer than this stay in the file; nobody searches by a lookup table.
 LONGEST_INLINE_BYTES = 1024
 
-_STUDY_KEYWORDS = [column.name for column in studies.columns if column.name not in ("site",)]
+_STUDY_KEYWORDS = [column.name for column in studies.columns if column.name not in ("site", "flags")]
 _SERIES_KEYWORDS = [
     column.name
     for column in series.columns
-    if column.name not in ("n_instances", "n_frames", "size_bytes", "received_at")
+    if column.name not in ("n_instances", "n_frames", "size_bytes", "received_at", "revision")
 ]
+_FOUND_ON_INTAKE = ("path", "sha256", "size_bytes", "TransferSyntaxUID", "frames", "header", "deidentification")
 _INSTANCE_KEYWORDS = [
-    column.name
-    for column in instances.columns
-    if column.name not in ("path", "sha256", "size_bytes", "TransferSyntaxUID", "frames", "header")
+    column.name for column in instances.columns if column.name not in (*_FOUND_ON_INTAKE, "media_type", "revision")
 ]
 
 

@@ -15,11 +15,13 @@ from aurelius_catalog.person import Person
 from aurelius_catalog.schema import instances, series, studies, study_projects
 
 _STUDY_COLUMNS = [column for column in studies.columns if column.name != "StudyInstanceUID"]
-_INSTANCE_COLUMNS = [column for column in instances.columns if column.name != "header"]
+_INSTANCE_COLUMNS = [column for column in instances.columns if column.name not in ("header", "deidentification")]
 #: From so many studies on, reading every membership is quicker than naming the studies (and SQLite allows no more).
 MANY = 500
 #: Keyword to column, for everything `find_series` accepts beside ``project``.
-SEARCHABLE: dict[str, ColumnElement[Any]] = {column.name: column for column in [*series.columns, *_STUDY_COLUMNS]}
+SEARCHABLE: dict[str, ColumnElement[Any]] = {
+    column.name: column for column in [*series.columns, *_STUDY_COLUMNS] if column.name != "flags"
+}
 KEYWORDS = sorted([*SEARCHABLE, "project"])
 
 

@@ -21,7 +21,8 @@ class Record(BaseModel):
 class SeriesRecord(Record):
     """One visible series and the study and patient it belongs to.
 
-    ``site`` and ``projects`` decide who may see it. ``n_frames`` counts frames over all instances.
+    ``site`` and ``projects`` decide who may see it. ``n_frames`` counts frames over all instances; ``revision``
+    grows when late instances join; ``flags`` are those of the study.
     """
 
     SeriesInstanceUID: str
@@ -47,6 +48,8 @@ class SeriesRecord(Record):
     n_frames: int
     size_bytes: int
     received_at: datetime
+    revision: int = 1
+    flags: tuple[str, ...] = ()
 
 
 class InstanceRecord(Record):
@@ -79,6 +82,8 @@ class InstanceRecord(Record):
     PixelSpacing: tuple[float, float] | None = None
     SliceThickness: float | None = None
     frames: tuple[tuple[int, int], ...] = ()
+    media_type: str = "application/dicom"
+    revision: int = 1
 
 
 class Segment(Record):

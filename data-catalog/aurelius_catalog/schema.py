@@ -59,6 +59,7 @@ studies = Table(
     Column("PatientAge", String(4)),
     Column("StudyDate", String(8)),
     Column("StudyDescription", String(64)),
+    Column("flags", JSON, nullable=False, server_default="[]"),  # what a steward should know, such as "face"
 )
 
 study_projects = Table(
@@ -87,6 +88,7 @@ series = Table(
     Column("n_frames", Integer, nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
     Column("received_at", Moment, nullable=False),
+    Column("revision", Integer, nullable=False, server_default="1"),  # grows by one when late instances join
 )
 
 instances = Table(
@@ -115,6 +117,9 @@ instances = Table(
     Column("PixelSpacing", JSON),
     Column("SliceThickness", Float),
     Column("frames", JSON, nullable=False),
+    Column("media_type", String(64), nullable=False, server_default="application/dicom"),
+    Column("revision", Integer, nullable=False, server_default="1"),  # of the series, when this instance came
+    Column("deidentification", JSON),  # which profile did what to it: names and counts, no values
     Column("header", JSON, nullable=False),  # the attributes searched less often, as DICOM JSON (PS3.18 F)
 )
 
@@ -174,7 +179,8 @@ dataset_series = Table(
     "dataset_series",
     metadata,
     Column("dataset_id", String(64), ForeignKey("datasets.id"), primary_key=True),
-    Column("SeriesInstanceUID", UID, ForeignKey("series.SeriesInstanceUID"), primary_key=True),
+    Column("SeriesInstanceUID", UID, primary_key=True),  # outlives the series: a withdrawal is told, not hidden
+    Column("withdrawn_at", Moment),
 )
 
 leases = Table(
@@ -199,3 +205,26 @@ audit_events = Table(
 )
 
 Index("ix_audit_events_object", audit_events.c.object)
+
+audit_heads = Table(
+    "audit_heads",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("event_id", Integer, nullable=False),
+    Column("hash", String(64), nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("public_key", String(64), nullable=False),
+    Column("signature", String(128), nullable=False),
+)
+
+tombstones = Table(
+    "tombstones",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("kind", String(16), nullable=False),  # patient, study, series, instance
+    Column("uid", String(64), nullable=False, index=True),
+    Column("PatientID", String(64), nullable=False, index=True),
+    Column("withdrawn_at", Moment, nullable=False),
+    Column("withdrawn_by", String(255), nullable=False),
+    Column("reason", Text, nullable=False),
+)

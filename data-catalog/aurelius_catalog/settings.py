@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -24,6 +25,27 @@ class CatalogSettings(BaseSettings):
     intake_quiet_s: float = 60.0
     """Seconds a file in the inbox must not have changed before it is taken."""
 
+    intake_profile: str = "research"
+    """De-identification profile: the name of one that comes with the house, or the path of a YAML file."""
+
+    intake_workers: int = Field(default=1, ge=1)
+    """Processes that take studies side by side."""
+
+    intake_reserve_mb: int = Field(default=1024, ge=0)
+    """Free disk, in MiB, below which the intake takes nothing."""
+
+    dicom_port: int = Field(default=0, ge=0, le=65535)
+    """Port of the C-STORE listener; 0 means none."""
+
+    vault_key: SecretStr = SecretStr("")
+    """Key of the vault, 64 hexadecimal digits; where it is empty, the key file is read."""
+
+    vault_key_file: Path | None = None
+    """File with the key of the vault; without it ``identified/key``."""
+
+    audit_years: float = Field(default=7, gt=0)
+    """Years an audit record is kept at least."""
+
     @property
     def index_url(self) -> str:
         """SQLAlchemy address of the index."""
@@ -43,3 +65,13 @@ class CatalogSettings(BaseSettings):
     def projects_file(self) -> Path:
         """TOML file that says which studies belong to which project."""
         return self.home.resolve() / "projects.toml"
+
+    @property
+    def certificates(self) -> Path:
+        """Folder of the de-identification certificates, one per study."""
+        return self.home.resolve() / "catalog" / "certificates"
+
+    @property
+    def sites_file(self) -> Path:
+        """TOML file that says who may send to which site over the network."""
+        return self.home.resolve() / "sites.toml"
