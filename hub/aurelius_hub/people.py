@@ -39,8 +39,9 @@ DEMO_PEOPLE: tuple[DemoPerson, ...] = (
     DemoPerson("nora", ("clinician",), (), ("north",), "Worklist of site north: accept or override a finding"),
     DemoPerson("sid", ("clinician",), (), ("south",), "Worklist of site south"),
     DemoPerson(
-        "stella", ("steward",), (), (), "Drop files into identified/inbox/<site>/, see `aurelius intake status`"
+        "stella", ("steward",), (), (), "Intake page: what came in, what waits for a decision, the certificates"
     ),
+    DemoPerson("stefan", ("steward",), (), (), "The second steward: approves when stella asks who a patient is"),
     DemoPerson("otto", ("admin",), (), (), "Hub: who is in, which servers run"),
     DemoPerson("gil", ("student",), (), (), "May log in, belongs to nothing, sees no image"),
 )

@@ -7,14 +7,18 @@ import socket
 from aurelius_hub.settings import HubSettings
 
 
+#: Ports that stay shut unless somebody asks for them.
+OPTIONAL = frozenset({"dicom_port"})
+
+
 def list_ports(settings: HubSettings) -> dict[str, int]:
-    """Return every port setting by its name; 0 means that a free one is to be chosen."""
+    """Return every port setting by its name; 0 means that a free one is to be chosen (or none)."""
     return {name: getattr(settings, name) for name in type(settings).model_fields if name.endswith("port")}
 
 
 def choose_ports(settings: HubSettings) -> HubSettings:
     """Return ``settings`` with every port that is 0 replaced by a free one."""
-    names = [name for name, port in list_ports(settings).items() if not port]
+    names = [name for name, port in list_ports(settings).items() if not port and name not in OPTIONAL]
     holders = [socket.socket() for _ in names]
     try:
         # All are held at once, so that no port is chosen twice.

@@ -58,7 +58,7 @@ ROLES: dict[str, Role] = {
     "radiologist": Role(("catalog", "annotation", "dashboards", "reports"), lands="/services/dashboards/"),
     "researcher": Role(("catalog", "annotation", "reports"), notebook=True, lands=NOTEBOOK),
     "reviewer": Role(("catalog", "dashboards", "reports"), lands="/services/reports/"),
-    "steward": Role(("catalog", "dashboards", "reports")),
+    "steward": Role(("catalog", "dashboards", "intake", "reports"), lands="/services/dashboards/intake"),
     "student": Role(("catalog",), notebook=True),
 }
 

@@ -49,6 +49,12 @@ class HubSettings(BaseSettings):
     reports_port: int = 0
     """Port of the reports service, behind the proxy."""
 
+    intake_port: int = 0
+    """Port of the intake's own pages, behind the proxy."""
+
+    dicom_port: int = 0
+    """Port on which the intake takes images by C-STORE; 0 means that it does not."""
+
     issuer_port: int = 0
     """Port of the issuer that ``aurelius demo`` starts, be it the loopback one or Keycloak."""
 
@@ -87,6 +93,21 @@ class HubSettings(BaseSettings):
 
     intake_quiet_s: float = 60.0
     """Seconds a file in the inbox must not have changed before it is taken."""
+
+    intake_profile: str = "research"
+    """De-identification profile: the name of one that comes with the house, or the path of a YAML file."""
+
+    intake_workers: int = 1
+    """Processes that take studies side by side."""
+
+    intake_reserve_mb: int = 1024
+    """Free disk, in MiB, below which the intake takes nothing."""
+
+    vault_key_file: Path | None = None
+    """File with the key of the vault; without it ``home/identified/key``."""
+
+    audit_years: float = 7
+    """Years an audit record is kept at least."""
 
     annotation_python: Path = REPOSITORY / ".venv-annotation" / "bin" / "python"
     """Python of the annotation environment."""

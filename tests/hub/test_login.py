@@ -68,7 +68,7 @@ def test_each_person_gets_in_and_may_do_what_the_role_says(hub: TempHub, person:
         ("nora", "/services/dashboards/"),
         ("vera", "/services/reports/"),
         ("anton", "/services/annotation/"),
-        ("stella", "/hub/home"),
+        ("stella", "/services/dashboards/intake"),
         ("gil", "/hub/home"),
     ],
 )

@@ -10,6 +10,7 @@ MAY_OPEN = {
     "catalog": set(ROLES),
     "annotation": {"researcher", "ml-engineer", "annotator", "radiologist", "pathologist"},
     "dashboards": {"clinician", "radiologist", "pathologist", "steward", "reviewer"},
+    "intake": {"steward"},
     "reports": {"reviewer", "researcher", "ml-engineer", "radiologist", "steward"},
 }
 MAY_SPAWN = {"researcher", "ml-engineer", "annotator", "student"}
@@ -47,7 +48,8 @@ def test_the_operator_cannot_walk_into_notebooks() -> None:
         (["role-clinician", "site-north"], "/services/dashboards/"),
         (["role-researcher"], NOTEBOOK),
         (["role-reviewer"], "/services/reports/"),
-        (["role-steward", "role-reviewer"], "/services/reports/"),
+        (["role-steward"], "/services/dashboards/intake"),
+        (["role-steward", "role-reviewer"], "/hub/home"),
         (["role-researcher", "role-clinician"], "/hub/home"),
         (["role-unheard-of"], "/hub/home"),
     ],
