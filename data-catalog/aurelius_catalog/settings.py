@@ -37,6 +37,9 @@ class CatalogSettings(BaseSettings):
     dicom_port: int = Field(default=0, ge=0, le=65535)
     """Port of the C-STORE listener; 0 means none."""
 
+    dicom_host: str = "127.0.0.1"
+    """Address on which the C-STORE listener listens; an operator opens it to the scanners' network on purpose."""
+
     vault_key: SecretStr = SecretStr("")
     """Key of the vault, 64 hexadecimal digits; where it is empty, the key file is read."""
 

@@ -55,6 +55,9 @@ class HubSettings(BaseSettings):
     dicom_port: int = 0
     """Port on which the intake takes images by C-STORE; 0 means that it does not."""
 
+    dicom_host: str = "127.0.0.1"
+    """Address on which it does; opened to the scanners' network on purpose."""
+
     issuer_port: int = 0
     """Port of the issuer that ``aurelius demo`` starts, be it the loopback one or Keycloak."""
 
