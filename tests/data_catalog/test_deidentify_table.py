@@ -12,7 +12,7 @@ from pydicom import Dataset
 from pydicom.datadict import DicomDictionary
 from pydicom.sequence import Sequence
 
-from aurelius_catalog.deidentify import BasicProfile, Deidentifier, PseudonymKey, load_table, read_identified
+from aurelius_catalog.deidentify import Deidentifier, PseudonymKey, load_profile, load_table, read_identified
 from aurelius_catalog.deidentify.profile import load_additions
 from aurelius_catalog.deidentify.table import parse_table
 from builders import make_identified, write_object
@@ -126,7 +126,7 @@ def test_patterns_cover_even_groups_only() -> None:
 
 
 def test_what_nobody_knows_is_removed_and_what_the_standard_knows_is_kept() -> None:
-    find_rule = BasicProfile().find_rule
+    find_rule = load_profile("basic").find_rule
     for tag in (0x0018FFF0, 0x60203000, 0x50200010, 0x60000010, 0x00091001, 0x00080000, 0x00041430):
         assert find_rule(tag).action == "X", hex(tag)
     for tag in (0x00280010, 0x00080060, 0x00280030, 0x7FE00010, 0x00180050):
@@ -134,7 +134,7 @@ def test_what_nobody_knows_is_removed_and_what_the_standard_knows_is_kept() -> N
 
 
 def test_every_uid_is_new_unless_it_names_a_kind_of_thing() -> None:
-    find_rule = BasicProfile().find_rule
+    find_rule = load_profile("basic").find_rule
     kept = {DicomDictionary[tag][4] for tag in DicomDictionary if find_rule(tag).action == "K" and _is_uid(tag)}
     assert all("Class" in keyword or "Syntax" in keyword or "Scheme" in keyword or "Context" in keyword
                or keyword == "MappingResourceUID" for keyword in kept), kept  # fmt: skip

@@ -8,18 +8,22 @@ from __future__ import annotations
 from aurelius_catalog.deidentify.dataset import Deidentifier
 from aurelius_catalog.deidentify.keys import PseudonymKey, create_key, read_key
 from aurelius_catalog.deidentify.part10 import deidentify_file, read_identified, write_deidentified
-from aurelius_catalog.deidentify.profile import BasicProfile, Rule
+from aurelius_catalog.deidentify.profile import Profile, Rule, load_profile
+from aurelius_catalog.deidentify.rewrite import Rewritten, StudySession
 from aurelius_catalog.deidentify.table import ProfileTable, Row, load_table
 
 __all__ = [
-    "BasicProfile",
     "Deidentifier",
+    "Profile",
     "ProfileTable",
     "PseudonymKey",
+    "Rewritten",
     "Row",
     "Rule",
+    "StudySession",
     "create_key",
     "deidentify_file",
+    "load_profile",
     "load_table",
     "read_identified",
     "read_key",

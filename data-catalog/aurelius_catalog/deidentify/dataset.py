@@ -13,7 +13,8 @@ from pydicom.uid import UID
 
 from aurelius_catalog.deidentify.actions import ACTIONS, Attribute, Subject
 from aurelius_catalog.deidentify.keys import PseudonymKey
-from aurelius_catalog.deidentify.profile import BasicProfile, Rule
+from aurelius_catalog.deidentify.profile import Profile, Rule, load_profile
+from aurelius_catalog.deidentify.rewrite import StudySession
 from aurelius_catalog.deidentify.values import STRINGS, Element, split_strings
 from aurelius_catalog.errors import NotDeidentifiable
 
@@ -30,7 +31,7 @@ REQUIRED_UIDS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesIns
 
 
 class Deidentifier:
-    """De-identifies data sets of a site with one key and the Basic Profile.
+    """De-identifies data sets of a site with one key and one profile.
 
     Parameters
     ----------
@@ -40,10 +41,14 @@ class Deidentifier:
         The clinic the objects come from; part of the patient's pseudonym.
     """
 
-    def __init__(self, key: PseudonymKey, site: str) -> None:
+    def __init__(self, key: PseudonymKey, site: str, profile: Profile | None = None) -> None:
         self.key = key
         self.site = site
-        self.profile = BasicProfile()
+        self.profile = profile or load_profile("basic")
+
+    def open_study(self) -> StudySession:
+        """Start on the objects of one study."""
+        return StudySession(self)
 
     def deidentify(self, source: FileDataset) -> Dataset:
         """Build the de-identified data set of one object, file meta included.

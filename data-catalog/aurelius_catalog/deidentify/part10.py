@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from io import BytesIO
 from pathlib import Path
 
 from pydicom import FileDataset, dcmread, dcmwrite
@@ -50,7 +51,7 @@ def write_deidentified(dataset: FileDataset, target: Path, deidentifier: Deident
         raise NotDeidentifiable(DAMAGED.format(type(error).__name__)) from None
 
 
-def read_identified(source: Path) -> FileDataset:
+def read_identified(source: Path | BytesIO) -> FileDataset:
     """Read a Part 10 file.
 
     Raises

@@ -7,11 +7,15 @@ What none of them knows is removed.
 from __future__ import annotations
 
 import csv
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 
+import yaml
 from pydicom.datadict import DicomDictionary
 
 from aurelius_catalog.deidentify.table import EDITION, ProfileTable, load_table
@@ -86,12 +90,45 @@ class Rule:
 REMOVE = Rule("X")
 
 
-class BasicProfile:
-    """The Basic Application Level Confidentiality Profile (PS3.15 section E.2), without options."""
+@dataclass(frozen=True)
+class Profile:
+    """What happens to each attribute: Table E.1-1 of PS3.15, options of its section E.3, and a site's own rules."""
 
-    edition = EDITION
-    method = f"PS3.15 {EDITION} Table E.1-1, Basic Profile (Aurelius)"
+    name: str
+    version: int
+    options: frozenset[str]
+    rules: tuple[Mapping[str, str], ...]
+    sha256: str
+    codes: tuple[tuple[str, str, str], ...]
+    edition: str = EDITION
 
+    @property
+    def method(self) -> str:
+        """What DeidentificationMethod says."""
+        return f"PS3.15 {self.edition} Annex E, profile {self.name} version {self.version} (Aurelius)"
+
+    def find_rule(self, tag: int) -> Rule:
+        """Return the rule for a tag of a data set, at any depth."""
+        return _BASIC.find_rule(tag)
+
+
+def load_profile(source: str | Path) -> Profile:
+    """Load a packaged profile by its name, or one from a YAML file."""
+    packaged = files(__package__) / "profiles" / f"{source}.yaml"
+    text = packaged.read_text() if packaged.is_file() else Path(source).read_text()
+    data = yaml.safe_load(text)
+    canonical = json.dumps(data, sort_keys=True)
+    return Profile(
+        data["name"],
+        data["version"],
+        frozenset(data["options"]),
+        tuple(data["rules"]),
+        hashlib.sha256(canonical.encode()).hexdigest(),
+        (("113100", "DCM", "Basic Application Confidentiality Profile"),),
+    )
+
+
+class _BasicProfile:
     def __init__(self) -> None:
         self.table: ProfileTable = load_table()
         self.additions = load_additions()
@@ -121,6 +158,19 @@ class BasicProfile:
         if VR == "UI":
             return Rule("K" if keyword in CLASS_UIDS else "U", VR, keyword)
         return Rule(UNLISTED_BY_VR.get(VR, "K"), VR, keyword)
+
+
+@cache
+def _load_basic() -> _BasicProfile:
+    return _BasicProfile()
+
+
+class _Lazy:
+    def find_rule(self, tag: int) -> Rule:
+        return _load_basic().find_rule(tag)
+
+
+_BASIC = _Lazy()
 
 
 @cache
