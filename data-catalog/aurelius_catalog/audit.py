@@ -7,8 +7,9 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, Engine, insert, select
 
+from aurelius_catalog.database import writing
 from aurelius_catalog.person import Person
 from aurelius_catalog.schema import audit_events
 
@@ -44,6 +45,12 @@ def record_event(
         "previous_hash": previous or GENESIS,
     }
     connection.execute(insert(audit_events).values(**event, hash=hash_event(event)))
+
+
+def append_event(engine: Engine, person: Person, action: str, what: str, detail: dict[str, Any] | None = None) -> None:
+    """Append one event in a transaction of its own; the parameters are those of `record_event`."""
+    with writing(engine) as connection:
+        record_event(connection, person, action, what, detail)
 
 
 def hash_event(event: dict[str, Any]) -> str:

@@ -15,6 +15,8 @@ from aurelius_catalog.errors import KeyUnusable
 
 KEY_BYTES = 32
 PSEUDONYM_PREFIX = "AUR-"
+#: Dates move by at most five years: ages stay roughly true, and no day can be guessed.
+MOST_DAYS = 5 * 365
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,10 @@ class PseudonymKey:
     def map_uid(self, uid: str) -> str:
         """Return the new UID, ``2.25`` and a UUID as PS3.5 section B.2 wants it, for an original one."""
         return f"2.25.{UUID(bytes=self._digest('uid', uid)[:16], version=4).int}"
+
+    def shift_days(self, site: str, PatientID: str) -> int:
+        """Return by how many whole days, 1..1825, a patient's dates are moved back."""
+        return 1 + int.from_bytes(self._digest("days", site, PatientID.strip())[:8]) % MOST_DAYS
 
     def _digest(self, *parts: str) -> bytes:
         return hmac.new(self.secret, "\0".join(parts).encode("utf-8", "surrogateescape"), hashlib.sha256).digest()
