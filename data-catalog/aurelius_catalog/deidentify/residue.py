@@ -1,0 +1,291 @@
+"""The residual scan: whether any of a patient's identifying values is left in the bytes that are given away."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+import hyperscan
+from pydicom import Dataset, dcmread
+from pydicom.dataelem import DataElement
+from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+from aurelius_catalog.deidentify.evidence import UID, is_date
+from aurelius_catalog.deidentify.vocabulary import load_vocabulary
+
+#: Character sets of PS3.3 C.12.1.1.2 a name may stand in; escape sequences stand between, not inside, the words.
+CHARSETS = (
+    "utf-8",
+    "latin-1",
+    *(f"iso8859-{part}" for part in (2, 3, 4, 5, 6, 7, 8, 9, 15)),
+    "tis-620",
+    "shift_jis",
+    "euc_jp",
+    "euc_kr",
+    "gb18030",
+)
+#: Below this many bytes a match in pixel data, or in other bulk data, is as likely chance as not.
+SHORTEST_IN_PIXELS = 6
+SHORTEST_UTF16 = 4
+LONGEST_UID = 64
+BULK = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
+NUMBERS = frozenset({"AT", "DS", "FD", "FL", "IS", "SL", "SS", "SV", "UL", "US", "UV", "TM", "AS"})
+LARGE = 1024
+UID_TAIL = re.compile(rb"[0-9.]+")
+ESCAPES = re.compile(rb"\x1b\$?[()\-]?[A-Z0-9]")
+DEFLATED = str(DeflatedExplicitVRLittleEndian).encode()
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A match: ``length`` bytes at ``offset``; never the value itself."""
+
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True)
+class ResidueReport:
+    """How much was searched for in how much.
+
+    Parameters
+    ----------
+    values
+        Identifying values searched for.
+    scanned_bytes
+        Bytes searched.
+    hits
+        Matches that no coincidence explains.
+    """
+
+    values: int
+    scanned_bytes: int
+    hits: int
+
+
+class ResidueScanner:
+    """Searches bytes for identifying values, at the speed of the memory.
+
+    Parameters
+    ----------
+    values
+        As `evidence.identifying_values` gives them. Words are found in any case and in every character set DICOM knows,
+        and as UTF-16LE; dates also as people write them; UIDs also where they begin a longer one.
+    """
+
+    def __init__(self, values: Iterable[str]) -> None:
+        self.values = frozenset(value for value in values if value)
+        self._uids = frozenset(value.encode() for value in self.values if UID.fullmatch(value))
+        needles = {needle for value in self.values if value.encode() not in self._uids for needle in _encode(value)}
+        self._roots = sorted({b".".join(uid.split(b".")[:4]) for uid in self._uids})
+        self._needles = self._roots + sorted(needles)
+        self._header = _compile(self._needles)
+        self._bulk_needles = self._roots + [needle for needle in sorted(needles) if _is_told_from_chance(needle)]
+        self._bulk = _compile(self._bulk_needles)
+
+    def scan(self, data: bytes | memoryview, pixels: tuple[int, int] | None = None) -> list[Hit]:
+        """Return every match, at the boundaries of a word or number.
+
+        Parameters
+        ----------
+        data
+            The bytes of a file, or of a part of one.
+        pixels
+            (start, end) of the pixel data element; there, values below six bytes are not searched for.
+        """
+        view = memoryview(data)
+        start, end = pixels or (len(view), len(view))
+        hits = self._scan(self._header, self._needles, view[:start], 0)
+        if end > start:
+            hits += self._scan(self._bulk, self._bulk_needles, view[start:end], start)
+        if end < len(view):
+            hits += self._scan(self._header, self._needles, view[end:], end)
+        return hits
+
+    def _scan(
+        self, database: hyperscan.Database | None, needles: list[bytes], view: memoryview, base: int
+    ) -> list[Hit]:
+        if database is None or not len(view):
+            return []
+        found: list[tuple[int, int]] = []
+        buffer: Any = view  # the stub knows str and bytes only; any buffer will do
+        database.scan(buffer, match_event_handler=lambda number, _from, to, _flags, _more: found.append((number, to)))
+        hits: set[Hit] = set()
+        for number, to in found:
+            offset = to - len(needles[number])
+            if number < len(self._roots):
+                length = self._measure_uid(view, offset)
+            else:
+                length = len(needles[number]) if _is_bounded(view, offset, to) else 0
+            if length:
+                hits.add(Hit(base + offset, length))
+        return sorted(hits, key=lambda hit: hit.offset)
+
+    def _measure_uid(self, view: memoryview, offset: int) -> int:
+        """Return the length of the known UID that stands at an offset, also where it only begins what stands there."""
+        if offset and chr(view[offset - 1]) in "0123456789.":
+            return 0
+        match = UID_TAIL.match(view[offset : offset + LONGEST_UID])
+        found = match.group().rstrip(b".") if match else b""
+        while found.count(b".") >= 3:
+            if found in self._uids:
+                return len(found)
+            found = found.rpartition(b".")[0]
+        return 0
+
+
+def find_residue(scanner: ResidueScanner, data: bytes, pixels: tuple[int, int] | None = None) -> tuple[Hit, ...]:
+    """Return the matches in a Part 10 file that are not coincidence.
+
+    Parameters
+    ----------
+    scanner
+        Knows what to look for.
+    data
+        The whole file. A deflated one is inflated first; offsets then count in the inflated bytes.
+    pixels
+        (start, end) of the pixel data element, where the file has one.
+
+    Notes
+    -----
+    Coincidence is: digits inside numbers and times; a word of the vocabulary, or one below four letters, inside a value
+    the profile keeps ("Head" as a body part, though the patient is called so); a class or transfer syntax UID; fewer
+    than six bytes inside large binary values.
+    """
+    if DEFLATED in data[:1024]:
+        data, pixels = _inflate(data), None
+    hits = scanner.scan(data, pixels)
+    return tuple(_drop_coincidences(data, hits)) if hits else ()
+
+
+def _encode(value: str) -> Iterator[bytes]:
+    """Yield the byte sequences a value may stand as."""
+    if value.isascii():
+        for form in _write_date(value) if is_date(value) else (value,):
+            yield form.encode()
+            if len(form) >= SHORTEST_UTF16:
+                yield form.encode("utf-16-le")
+        return
+    for form in {value, value.upper(), value.title(), value.capitalize()}:
+        for charset in CHARSETS:
+            try:
+                encoded = ESCAPES.sub(b"", form.encode(charset))
+            except UnicodeEncodeError:
+                continue
+            if len(encoded) >= 3:
+                yield encoded
+        if len(form) >= 2:
+            yield form.encode("utf-16-le")
+
+
+def _write_date(value: str) -> tuple[str, ...]:
+    year, month, day = value[:4], value[4:6], value[6:]
+    return (
+        value,
+        *(sign.join((year, month, day)) for sign in "-./"),
+        *(sign.join((day, month, year)) for sign in "-./"),
+        f"{month}/{day}/{year}",
+    )
+
+
+def _compile(needles: list[bytes]) -> hyperscan.Database | None:
+    if not needles:
+        return None
+    database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+    flags = [hyperscan.HS_FLAG_CASELESS if needle.isascii() else 0 for needle in needles]
+    # As hexadecimal escapes: the binding cuts literals at the first NUL, which every UTF-16 needle holds.
+    expressions = [b"".join(b"\\x%02x" % byte for byte in needle) for needle in needles]
+    database.compile(expressions=expressions, ids=list(range(len(needles))), elements=len(needles), flags=flags)
+    return database
+
+
+def _is_told_from_chance(needle: bytes) -> bool:
+    return len(needle) >= (2 * SHORTEST_IN_PIXELS if b"\0" in needle else SHORTEST_IN_PIXELS)
+
+
+def _is_bounded(view: memoryview, start: int, end: int) -> bool:
+    """Whether a match is a word or number of its own, not a piece of a longer one."""
+    step = 2 if end - start > 1 and not view[start + 1] else 1
+    before = view[start - step] if start >= step else 0
+    after = view[end] if end < len(view) else 0
+    first, last = view[start], view[end - step]
+    if _is_digit(first) and (_is_digit(before) or (before == 0x2E and start > 1 and _is_digit(view[start - 2]))):
+        return False
+    if _is_digit(last) and _is_digit(after):
+        return False
+    return not (_is_letter(first) and _is_letter(before)) and not (_is_letter(last) and _is_letter(after))
+
+
+def _is_digit(byte: int) -> bool:
+    return 0x30 <= byte <= 0x39
+
+
+def _is_letter(byte: int) -> bool:
+    return 0x41 <= byte & 0xDF <= 0x5A
+
+
+def _inflate(data: bytes) -> bytes:
+    """Return file meta as it is, followed by the inflated data set (PS3.5 section A.5)."""
+    start = 144 + int.from_bytes(data[140:144], "little")
+    try:
+        return data[:start] + zlib.decompressobj(-zlib.MAX_WBITS).decompress(data[start:])
+    except zlib.error:
+        return data
+
+
+def _drop_coincidences(data: bytes, hits: list[Hit]) -> Iterator[Hit]:
+    explained: dict[bytes, int] = {}
+    try:
+        source = data
+        if DEFLATED in data[:1024]:  # pydicom would inflate again what was inflated here
+            source = data.replace(DEFLATED, b"1.2.840.10008.1.2.1\0\0\0", 1)
+        dataset = dcmread(BytesIO(source), force=True)
+        elements = list(_list_elements(dataset))
+    except Exception:
+        elements = []  # unreadable here: then nothing is explained
+    for hit in hits:
+        found = bytes(data[hit.offset : hit.offset + hit.length]).lower()
+        if found not in explained:
+            explained[found] = sum(_count_coincidences(element, found) for element in elements)
+        explained[found] -= 1
+        if explained[found] < 0:
+            yield hit
+
+
+def _list_elements(dataset: Dataset) -> Iterator[DataElement]:
+    for element in dataset:
+        if element.VR != "SQ":
+            yield element
+            continue
+        for item in element.value:
+            yield from _list_elements(item)
+
+
+def _count_coincidences(element: DataElement, found: bytes) -> int:
+    """Return how often a match stands in an element by coincidence."""
+    value = element.value
+    if isinstance(value, bytes):
+        return value.lower().count(found) if len(value) > LARGE and len(found) < SHORTEST_IN_PIXELS else 0
+    if element.VR == "UI":
+        kind = element.keyword.endswith(("SOPClassUID", "SyntaxUID"))
+        return str(value).encode().count(found) if kind else 0
+    text = found.decode("ascii", "replace")
+    written = "\\".join(map(str, value)) if element.VM > 1 else str(value)
+    whole = written.casefold()
+    if text not in whole:
+        return 0
+    if element.VR in NUMBERS:
+        return whole.count(text)
+    if element.VR in ("PN", "DA", "DT"):
+        return whole.count(text) if _is_pseudonym(written) and len(found) < SHORTEST_IN_PIXELS else 0
+    vocabulary = load_vocabulary()
+    around = re.findall(rf"[^\W\d_]*{re.escape(text)}[^\W\d_]*", whole)
+    return sum(len(text) < 4 or vocabulary.understands(word) for word in around)
+
+
+def _is_pseudonym(written: str) -> bool:
+    return re.fullmatch(r"[A-Z]{2,5}-[A-Z0-9-]{8,}", written) is not None
