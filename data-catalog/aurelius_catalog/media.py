@@ -1,0 +1,32 @@
+"""What kinds of files the catalog holds beside DICOM, and how each is named on disk."""
+
+from __future__ import annotations
+
+DICOM = "application/dicom"
+MIRAX = "application/x-mirax+zip"
+NIFTI = "application/x-nifti"
+SUFFIXES = {
+    DICOM: ".dcm",
+    "image/x-aperio-svs": ".svs",
+    "image/x-hamamatsu-ndpi": ".ndpi",
+    "image/ome-tiff": ".ome.tif",
+    "image/tiff": ".tif",
+    MIRAX: ".mrxs.zip",
+    NIFTI: ".nii.gz",
+}
+
+
+def find_suffix(media_type: str) -> str:
+    """Return the file name's end for a media type, dot included.
+
+    Raises
+    ------
+    KeyError
+        If the catalog keeps no such files.
+    """
+    return SUFFIXES[media_type]
+
+
+def is_slide(media_type: str) -> bool:
+    """Whether a file is a slide that OpenSlide reads."""
+    return media_type not in (DICOM, NIFTI)

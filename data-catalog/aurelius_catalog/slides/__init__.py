@@ -1,0 +1,11 @@
+"""Whole-slide files without the people: labels, macros and identifying texts are not in the bytes of the copy.
+
+`plan_slide` looks at a file and says what its clean copy will be; the plan's ``write`` makes it.
+"""
+
+from __future__ import annotations
+
+from aurelius_catalog.slides.cleaning import SlidePlan, clean_slide, plan_slide
+from aurelius_catalog.slides.dicom import is_associated_image
+
+__all__ = ["SlidePlan", "clean_slide", "is_associated_image", "plan_slide"]

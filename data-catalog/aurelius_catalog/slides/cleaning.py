@@ -1,0 +1,119 @@
+"""One way to a clean slide, whatever its format."""
+
+from __future__ import annotations
+
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from aurelius_catalog.errors import NotDeidentifiable
+from aurelius_catalog.media import MIRAX
+from aurelius_catalog.slides.check import check_copy, find_vendor
+from aurelius_catalog.slides.mirax import SLIDEDAT, MiraxPlan, plan_mirax
+from aurelius_catalog.slides.plan import CleaningPlan, plan_tiff
+from aurelius_catalog.slides.pyramid import Kind
+from aurelius_catalog.slides.tiff import is_tiff
+
+MEDIA_TYPES = {
+    Kind.APERIO: "image/x-aperio-svs",
+    Kind.NDPI: "image/x-hamamatsu-ndpi",
+    Kind.OME: "image/ome-tiff",
+    Kind.GENERIC: "image/tiff",
+}
+MAKERS = {"image/x-aperio-svs": "Aperio", "image/x-hamamatsu-ndpi": "Hamamatsu", MIRAX: "3DHISTECH"}
+
+
+@dataclass(frozen=True)
+class SlidePlan:
+    """A slide that was understood, and how its clean copy is made.
+
+    Parameters
+    ----------
+    path
+        The slide: a TIFF file, or the ``.mrxs`` file of a folder.
+    media_type
+        Of the clean copy.
+    width, height
+        Of the scan at full resolution, in pixels.
+    evidence
+        Identifying texts found in the slide, none of which may be found in the copy.
+    """
+
+    path: Path
+    media_type: str
+    width: int
+    height: int
+    evidence: frozenset[str]
+    _plan: CleaningPlan | MiraxPlan
+    _openable: bool
+
+    @property
+    def Manufacturer(self) -> str:
+        """Who made the scanner, as far as the format tells."""
+        return MAKERS.get(self.media_type, "Unknown")
+
+    def write(self, target: Path) -> None:
+        """Write the clean copy and open it once; an MRXS becomes one uncompressed zip.
+
+        Raises
+        ------
+        NotDeidentifiable
+            If the source is cut off, or the copy is not the same slide.
+        """
+        self._plan.write(target)
+        if not self._openable:
+            return
+        if self.media_type != MIRAX:
+            check_copy(self.path, target)
+            return
+        with unpack_slide(target) as copy:
+            check_copy(self.path, copy)
+
+
+def plan_slide(path: Path) -> SlidePlan | None:
+    """Look at a file; None if it is no slide.
+
+    Raises
+    ------
+    NotDeidentifiable
+        If it is one, but damaged or of a format that cannot be cleaned.
+    """
+    if path.suffix.lower() == ".mrxs" or (path.with_suffix("") / SLIDEDAT).is_file():
+        mirax = plan_mirax(path)
+        return SlidePlan(path, MIRAX, mirax.width, mirax.height, frozenset(mirax.evidence), mirax, True)
+    with path.open("rb") as file:
+        if not is_tiff(file.read(4)):
+            return None
+    tiff = plan_tiff(path)
+    if tiff is None:
+        find_vendor(path)  # a format of slides that this looks like a picture to
+        return None
+    openable = find_vendor(path) is not None
+    return SlidePlan(path, MEDIA_TYPES[tiff.kind], tiff.width, tiff.height, frozenset(tiff.evidence), tiff, openable)
+
+
+def clean_slide(source: Path, target: Path) -> str:
+    """Write the clean copy of a slide; returns its media type.
+
+    Raises
+    ------
+    NotDeidentifiable
+        If it is no slide, or cannot be cleaned with certainty.
+    """
+    plan = plan_slide(source)
+    if plan is None:
+        raise NotDeidentifiable("This is no whole-slide file: SVS, NDPI, MRXS or a tiled TIFF.")
+    plan.write(target)
+    return plan.media_type
+
+
+@contextmanager
+def unpack_slide(archive: Path) -> Iterator[Path]:
+    """Unpack a stored MRXS beside its archive for as long as it is looked at; yields the ``.mrxs`` file."""
+    with tempfile.TemporaryDirectory(prefix=".slide-", dir=archive.parent) as folder:
+        with zipfile.ZipFile(archive) as packed:
+            packed.extractall(folder)
+        yield Path(folder, "slide.mrxs")

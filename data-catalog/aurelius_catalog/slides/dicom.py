@@ -1,0 +1,31 @@
+"""DICOM slides: which instances are pictures of the glass, with its label, instead of what lies on it."""
+
+from __future__ import annotations
+
+from pydicom import Dataset
+
+SLIDE_CLASS = "1.2.840.10008.5.1.4.1.1.77.1.6"
+#: Third value of Image Type (PS3.3 section C.8.12.4.1.1) of pictures of the whole glass.
+ASSOCIATED_KINDS = frozenset({"LABEL", "OVERVIEW", "LOCALIZER"})
+
+
+def is_associated_image(dataset: Dataset) -> bool:
+    """Whether a whole slide microscopy instance shows, or may show, the label of the slide.
+
+    Labels and overviews always do. Any other image does where it says so (Specimen Label in Image), and a thumbnail
+    where it does not say NO.
+
+    Parameters
+    ----------
+    dataset
+        The header as it came.
+    """
+    if str(dataset.get("SOPClassUID") or "") != SLIDE_CLASS:
+        return False
+    kinds = {str(value).strip().upper() for value in _listed(dataset.get("ImageType"))}
+    label = str(dataset.get("SpecimenLabelInImage") or "").strip().upper()
+    return bool(kinds & ASSOCIATED_KINDS) or label == "YES" or ("THUMBNAIL" in kinds and label != "NO")
+
+
+def _listed(value: object) -> list[object]:
+    return [] if value is None else [value] if isinstance(value, str) else list(value)  # type: ignore[call-overload]
