@@ -21,6 +21,7 @@ PATTERN = re.compile(
          mg|ug|kg|g|mci|mbq|kbq|mgy|cgy|gy|hu|t|tesla|x|d|y|yr|yrs|w|wk|wks|mo|k|p|%|px|bit|
          st|nd|rd|th|pc|fps|bpm|mph|f|s|i|sl|slc|dir|dirs|ch|echo|phase|phases|views?|segments?|level)?
     | \d{1,4}(?:[.,]\d{1,3})?[x×*/]\d{1,4}(?:[.,]\d{1,3})?(?:[x×*/]\d{1,4}(?:[.,]\d{1,3})?)?(?:mm|cm)?  # 5/5mm
+    | \d{1,4}(?:,\d{1,4}){2,}                                                  # a list of numbers
     | [ctls]\d{1,2}                                                           # vertebrae
     | (?:t[12]\w{0,3}|pd|te|tr|ti|b|fa|bh|ph|mb|grappa|sense|nex|etl|p|s|i|r|l|a|h|f|v|iso|rr|ed|es|fov|e|k|sl|st|tp|fc|
          echo|seg|phase|run|rest|task|part|dyn|vol|series|scan|image|view|pf|sms|roi|roi-|plan|field|beam|segment)-?\d{1,4}
