@@ -17,7 +17,7 @@ demo: setup ## start the whole house with demo data (LOGIN=keycloak for a real K
 	@exec .venv/bin/aurelius demo --login $(LOGIN) $(if $(PORT),--port $(PORT))
 
 test: setup ## run every test; what a missing system package skips is listed at the end
-	@.venv/bin/python -m pytest tests
+	@.venv/bin/python -m pytest tests -n 2 --dist loadfile
 
 check: setup ## lint, format, types, import rules
 	@.venv/bin/ruff check .

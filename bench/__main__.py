@@ -7,10 +7,16 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))  # the servers that the tests run against
 
-from bench import annotation, dashboard, hub, smoke
+from bench import annotation, dashboard, hub, intake, smoke
 from bench.result import save_results
 
-BENCHMARKS = {**hub.BENCHMARKS, **dashboard.BENCHMARKS, **annotation.BENCHMARKS, **smoke.BENCHMARKS}
+BENCHMARKS = {
+    **hub.BENCHMARKS,
+    **dashboard.BENCHMARKS,
+    **annotation.BENCHMARKS,
+    **intake.BENCHMARKS,
+    **smoke.BENCHMARKS,
+}
 
 
 def main(names: list[str]) -> int:
