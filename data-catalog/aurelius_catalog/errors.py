@@ -8,8 +8,11 @@
     ├── InvalidRequest    the question itself is malformed
     ├── InvalidVolume     a series cannot be stacked into one volume
     ├── InvalidLabel      a label does not fit the series it is for
+    ├── InvalidSites      the file of the sites says something impossible
     ├── NotDeidentifiable an object cannot be de-identified with certainty
-    ├── KeyUnusable       the key behind the pseudonyms is missing or not safe
+    ├── Withdrawn         it was here, and its patient was withdrawn
+    ├── ProfileUnusable   a de-identification profile says something that is not understood
+    ├── KeyUnusable       the vault or its key is missing or not safe
     └── Unreachable       the catalog service does not answer
 """
 
@@ -52,14 +55,28 @@ class InvalidLabel(CatalogError):
     status_code = 422
 
 
+class InvalidSites(CatalogError):
+    """The file that says who may call, send and be asked cannot be read or says something impossible."""
+
+
 class NotDeidentifiable(CatalogError):
     """An object cannot be de-identified with certainty; the message holds no value of the object."""
 
     status_code = 422
 
 
+class Withdrawn(CatalogError):
+    """The patient was withdrawn: the images are gone for good."""
+
+    status_code = 410
+
+
+class ProfileUnusable(CatalogError):
+    """A de-identification profile cannot be read, or says something that is not understood."""
+
+
 class KeyUnusable(CatalogError):
-    """The key behind pseudonyms and UIDs is missing, damaged, or readable by others."""
+    """The vault, or its key, is missing, damaged, or readable by others."""
 
 
 class Unreachable(CatalogError):

@@ -5,14 +5,17 @@ A service writes its routes and hands them over::
     app = create_service("annotation")
     mount_router(app, router)
     run_service(app)
+
+A process that has other work as well runs its service in ``with serve_beside(app):``.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
+from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,9 +24,10 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from aurelius_catalog.errors import CatalogError
+from aurelius_catalog.errors import CatalogError, InvalidRequest
 from aurelius_catalog.service import login
 
 #: Seconds a request in progress may take to finish once the service is asked to stop.
@@ -37,7 +41,9 @@ def service_prefix() -> str:
 
 
 def create_service(
-    name: str, lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]] | None = None
+    name: str,
+    lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]] | None = None,
+    collectors: Iterable[Collector] = (),
 ) -> FastAPI:
     """Make the application of one hub-managed service, with all the parts that services share.
 
@@ -47,6 +53,8 @@ def create_service(
         The service's name, used as the title and in the metrics.
     lifespan
         What to set up before the first request and to take down after the last.
+    collectors
+        What else its ``/metrics`` tells.
     """
     prefix = service_prefix()
     app = FastAPI(
@@ -58,6 +66,8 @@ def create_service(
         redoc_url=None,
     )
     registry = CollectorRegistry()
+    for collector in collectors:
+        registry.register(collector)
     app.add_middleware(Meter, registry=registry)
     app.add_exception_handler(CatalogError, _answer_catalog_error)
     app.add_exception_handler(RequestValidationError, _answer_bad_input)
@@ -94,18 +104,46 @@ def run_service(app: FastAPI) -> None:
     SystemExit
         When the hub did not say where to listen.
     """
+    uvicorn.run(app, **_read_options())
+
+
+@contextmanager
+def serve_beside(app: FastAPI) -> Iterator[None]:
+    """Serve from a thread while the block runs; signals stay with the main thread.
+
+    Raises
+    ------
+    SystemExit
+        When the hub did not say where to listen.
+    InvalidRequest
+        When nobody can listen there.
+    """
+    server = uvicorn.Server(uvicorn.Config(app, **_read_options()))
+    thread = Thread(target=server.run, name="service")
+    thread.start()
+    try:
+        while thread.is_alive() and not server.started:
+            time.sleep(0.01)
+        if not server.started:
+            raise InvalidRequest(f"Nobody can listen on {server.config.host}:{server.config.port}: is it taken?")
+        yield
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def _read_options() -> dict[str, Any]:
     address = urlsplit(os.environ.get("JUPYTERHUB_SERVICE_URL", ""))
     if not address.hostname or address.port is None:
         raise SystemExit("JUPYTERHUB_SERVICE_URL is not set: this service is started by the hub (`aurelius demo`).")
     # Paths hold UIDs and query strings hold login codes: the access log stays off, the metrics count instead.
-    uvicorn.run(
-        app,
-        host=address.hostname,
-        port=address.port,
-        access_log=False,
-        log_level="info",
-        timeout_graceful_shutdown=STOP_S,
-    )
+    return {
+        "host": address.hostname,
+        "port": address.port,
+        "access_log": False,
+        "log_level": "info",
+        "timeout_graceful_shutdown": STOP_S,
+    }
 
 
 class Meter:

@@ -1,0 +1,26 @@
+"""When the disk is too full to take anything: said once here, asked by every way in and by the desk."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+from aurelius_catalog.settings import CatalogSettings
+
+
+def has_room(settings: CatalogSettings, wanted_bytes: int = 0) -> bool:
+    """Whether the reserve stays free after ``wanted_bytes`` more are written."""
+    return measure_free(settings) - wanted_bytes >= settings.intake_reserve_mb << 20
+
+
+def describe_disk(settings: CatalogSettings) -> dict[str, Any]:
+    """Return free and reserved bytes, and whether anything is taken."""
+    free, reserve = measure_free(settings), settings.intake_reserve_mb << 20
+    return {"free_bytes": free, "reserve_bytes": reserve, "taking": free >= reserve}
+
+
+def measure_free(settings: CatalogSettings) -> int:
+    """Return the free bytes of the fuller file system of the two that the intake writes to."""
+    places = (settings.identified, settings.files)
+    there = [next(p for p in (place, *place.parents) if p.exists()) for place in places]
+    return min(shutil.disk_usage(place).free for place in there)

@@ -1,0 +1,52 @@
+"""The intake over HTTP, for the data stewards: what came in, what waits for a person, what was proved, and STOW-RS."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from fastapi.responses import RedirectResponse, Response
+
+from aurelius_catalog.errors import InvalidRequest
+from aurelius_catalog.intake.access import Steward
+from aurelius_catalog.intake.metrics import list_collectors
+from aurelius_catalog.intake.sites import Site
+from aurelius_catalog.intake.status import describe_status
+from aurelius_catalog.intake.stow import StowDoor
+from aurelius_catalog.intake.zone import Zone
+from aurelius_catalog.service.host import create_service, mount_router
+from aurelius_catalog.settings import CatalogSettings
+
+#: What a steward's page shows and a metric may say: nothing with a file's name in it.
+SHOWN = ("pending", "sites", "disk", "profile", "rate_per_minute", "changed_at")
+#: A path of this house: browsers take "//" and "\" for the beginning of another one.
+HOUSE_PATH = re.compile(r"/(?![/\\])[!-\[\]-~]*")
+
+
+def create_app(settings: CatalogSettings, zone: Zone, sites: Mapping[str, Site]) -> FastAPI:
+    """Make the application; every route but health, metrics and STOW-RS is for stewards only."""
+
+    def describe() -> dict[str, Any]:
+        described = describe_status(settings).to_json()
+        return {name: described[name] for name in SHOWN}
+
+    router = APIRouter()
+
+    @router.get("/status")
+    def read_status(steward: Steward) -> dict[str, Any]:
+        """Say what came in and what became of it, in numbers."""
+        return {**describe(), "running": True}
+
+    @router.get("/enter")
+    def enter(steward: Steward, next: str = "/") -> Response:
+        """Log in at this service, then go on to a page of the house that asks it for things."""
+        if not HOUSE_PATH.fullmatch(next):
+            raise InvalidRequest("`next` must be a path of this house.")
+        return RedirectResponse(next, 302, {"Cache-Control": "no-store"})
+
+    app = create_service("intake", collectors=list_collectors(describe))
+    for each in (router, StowDoor(settings, zone, sites).router):
+        mount_router(app, each)
+    return app

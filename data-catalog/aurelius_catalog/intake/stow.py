@@ -1,0 +1,172 @@
+"""STOW-RS (PS3.18 section 10.5): objects sent to a site's inbox over HTTP, streamed to disk."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse, Response
+from pydicom import dcmread
+from python_multipart.multipart import parse_options_header
+from starlette.requests import ClientDisconnect
+
+from aurelius_catalog.errors import InvalidRequest, NotFound, PermissionDenied
+from aurelius_catalog.intake.delivery import UID_VALUE, Arrivals, Draft
+from aurelius_catalog.intake.disk_guard import has_room
+from aurelius_catalog.intake.metrics import RECEIVED, REFUSED
+from aurelius_catalog.intake.parts import PartReader
+from aurelius_catalog.intake.sites import Site
+from aurelius_catalog.intake.zone import Zone
+from aurelius_catalog.person import Action, Person
+from aurelius_catalog.service.login import current_person
+from aurelius_catalog.settings import CatalogSettings
+
+log = logging.getLogger("aurelius.intake.stow")
+
+BLOCK_BYTES = 1 << 20
+RETRY_S = 60
+#: Failure reasons of PS3.18 table 10.5.3-2 / PS3.4 table B.2-1.
+NOT_UNDERSTOOD, OTHER_STUDY = 0xC000, 0xA900
+IDENTITY = ["SOPClassUID", "SOPInstanceUID", "StudyInstanceUID"]
+JSON_TYPE = "application/dicom+json"
+
+
+@dataclass(frozen=True)
+class Sent:
+    """One part of a request, and why it is not taken, if it is not."""
+
+    path: Path
+    SOPClassUID: str = ""
+    SOPInstanceUID: str = ""
+    failure: int | None = None
+
+
+class StowDoor:
+    """The STOW-RS routes of the intake.
+
+    Parameters
+    ----------
+    settings
+        Say how much disk must stay free.
+    zone
+        Where objects go.
+    sites
+        Who may send to which site, beside the stewards.
+    """
+
+    def __init__(self, settings: CatalogSettings, zone: Zone, sites: Mapping[str, Site]) -> None:
+        self.settings, self.zone, self.sites = settings, zone, sites
+        self.arrivals = Arrivals(zone, "stow")
+        self.router = APIRouter(prefix="/stow")
+        self.router.add_api_route("/{site}/studies", self.store, methods=["POST"])
+        self.router.add_api_route("/{site}/studies/{study}", self.store, methods=["POST"])
+
+    async def store(
+        self, request: Request, person: Annotated[Person, Depends(current_person)], site: str, study: str | None = None
+    ) -> Response:
+        """Take objects; the answer comes once all of them are in the inbox and synced to disk.
+
+        A request that breaks off leaves nothing behind.
+        """
+        self._check_sender(person, site)
+        _check_media_type(request.headers.get("content-type", ""))
+        reader = PartReader(request.headers["content-type"], self.arrivals.folder)
+        received: list[Path] = []
+        try:
+            await self._receive(request, reader, received)
+            return await run_in_threadpool(self._deliver, received, site, study)
+        except (ClientDisconnect, OSError) as error:
+            self._refuse_full(isinstance(error, OSError))
+            raise HTTPException(400, "The request broke off; nothing of it was taken. Send it again.") from None
+        finally:
+            reader.discard()
+            for path in received:
+                path.unlink(missing_ok=True)
+
+    async def _receive(self, request: Request, reader: PartReader, received: list[Path]) -> None:
+        announced = request.headers.get("content-length", "")
+        self._refuse_full(not has_room(self.settings, int(announced) if announced.isdecimal() else 0))
+        block = bytearray()
+        async for chunk in request.stream():
+            block += chunk
+            if len(block) >= BLOCK_BYTES:
+                received += await run_in_threadpool(self._write, reader, bytes(block))
+                block.clear()
+        received += await run_in_threadpool(self._write, reader, bytes(block))
+        if not reader.is_whole:
+            raise InvalidRequest("The body ends before its last boundary; nothing of it was taken. Send it again.")
+
+    def _write(self, reader: PartReader, block: bytes) -> list[Path]:
+        self._refuse_full(not has_room(self.settings, len(block)))
+        return reader.feed(block)
+
+    def _deliver(self, received: list[Path], site: str, study: str | None) -> Response:
+        objects = [_look_at(path, study) for path in received]
+        taken = [each for each in objects if each.failure is None]
+        batch = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(4)}"
+        self.arrivals.deliver([Draft(each.path, each.SOPInstanceUID) for each in taken], site, batch)
+        RECEIVED.labels(site, "stow").inc(len(taken))
+        REFUSED.labels("stow", "object").inc(len(objects) - len(taken))
+        log.info("a request for %s brought %d objects, %d of them taken", site, len(objects), len(taken))
+        status = 409 if not taken else 202 if len(taken) < len(objects) else 200
+        return JSONResponse(_describe(objects), status, media_type=JSON_TYPE)
+
+    def _check_sender(self, person: Person, site: str) -> None:
+        known = self.sites.get(site)
+        if not person.may(Action.STEWARD) and (known is None or person.name not in known.senders):
+            raise PermissionDenied(f"{person.name} may not send here: it takes a steward, or a sender of the site.")
+        if known is None and site not in self.zone.list_sites():
+            raise NotFound("There is no such site: add it to sites.toml, or make its folder in the inbox.")
+
+    def _refuse_full(self, is_full: bool) -> None:
+        if is_full:
+            REFUSED.labels("stow", "disk").inc()
+            log.error("a request is refused: too little free disk")
+            detail = "There is too little free disk; nothing of this request was taken. Try again later."
+            raise HTTPException(503, detail, {"Retry-After": str(RETRY_S)})
+
+
+def _check_media_type(content_type: str) -> None:
+    """Refuse what is not whole objects: metadata with bulk data apart would have to be put together again here."""
+    kind, options = parse_options_header(content_type)
+    if kind != b"multipart/related" or options.get(b"type", b"application/dicom").lower() != b"application/dicom":
+        detail = 'Send whole objects, as multipart/related; type="application/dicom".'
+        raise HTTPException(415, detail, {"Accept": 'multipart/related; type="application/dicom"'})
+
+
+def _look_at(path: Path, study: str | None) -> Sent:
+    values = dict.fromkeys(IDENTITY, "")
+    with suppress(Exception):  # whatever it is that cannot be read, its sender is told
+        header = dcmread(path, stop_before_pixels=True, specific_tags=list(IDENTITY))
+        values = {keyword: str(header.get(keyword) or "") for keyword in IDENTITY}
+    failure = None
+    if not all(UID_VALUE.fullmatch(value) for value in values.values()):
+        failure = NOT_UNDERSTOOD
+    elif study is not None and values["StudyInstanceUID"] != study:
+        failure = OTHER_STUDY
+    return Sent(path, values["SOPClassUID"], values["SOPInstanceUID"], failure)
+
+
+def _describe(objects: Iterable[Sent]) -> dict[str, Any]:
+    """Return the Store Instances Response Module as DICOM JSON (PS3.18 table 10.5.3-1)."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for each in objects:
+        item: dict[str, Any] = {}
+        if each.SOPInstanceUID and each.SOPClassUID:
+            item["00081150"] = {"vr": "UI", "Value": [each.SOPClassUID]}
+            item["00081155"] = {"vr": "UI", "Value": [each.SOPInstanceUID]}
+        if each.failure is not None:
+            item["00081197"] = {"vr": "US", "Value": [each.failure]}
+        # Referenced, Failed, and Other Failures Sequence: the last for what does not even say what it is.
+        tag = "00081199" if each.failure is None else "00081198" if "00081155" in item else "0008119A"
+        groups.setdefault(tag, []).append(item)
+    sequences = {tag: {"vr": "SQ", "Value": items} for tag, items in sorted(groups.items())}
+    return {"00081190": {"vr": "UR"}, **sequences}
