@@ -217,6 +217,17 @@ audit_heads = Table(
     Column("signature", String(128), nullable=False),
 )
 
+audit_checkpoints = Table(
+    "audit_checkpoints",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("event_id", Integer, nullable=False),  # the last one removed because its time was over
+    Column("hash", String(64), nullable=False),  # of that event: what the first one left is chained to
+    Column("at", Moment, nullable=False),
+    Column("public_key", String(64), nullable=False),
+    Column("signature", String(128), nullable=False),
+)
+
 tombstones = Table(
     "tombstones",
     metadata,

@@ -46,6 +46,9 @@ class CatalogSettings(BaseSettings):
     vault_key_file: Path | None = None
     """File with the key of the vault; without it ``identified/key``."""
 
+    approval_hours: float = Field(default=24, ge=0)
+    """Hours within which a second steward must approve the opening of a pseudonym, and the first one open it."""
+
     audit_years: float = Field(default=7, gt=0)
     """Years an audit record is kept at least."""
 

@@ -177,6 +177,11 @@ class Vault:
         with self.begin() as connection:
             write_notice(connection, name, value)
 
+    def read_notice(self, name: str) -> str | None:
+        """Return a value that is kept in the clear; None if there is none of this name."""
+        with self.begin() as connection:
+            return connection.execute(select(notices.c.value).where(notices.c.name == name)).scalar()
+
     # -- the key ---------------------------------------------------------------------------------
 
     def rotate(self, new_key: bytes) -> None:
