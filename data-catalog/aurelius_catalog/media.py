@@ -12,7 +12,7 @@ SUFFIXES = {
     "image/ome-tiff": ".ome.tif",
     "image/tiff": ".tif",
     MIRAX: ".mrxs.zip",
-    NIFTI: ".nii.gz",
+    NIFTI: ".nii",
 }
 
 

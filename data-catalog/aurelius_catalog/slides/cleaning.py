@@ -12,7 +12,7 @@ from pathlib import Path
 from aurelius_catalog.errors import NotDeidentifiable
 from aurelius_catalog.media import MIRAX
 from aurelius_catalog.slides.check import check_copy, find_vendor
-from aurelius_catalog.slides.mirax import SLIDEDAT, MiraxPlan, plan_mirax
+from aurelius_catalog.slides.mirax import MiraxPlan, plan_mirax
 from aurelius_catalog.slides.plan import CleaningPlan, plan_tiff
 from aurelius_catalog.slides.pyramid import Kind
 from aurelius_catalog.slides.tiff import is_tiff
@@ -81,7 +81,7 @@ def plan_slide(path: Path) -> SlidePlan | None:
     NotDeidentifiable
         If it is one, but damaged or of a format that cannot be cleaned.
     """
-    if path.suffix.lower() == ".mrxs" or (path.with_suffix("") / SLIDEDAT).is_file():
+    if path.suffix.lower() == ".mrxs":  # its content says nothing: the folder beside it does
         mirax = plan_mirax(path)
         return SlidePlan(path, MIRAX, mirax.width, mirax.height, frozenset(mirax.evidence), mirax, True)
     with path.open("rb") as file:
