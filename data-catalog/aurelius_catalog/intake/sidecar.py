@@ -18,11 +18,10 @@ HOW = (
     '"Doe^Jane", "StudyDate": "20260131", "Modality": "{modality}"{project}}}, and send both again. '
     "PatientID is needed; the rest may be left out{but}."
 )
-Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=64, pattern=r"^[^\x00-\x1f\\]*$")]
-Name = Annotated[
-    str, StringConstraints(strip_whitespace=True, max_length=64, min_length=1, pattern=r"^[^\x00-\x1f\\]+$")
-]
-Date = Annotated[str, StringConstraints(pattern=r"^(\d{8})?$")]
+PLAIN = r"^[^\x00-\x1f\\]*$"
+Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=64, pattern=PLAIN)]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=64, min_length=1, pattern=PLAIN)]
+Date = Annotated[str, BeforeValidator(lambda value: str(value).replace("-", "")), Field(pattern=r"^(\d{8})?$")]
 Time = Annotated[str, StringConstraints(pattern=r"^(\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?)?$")]
 Code = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9_ ]{0,16}$")]
 Uid = Annotated[str, StringConstraints(max_length=64, pattern=r"^([0-9]+(\.[0-9]+)+)?$")]
