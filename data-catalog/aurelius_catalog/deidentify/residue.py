@@ -289,3 +289,23 @@ def _count_coincidences(element: DataElement, found: bytes) -> int:
 
 def _is_pseudonym(written: str) -> bool:
     return re.fullmatch(r"[A-Z]{2,5}-[A-Z0-9-]{8,}", written) is not None
+
+
+def find_pixels(data: bytes) -> tuple[int, int] | None:
+    """Return (start, end) of the pixel data element of a Part 10 file; None where it has none that can be told."""
+    file = BytesIO(data)
+    try:
+        header = dcmread(file, stop_before_pixels=True, force=True)
+    except Exception:
+        return None
+    start = file.tell()
+    implicit, little = header.original_encoding
+    if not little or data[start : start + 2] != b"\xe0\x7f":
+        return None
+    long_form = not implicit
+    value = start + (12 if long_form else 8)
+    length = int.from_bytes(data[value - 4 : value], "little")
+    if length != 0xFFFFFFFF:
+        return start, min(value + length, len(data))
+    delimiter = data.rfind(b"\xfe\xff\xdd\xe0\0\0\0\0")
+    return (start, delimiter + 8) if delimiter > start else None
