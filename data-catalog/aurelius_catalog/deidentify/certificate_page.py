@@ -117,7 +117,8 @@ def _list_attributes(batches: list[Mapping[str, Any]]) -> str:
         if action != "K"
     ]
     head = ("attribute", "name", "what was done", "times")
-    return f"<h2>Attributes that were changed</h2><details><summary>{len(rows)} rows</summary>{_table(rows, head)}</details>"
+    table = _table(rows, head)
+    return f"<h2>Attributes that were changed</h2><details><summary>{len(rows)} rows</summary>{table}</details>"
 
 
 def _name_attribute(tag: str) -> str:
