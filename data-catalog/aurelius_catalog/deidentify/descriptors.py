@@ -45,6 +45,7 @@ CONNECTORS = frozenset(
      "fuer", "für", "im", "in", "la", "le", "met", "mit", "of", "on", "or", "para", "per", "por", "the", "to", "und",
      "van", "via", "vom", "von", "voor", "with", "y", "zu"}
 )  # fmt: skip
+MOST_ROUNDS = 10
 EDGES = " \t\r\n^_,;:/\\|=&+-.#@~`'\"’<>{}"
 
 
@@ -65,13 +66,18 @@ def clean_text(text: str, evidence: Container[str]) -> str:
         Empty if nothing is left. Dates, times, years, numbers of five digits and more, and words nobody here knows are
         never in it.
     """
+    for _ in range(MOST_ROUNDS):  # what a word's going lets come together is looked at again
+        cleaned = _clean_once(text, evidence)
+        if cleaned == text:
+            return cleaned
+        text = cleaned
+    return ""
+
+
+def _clean_once(text: str, evidence: Container[str]) -> str:
     reader = _Reader(evidence)
-    kept = [
-        piece
-        for piece in map(reader.read_chunk, re.split(r"(\s+)", MOMENT.sub(" ", POSSESSIVE.sub(r"\1", text))))
-        if piece
-    ]
-    return _tidy("".join(kept))
+    chunks = re.split(r"(\s+)", MOMENT.sub(" ", POSSESSIVE.sub(r"\1", text)))
+    return _tidy("".join(piece for piece in map(reader.read_chunk, chunks) if piece))
 
 
 class _Reader:
