@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,9 +15,9 @@ from aurelius_catalog.audit_file import check_file, export_log, prune_log, write
 from aurelius_catalog.audit_heads import read_outside_head
 from aurelius_catalog.database import open_engine
 from aurelius_catalog.errors import CatalogError
-from aurelius_catalog.person import Person
 from aurelius_catalog.settings import CatalogSettings
 from aurelius_catalog.vault import open_vault, read_notice
+from aurelius_catalog.vault_command import name_operator
 
 app = typer.Typer(
     help="The audit log: is it whole, what happened in a period, and what may go.",
@@ -26,11 +25,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 MOST_SHOWN = 20
-
-
-def name_operator() -> Person:
-    """Return who works at this machine's shell, as the audit log names them."""
-    return Person.service(f"{getpass.getuser()} (operator)")
 
 
 @app.command()

@@ -1,0 +1,50 @@
+"""The vault's maps as CSV files with the header ``id_old,id_new``, as the MIDI-B challenge has them."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+from sqlalchemy import Connection
+
+from aurelius_catalog.disk import sync_folder
+from aurelius_catalog.vault.vault import Vault
+
+HEADER = ("id_old", "id_new")
+
+
+def write_maps(vault: Vault, connection: Connection, folder: Path) -> None:
+    """Write ``patid_mapping.csv`` and ``uid_mapping.csv`` for their owner's eyes only.
+
+    Parameters
+    ----------
+    vault
+        The open vault.
+    connection
+        A transaction of its.
+    folder
+        Is made if it is not there. It holds identities: it belongs into the identified zone.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder.chmod(0o700)
+    patients = ((identity.PatientID, pseudonym) for pseudonym, identity in vault.list_patients(connection))
+    _write_map(folder / "patid_mapping.csv", patients)
+    _write_map(folder / "uid_mapping.csv", vault.list_uids(connection))
+    sync_folder(folder)
+
+
+def _write_map(path: Path, pairs: Iterable[tuple[str, str]]) -> None:
+    with NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", newline="", delete=False) as file:  # 0600
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(HEADER)
+        written: set[str] = set()
+        for old, new in pairs:
+            if new not in written:  # several studies share a UID
+                written.add(new)
+                writer.writerow((old, new))
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(file.name, path)
