@@ -1,69 +1,96 @@
-"""What a header alone tells against storing an object: de-identification of headers is not enough for these."""
+"""What a header tells against storing an object, whatever its pixels show."""
 
 from __future__ import annotations
 
-from math import prod
+from functools import lru_cache
 
-from pydicom import FileDataset
-from pydicom.uid import UID, MediaStorageDirectoryStorage, UID_dictionary
+from pydicom import Dataset
+from pydicom.tag import Tag
+from pydicom.uid import UID, UID_dictionary
 
-#: SOP classes of pictures that usually show the patient's name: secondary captures and ultrasound.
-SCREENS = ("1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.6", "1.2.840.10008.5.1.4.1.1.3")
+from aurelius_catalog.pixels.raw import read_bytes, read_number
+from aurelius_catalog.slides import is_associated_image
+
 DOCUMENTS = "1.2.840.10008.5.1.4.1.1.104"
-UNDEFINED_LENGTH = 0xFFFFFFFF
+MICROSCOPY = "1.2.840.10008.5.1.4.1.1.77.1.6"
+SOP_CLASS, TRANSFER_SYNTAX, DOCUMENT = Tag("SOPClassUID"), Tag("TransferSyntaxUID"), Tag("EncapsulatedDocument")
+PHOTOMETRIC = Tag("PhotometricInterpretation")
+SIZES = tuple(Tag(keyword) for keyword in ("Rows", "Columns", "BitsAllocated", "SamplesPerPixel", "NumberOfFrames"))
+CUT_OFF = "The pixel data is shorter than the header says: the file was cut off."
+#: Tag and length in front of native pixel data take this at least (PS3.5 section 7.1).
+LEAST_HEADER_BYTES = 8
 
 
-def find_refusal(dataset: FileDataset) -> str | None:
-    """Return why an object goes to quarantine, or None where its header tells nothing against it.
+def find_refusal(dataset: Dataset, *, pixels: memoryview | bytes | None = None, approved: bool = False) -> str | None:
+    """Return why an object goes to quarantine, or None where nothing speaks against it.
 
     Parameters
     ----------
     dataset
-        The object as it came.
+        The identified header, file meta attached.
+    pixels
+        The pixel data element, where it was left out of the data set; None if it is in there, or if there is none.
+    approved
+        Whether a person has let the object through: then only what nobody can decide is still refused.
     """
-    meta_class = str(dataset.file_meta.get("MediaStorageSOPClassUID", ""))
-    SOPClassUID = UID(str(dataset.get("SOPClassUID") or meta_class))
-    if SOPClassUID == MediaStorageDirectoryStorage or "DirectoryRecordSequence" in dataset:
-        return "A DICOMDIR only lists other files; there is nothing in it to store."
-    if _is_below(SOPClassUID, DOCUMENTS) or "EncapsulatedDocument" in dataset:
+    SOPClassUID = _read_text(dataset, SOP_CLASS)
+    if not approved:
+        if refusal := _refuse_kind(SOPClassUID):
+            return refusal
+        if DOCUMENT in dataset.keys():  # noqa: SIM118 - many times faster than asking the data set
+            return _refuse_kind(DOCUMENTS)
+        if SOPClassUID == MICROSCOPY and is_associated_image(dataset):
+            return "A picture of the whole slide, its label included, on which names are written."
+    syntax = _read_text(dataset.file_meta, TRANSFER_SYNTAX)
+    return _refuse_syntax(syntax) or _find_shortage(dataset, pixels, syntax)
+
+
+@lru_cache
+def _refuse_kind(SOPClassUID: str) -> str | None:
+    if SOPClassUID == DOCUMENTS or SOPClassUID.startswith(f"{DOCUMENTS}."):
         return "An encapsulated document: nobody here can read what is in it. A person must decide."
-    if SOPClassUID and SOPClassUID.is_private:
+    if SOPClassUID and UID(SOPClassUID).is_private:
         return "A private kind of object: only its maker knows what is in it."
-    if UID(str(dataset.file_meta.get("TransferSyntaxUID") or "")) not in UID_dictionary:
-        return "The transfer syntax is missing or not known here; nobody could open the object."
-    return _find_graphics(dataset, SOPClassUID) or _find_shortage(dataset)
-
-
-def _find_graphics(dataset: FileDataset, SOPClassUID: UID) -> str | None:
-    burned_in = str(dataset.get("BurnedInAnnotation") or "").strip().upper()
-    if burned_in == "YES":
-        return "Text is burned into the pixels (BurnedInAnnotation is YES). A person must decide."
-    if burned_in != "NO" and any(_is_below(SOPClassUID, root) for root in SCREENS):
-        return "A screen capture or ultrasound picture that does not say it is free of text. A person must decide."
-    for group in range(0x6000, 0x6020, 2):
-        if (group, 0x0102) in dataset and (group, 0x3000) not in dataset:
-            return "An overlay is hidden in unused bits of the pixels, where it cannot be removed."
     return None
 
 
-def _find_shortage(dataset: FileDataset) -> str | None:
+@lru_cache
+def _refuse_syntax(TransferSyntaxUID: str) -> str | None:
+    if TransferSyntaxUID not in UID_dictionary:
+        return "The transfer syntax is missing or not known here; nobody could open the object."
+    return None
+
+
+@lru_cache
+def _is_native(TransferSyntaxUID: str) -> bool:
+    return not UID(TransferSyntaxUID).is_encapsulated
+
+
+def _find_shortage(dataset: Dataset, pixels: memoryview | bytes | None, TransferSyntaxUID: str) -> str | None:
     """Say so if native pixel data is shorter than rows, columns and frames want (PS3.5 section 8.1.1)."""
+    if not _is_native(TransferSyntaxUID):
+        return None  # its length says nothing about its size
+    held = _count_bytes(dataset, pixels)
+    if held is None:
+        return None
+    try:
+        rows, columns, allocated, samples, frames = (read_number(dataset, tag) for tag in SIZES)
+    except ValueError:
+        return "The header gives an image size that is not a number."
+    bits = rows * columns * allocated * (samples or 1) * (frames or 1)
+    if read_bytes(dataset, PHOTOMETRIC).strip(b"\0 ") == b"YBR_FULL_422":
+        bits = bits * 2 // 3
+    return CUT_OFF if held < bits // 8 else None
+
+
+def _count_bytes(dataset: Dataset, pixels: memoryview | bytes | None) -> int | None:
+    """Return how many bytes of pixels there are at most; None where nobody can tell, or there are none."""
+    if pixels is not None and len(pixels):
+        return len(pixels) - LEAST_HEADER_BYTES
     if "PixelData" not in dataset:
         return None
-    pixels = dataset.get_item("PixelData")
-    if getattr(pixels, "length", None) == UNDEFINED_LENGTH or getattr(pixels, "is_undefined_length", False):
-        return None  # encapsulated: its length says nothing about its size
-    try:
-        bits = prod(int(dataset.get(keyword) or 0) for keyword in ("Rows", "Columns", "BitsAllocated"))
-        bits *= int(dataset.get("SamplesPerPixel") or 1) * int(dataset.get("NumberOfFrames") or 1)
-    except (TypeError, ValueError):
-        return "The header gives an image size that is not a number."
-    if dataset.get("PhotometricInterpretation") == "YBR_FULL_422":
-        bits = bits * 2 // 3
-    if len(pixels.value or b"") < bits // 8:
-        return "The pixel data is shorter than the header says: the file was cut off."
-    return None
+    return len(dataset.get_item("PixelData").value or b"")
 
 
-def _is_below(uid: str, root: str) -> bool:
-    return uid == root or uid.startswith(f"{root}.")
+def _read_text(dataset: Dataset, tag: int) -> str:
+    return read_bytes(dataset, Tag(tag)).decode("ascii", "replace").strip("\0 ")

@@ -1,0 +1,40 @@
+"""Values as the bytes they came as: what the hot path asks of a header, without decoding anything."""
+
+from __future__ import annotations
+
+from pydicom import Dataset
+from pydicom.dataelem import RawDataElement
+from pydicom.tag import BaseTag, Tag
+
+NUMBER_OF_FRAMES = Tag("NumberOfFrames")
+
+
+def read_bytes(dataset: Dataset, tag: BaseTag) -> bytes:
+    """Return the value of an element as bytes, decoding nothing."""
+    if tag not in dataset.keys():  # noqa: SIM118 - many times faster than asking the data set
+        return b""
+    value = dataset.get_item(tag).value
+    if isinstance(value, bytes):
+        return value
+    if value is None:
+        return b""
+    parts = value if isinstance(value, list | tuple) or type(value).__name__ == "MultiValue" else [value]
+    return "\\".join(str(part) for part in parts).encode("latin-1", "replace")
+
+
+def read_number(dataset: Dataset, tag: BaseTag) -> int:
+    """Return the value of a US or IS element, decoding nothing; 0 if it has none.
+
+    Raises
+    ------
+    ValueError
+        If it is no number, or several.
+    """
+    if tag not in dataset.keys():  # noqa: SIM118 - many times faster than asking the data set
+        return 0
+    element = dataset.get_item(tag)
+    value = element.value
+    binary = isinstance(element, RawDataElement) and tag != NUMBER_OF_FRAMES  # which is written in digits
+    if binary and isinstance(value, bytes) and len(value) == 2:
+        return int.from_bytes(value, "little" if element.is_little_endian else "big")
+    return int(read_bytes(dataset, tag).strip(b"\0 ") or 0)
