@@ -11,7 +11,7 @@ from pathlib import Path
 
 from aurelius_catalog.errors import NotDeidentifiable
 from aurelius_catalog.media import MIRAX
-from aurelius_catalog.slides.check import check_copy, find_vendor
+from aurelius_catalog.slides.check import check_copy, find_vendor, opens
 from aurelius_catalog.slides.mirax import MiraxPlan, plan_mirax
 from aurelius_catalog.slides.plan import CleaningPlan, plan_tiff
 from aurelius_catalog.slides.pyramid import Kind
@@ -91,7 +91,7 @@ def plan_slide(path: Path) -> SlidePlan | None:
     if tiff is None:
         find_vendor(path)  # a format of slides that this looks like a picture to
         return None
-    openable = find_vendor(path) is not None
+    openable = find_vendor(path) is not None and (tiff.kind not in (Kind.GENERIC, Kind.OME) or opens(path))
     return SlidePlan(path, MEDIA_TYPES[tiff.kind], tiff.width, tiff.height, frozenset(tiff.evidence), tiff, openable)
 
 

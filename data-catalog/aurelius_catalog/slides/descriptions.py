@@ -29,14 +29,15 @@ APERIO_KEYS = frozenset(
         "Gamma",
     ]
 )
-_NUMBER = re.compile(r"-?\d{1,9}(\.\d{1,12})?")
+#: With less than the eight digits of a date.
+_NUMBER = re.compile(r"-?\d{1,7}(\.\d{1,7})?")
 #: Words of the first part of the description: program, sizes, offsets, codec and quality.
 _APERIO_WORD = re.compile(
     r"Aperio|Image|Library|Leica|Biosystems|GT450|DX|v\d{1,3}(\.\d{1,4}){0,3}|->|-"
     r"|[\[(]?\d{1,6}[x,]\d{1,6}[\])]?|J(PEG|2K)/[A-Z0-9]{2,5}|Q=\d{1,3}|LZW|RAW|NONE"
 )
 _APERIO_GAP = re.compile(r"([\s;]+)")
-_WHITE = {" ", "\r\n", "\n", "\r", ";", " \r\n", " \n", ";\r\n"}
+_WHITE = {"", " ", "\r\n", "\n", "\r", ";", " \r\n", " \n", ";\r\n"}
 
 #: Elements of OME-XML (schema 2016-06) that say how the pixels are arranged, and the attributes they keep.
 OME_ATTRIBUTES = {
@@ -89,8 +90,8 @@ def _clean_head(head: str) -> str:
     pieces = _APERIO_GAP.split(head)
     kept = []
     for piece, gap in zip(pieces[::2], [*pieces[1::2], ""], strict=True):
-        if _APERIO_WORD.fullmatch(piece) or not piece:
-            kept.append(piece + (gap if gap in _WHITE else " "))
+        known = piece if _APERIO_WORD.fullmatch(piece) else ""
+        kept.append(known + (gap if gap in _WHITE and (known or "\n" in gap) else " " if known else ""))
     return "".join(kept)
 
 

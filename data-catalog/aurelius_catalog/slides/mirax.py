@@ -204,6 +204,8 @@ def _clean_slidedat(ini: configparser.ConfigParser) -> str:
 def _clean_value(key: str, value: str) -> str | None:
     if key == "SLIDE_ID":
         return "0" * len(value.encode())
+    if re.fullmatch(r"HIER_0_VAL_\d+", key):
+        return value if re.fullmatch(r"ZoomLevel_\d{1,2}", value) else REMOVED
     if re.fullmatch(r"(NON)?HIER_\d+_(NAME|VAL_\d+)", key):
         return value if value in (ZOOM_LAYER, *POSITION_LAYERS) else REMOVED
     if key in NUMBERS:

@@ -146,7 +146,7 @@ class TiffFile:
         if entry.kind not in _FORMATS:
             return ()
         numbers = struct.unpack(f"{self.layout.order}{entry.count}{_FORMATS[entry.kind]}", data)
-        if self.layout.ndpi and entry.inline and entry.count == 1 and entry.kind == 4 and self.size >= LARGE:
+        if entry.high and entry.inline and entry.count == 1 and entry.kind == 4:
             return (numbers[0] + (self.layout.unpack(entry.high) << 32),)
         return numbers
 
@@ -187,8 +187,8 @@ class TiffFile:
         next_at = layout.unpack(self.read(next_place, layout.pointer_size))
         end = next_place + layout.pointer_size
         highs = b""
-        if layout.ndpi and self.size >= LARGE:
-            highs = self.read(end, 4 * count)
+        if layout.ndpi:  # they only mean something in large files, but are there in all of them
+            highs = self.read(end, 4 * count) if self.size >= LARGE else bytes(4 * count)
             end += 4 * count
         entries = {}
         for number in range(count):
