@@ -15,7 +15,7 @@ from pydicom.uid import UID_dictionary
 
 from aurelius_catalog.deidentify.vocabulary import load_vocabulary
 
-UID = re.compile(r"[0-2](?:\.[0-9]+){3,}")
+UID = re.compile(r"[0-2](?:\.[0-9]+){2,}")
 SHORTEST_UID = 10
 #: A run of letters of any script, with apostrophes and hyphens inside.
 WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
@@ -213,7 +213,7 @@ def identifying_values(keyword: str, VR: str, values: Sequence[str]) -> Iterator
     -----
     What many patients share ("CT", "M", "CHEST", "Hospital") is not yielded, nor what is too short to be told from
     chance: parts of names below three letters (two in scripts that need no more), identifiers below four signs,
-    UIDs below four components.
+    UIDs below ten.
     """
     for value in values:
         for found in _find(keyword, VR, value.strip(" \0")):

@@ -15,6 +15,7 @@ from pydicom.dataelem import DataElement
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from aurelius_catalog.deidentify.evidence import UID, is_date
+from aurelius_catalog.deidentify.profile import CLASS_UIDS
 from aurelius_catalog.deidentify.vocabulary import load_vocabulary
 
 #: Character sets of PS3.3 C.12.1.1.2 a name may stand in; escape sequences stand between, not inside, the words.
@@ -34,6 +35,8 @@ SHORTEST_UTF16 = 4
 LONGEST_UID = 64
 BULK = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 NUMBERS = frozenset({"AT", "DS", "FD", "FL", "IS", "SL", "SS", "SV", "UL", "US", "UV", "TM", "AS"})
+#: Name companies and coding schemes, which are called like places and people now and then.
+MAKERS = frozenset({"CodingSchemeDesignator", "Manufacturer"})
 LARGE = 1024
 UID_TAIL = re.compile(rb"[0-9.]+")
 ESCAPES = re.compile(rb"\x1b\$?[()\-]?[A-Z0-9]")
@@ -81,7 +84,7 @@ class ResidueScanner:
         self.values = frozenset(value for value in values if value)
         self._uids = frozenset(value.encode() for value in self.values if UID.fullmatch(value))
         needles = {needle for value in self.values if value.encode() not in self._uids for needle in _encode(value)}
-        self._roots = sorted({b".".join(uid.split(b".")[:4]) for uid in self._uids})
+        self._roots = sorted({_find_root(uid) for uid in self._uids})
         self._needles = self._roots + sorted(needles)
         self._header = _compile(self._needles)
         self._bulk_needles = self._roots + [needle for needle in sorted(needles) if _is_told_from_chance(needle)]
@@ -131,7 +134,7 @@ class ResidueScanner:
             return 0
         match = UID_TAIL.match(view[offset : offset + LONGEST_UID])
         found = match.group().rstrip(b".") if match else b""
-        while found.count(b".") >= 3:
+        while found.count(b".") >= 2:
             if found in self._uids:
                 return len(found)
             found = found.rpartition(b".")[0]
@@ -153,13 +156,19 @@ def find_residue(scanner: ResidueScanner, data: bytes, pixels: tuple[int, int] |
     Notes
     -----
     Coincidence is: digits inside numbers and times; a word of the vocabulary, or one below four letters, inside a value
-    the profile keeps ("Head" as a body part, though the patient is called so); a class or transfer syntax UID; fewer
-    than six bytes inside large binary values.
+    the profile keeps ("Head" as a body part, though the patient is called so); the name of a maker or coding scheme; a
+    UID that names a kind of thing; fewer than six bytes inside large binary values.
     """
     if DEFLATED in data[:1024]:
         data, pixels = _inflate(data), None
     hits = scanner.scan(data, pixels)
     return tuple(_drop_coincidences(data, hits)) if hits else ()
+
+
+def _find_root(uid: bytes) -> bytes:
+    """Return what many UIDs share: up to four components, never the last, with the dot behind them."""
+    parts = uid.split(b".")
+    return b".".join(parts[: min(4, len(parts) - 1)]) + b"."
 
 
 def _encode(value: str) -> Iterator[bytes]:
@@ -271,8 +280,7 @@ def _count_coincidences(element: DataElement, found: bytes) -> int:
     if isinstance(value, bytes):
         return value.lower().count(found) if len(value) > LARGE and len(found) < SHORTEST_IN_PIXELS else 0
     if element.VR == "UI":
-        kind = element.keyword.endswith(("SOPClassUID", "SyntaxUID"))
-        return str(value).encode().count(found) if kind else 0
+        return str(value).encode().count(found) if element.keyword in CLASS_UIDS else 0
     text = found.decode("ascii", "replace")
     written = "\\".join(map(str, value)) if element.VM > 1 else str(value)
     whole = written.casefold()
@@ -282,6 +290,8 @@ def _count_coincidences(element: DataElement, found: bytes) -> int:
         return whole.count(text)
     if element.VR in ("PN", "DA", "DT"):
         return whole.count(text) if _is_pseudonym(written) and len(found) < SHORTEST_IN_PIXELS else 0
+    if element.keyword in MAKERS and not any(sign.isdigit() for sign in text):
+        return whole.count(text)
     vocabulary = load_vocabulary()
     around = re.findall(rf"[^\W\d_]*{re.escape(text)}[^\W\d_]*", whole)
     return sum(len(text) < 4 or vocabulary.understands(word) for word in around)
