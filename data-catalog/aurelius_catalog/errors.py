@@ -7,9 +7,11 @@
     ├── PermissionDenied  it is there, but not for this person
     ├── InvalidRequest    the question itself is malformed
     ├── InvalidVolume     a series cannot be stacked into one volume
+    ├── NotDicom          it is kept in another format than DICOM
     ├── InvalidLabel      a label does not fit the series it is for
     ├── InvalidSites      the file of the sites says something impossible
     ├── NotDeidentifiable an object cannot be de-identified with certainty
+    ├── AlreadyDecided    a person has decided this before
     ├── Withdrawn         it was here, and its patient was withdrawn
     ├── ProfileUnusable   a de-identification profile says something that is not understood
     ├── KeyUnusable       the vault or its key is missing or not safe
@@ -49,6 +51,12 @@ class InvalidVolume(CatalogError):
     status_code = 409
 
 
+class NotDicom(CatalogError):
+    """The object is kept as the file it came as, such as a slide, and cannot be had as DICOM."""
+
+    status_code = 415
+
+
 class InvalidLabel(CatalogError):
     """A label map does not fit the series it was drawn on."""
 
@@ -63,6 +71,12 @@ class NotDeidentifiable(CatalogError):
     """An object cannot be de-identified with certainty; the message holds no value of the object."""
 
     status_code = 422
+
+
+class AlreadyDecided(CatalogError):
+    """What a person wants to decide does not wait for a decision (any more)."""
+
+    status_code = 409
 
 
 class Withdrawn(CatalogError):

@@ -34,7 +34,7 @@ def read_number(dataset: Dataset, tag: BaseTag) -> int:
         return 0
     element = dataset.get_item(tag)
     value = element.value
-    binary = isinstance(element, RawDataElement) and tag != NUMBER_OF_FRAMES  # which is written in digits
-    if binary and isinstance(value, bytes) and len(value) == 2:
+    # NumberOfFrames is written in digits.
+    if isinstance(element, RawDataElement) and tag != NUMBER_OF_FRAMES and isinstance(value, bytes) and len(value) == 2:
         return int.from_bytes(value, "little" if element.is_little_endian else "big")
     return int(read_bytes(dataset, tag).strip(b"\0 ") or 0)
