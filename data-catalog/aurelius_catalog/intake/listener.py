@@ -86,6 +86,11 @@ class Listener:
             raise RuntimeError("The listener was not started.")
         return int(self._server.server_address[1])
 
+    @property
+    def n_associations(self) -> int:
+        """How many peers are connected now."""
+        return len(self._ae.active_associations)
+
     def __enter__(self) -> Listener:
         for name in ("pynetdicom", "pydicom"):
             logging.getLogger(name).setLevel(logging.CRITICAL)  # they quote what peers send
@@ -107,7 +112,7 @@ class Listener:
         except OSError as error:
             tempfile.tempdir = self._tempdir
             raise InvalidRequest(f"Nobody can listen on {address[0]}:{address[1]}: {error.strerror}.") from None
-        ASSOCIATIONS.set_function(lambda: len(self._ae.active_associations))
+        ASSOCIATIONS.set_function(lambda: self.n_associations)
         log.info("listening for C-STORE on port %d for %s", self.port, ", ".join(sorted(self.titles)) or "nobody yet")
         return self
 
@@ -116,7 +121,7 @@ class Listener:
     ) -> None:
         self._ae.shutdown()
         until = time.monotonic() + NETWORK_TIMEOUT_S
-        while self._ae.active_associations and time.monotonic() < until:
+        while self.n_associations and time.monotonic() < until:
             time.sleep(0.01)
         ASSOCIATIONS.set(0)
         tempfile.tempdir = self._tempdir

@@ -30,7 +30,8 @@ T = TypeVar("T")
 
 SECRET_VARIABLE = "AURELIUS_PULL_SECRET"  # noqa: S105 - the name of it
 PAGE = 1000
-BLOCK_BYTES = 1 << 20
+#: What is waited for before it is looked at: enough to sync several small objects at once.
+BLOCK_BYTES = 1 << 18
 TIMEOUT_S = (10, 120)
 ATTEMPTS = 6
 #: As the server stores them: no server need decode anything for us (PS3.18 section 8.7.3.5.2).
@@ -98,15 +99,16 @@ class Puller:
         InvalidRequest
             If a keyword is no attribute.
         """
-        for keyword in conditions:
+        filters = {
+            "ModalitiesInStudy" if keyword == "Modality" else keyword: conditions[keyword] for keyword in conditions
+        }
+        for keyword in filters:
             if tag_for_keyword(keyword) is None:
                 raise InvalidRequest(f"{keyword!r} is no DICOM attribute: write it as in PatientID or StudyDate.")
         fields = ["StudyInstanceUID", "StudyDate", "ModalitiesInStudy", "NumberOfStudyRelatedInstances"]
 
         def search(limit: int, offset: int) -> list[dict[str, Any]]:
-            return self.client.search_for_studies(
-                limit=limit, offset=offset, fields=fields, search_filters=dict(conditions)
-            )
+            return self.client.search_for_studies(limit=limit, offset=offset, fields=fields, search_filters=filters)
 
         found = self._list_all(search, "StudyInstanceUID")
         return [FoundStudy(*(_read_value(entry, keyword) for keyword in fields)) for entry in found]

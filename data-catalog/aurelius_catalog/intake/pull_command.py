@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import logging
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from aurelius_catalog.errors import CatalogError, InvalidRequest, NotFound
-from aurelius_catalog.intake.journal import Journal
-from aurelius_catalog.intake.pull import FoundStudy, Puller
 from aurelius_catalog.intake.sites import read_sites
 from aurelius_catalog.intake.zone import Zone
 from aurelius_catalog.settings import CatalogSettings
+
+if TYPE_CHECKING:
+    from aurelius_catalog.intake.pull import FoundStudy, Puller
 
 
 def pull(
@@ -43,6 +44,9 @@ def pull(
 
 
 def _pull(site: str, uids: list[str], conditions: dict[str, str], only_list: bool) -> bool:
+    from aurelius_catalog.intake.journal import Journal
+    from aurelius_catalog.intake.pull import Puller  # brings what the other commands need not wait for
+
     settings = CatalogSettings()
     sites = read_sites(settings.sites_file)
     if site not in sites:

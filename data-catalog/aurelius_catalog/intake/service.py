@@ -20,7 +20,7 @@ from aurelius_catalog.service.host import create_service, mount_router
 from aurelius_catalog.settings import CatalogSettings
 
 #: What a steward's page shows and a metric may say: nothing with a file's name in it.
-SHOWN = ("pending", "sites", "disk", "profile", "rate_per_minute", "changed_at")
+SHOWN = ("pending", "sites", "disk", "profile", "rate_per_minute", "changed_at", "running")
 #: A path of this house: browsers take "//" and "\" for the beginning of another one.
 HOUSE_PATH = re.compile(r"/(?![/\\])[!-\[\]-~]*")
 
@@ -37,7 +37,7 @@ def create_app(settings: CatalogSettings, zone: Zone, sites: Mapping[str, Site])
     @router.get("/status")
     def read_status(steward: Steward) -> dict[str, Any]:
         """Say what came in and what became of it, in numbers."""
-        return {**describe(), "running": True}
+        return describe()
 
     @router.get("/enter")
     def enter(steward: Steward, next: str = "/") -> Response:
