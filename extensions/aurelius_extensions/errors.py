@@ -9,7 +9,8 @@
         ├── RunTampered       a stored run is no longer what was sealed
         ├── UnknownViewer     a dashboard does not know who looks at it
         ├── NoPlaceLeft       as many dashboards are open as the server can carry
-        └── UnknownDashboard  no dashboard of this name is there for this person
+        ├── DashboardDenied   the dashboard is there, but for people of other roles
+        └── UnknownDashboard  there is no dashboard of this name
 
 They descend from the catalog's base, so that a service answers all of them in one way.
 """
@@ -53,7 +54,13 @@ class NoPlaceLeft(ExtensionError):
     status_code = 503
 
 
+class DashboardDenied(ExtensionError):
+    """The dashboard is meant for roles this person does not have."""
+
+    status_code = 403
+
+
 class UnknownDashboard(ExtensionError):
-    """No dashboard has this name, or it is not for this person."""
+    """No dashboard has this name."""
 
     status_code = 404

@@ -205,7 +205,8 @@ def test_stopping_the_service_leaves_no_kernel(tmp_path: Path) -> None:
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     with lone_service(tmp_path, {"TMPDIR": str(temporary)}) as process:
-        wait_until(lambda: len(find_kernels(process.pid)) == 2, "preheated kernels", process=process)
+        # Two for the worklist, one for the intake.
+        wait_until(lambda: len(find_kernels(process.pid)) == 3, "preheated kernels", process=process)
         kernels = find_kernels(process.pid)
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0

@@ -28,8 +28,8 @@ from aurelius_extensions.dashboards.identity import PERSON_HEADER, HubIdentity
 from aurelius_extensions.dashboards.meter import Meter
 from aurelius_extensions.dashboards.settings import DashboardSettings, read_address
 
-#: Preheated kernels per dashboard: as many people may arrive while one kernel starts.
-POOL_SIZE = 2
+#: Preheated kernels per dashboard: as many people may arrive while one kernel starts. Stewards are few.
+POOLS = {"default": {"pool_size": 2}, "intake.ipynb": {"pool_size": 1}}
 #: Seconds after which the kernel of a closed page ends, and how often that is looked at.
 CULL_IDLE_S = 600
 CULL_INTERVAL_S = 60
@@ -146,7 +146,6 @@ def make_config(settings: DashboardSettings) -> Config:
         http_header_envs=[PERSON_HEADER],
         multi_kernel_manager_class="aurelius_extensions.dashboards.kernels.DashboardKernels",
         preheat_kernel=True,
-        default_pool_size=POOL_SIZE,
         extension_allowlist=LABEXTENSIONS,
         page_config_hook=point_to_scripts,
     )
@@ -154,12 +153,13 @@ def make_config(settings: DashboardSettings) -> Config:
     config.ConnectionFileMixin.transport = "ipc" if len(tempfile.gettempdir()) <= LONGEST_FOLDER else "tcp"
     # Signatures say whether a notebook's stored outputs can be trusted; dashboards store none.
     config.NotebookNotary.update(db_file=":memory:", secret=os.urandom(32))
+    config.VoilaKernelManager.kernel_pools_config = POOLS
     config.MappingKernelManager.update(cull_idle_timeout=CULL_IDLE_S, cull_interval=CULL_INTERVAL_S)
     return config
 
 
 def main() -> None:
-    """Serve until SIGTERM; arguments are Voila's own, such as ``--VoilaConfiguration.default_pool_size=5``."""
+    """Serve until SIGTERM; arguments are Voila's own, such as ``--MappingKernelManager.cull_idle_timeout=300``."""
     share = str(Path(__file__).parent / "share")
     os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [share, os.environ.get("JUPYTER_PATH")]))
     os.environ["AURELIUS_HOME"] = str(CatalogSettings().home.resolve())  # kernels run in another folder

@@ -1,0 +1,383 @@
+// The release desk: what waits for a person, oldest first, and what that person decides.
+
+const KINDS = {
+  CR: "X-ray", CT: "CT", DOC: "Document", DX: "X-ray", ES: "Endoscopy", MG: "Mammogram", MR: "MR", NM: "Nuclear medicine",
+  OP: "Eye photograph", OT: "Other", PT: "PET", RF: "Fluoroscopy", SC: "Screen capture", SM: "Slide", SR: "Report",
+  US: "Ultrasound", XA: "Angiogram", XC: "Photograph",
+};
+// Reasons that come as one word.
+const REASONS = {
+  conflict: "An object with this identifier but other content is already here. Which is right is for the site to say.",
+  residue: "An identifying value of this patient was still found in what would have been stored.",
+  withdrawn: "The patient withdrew. Nothing of this patient may be stored any more.",
+};
+const FINAL_WORDS = "Your name and the reason go into the audit log: leave the patient's name out of it.";
+const IN_CATALOG = "The header is de-identified, and the object comes into the catalog, for everybody who may see its site or project.";
+const DECISIONS = {
+  mask: {
+    key: "m",
+    words: "Release with these masks",
+    presets: ["Identifying text is masked", "Suggestion checked and completed", "Masked to be on the safe side"],
+    explain: (boxes, frames) =>
+      `${count(boxes, "box", "boxes")} ${boxes === 1 ? "is" : "are"} blacked out${frames > 1 ? ` in all ${frames} frames` : ""}; `
+      + `no other pixel changes. ${IN_CATALOG}`,
+  },
+  release: {
+    key: "r",
+    words: "Release as it is",
+    presets: ["No identifying text in the image", "The text found is technical", "The suggestion is a false alarm"],
+    explain: (boxes) =>
+      `The pixels stay as they are: whatever text stands in the image comes into the catalog with it. `
+      + `${boxes ? `The ${count(boxes, "mask")} you see ${boxes === 1 ? "is" : "are"} not applied. ` : ""}${IN_CATALOG}`,
+  },
+  reject: {
+    key: "x",
+    words: "Reject",
+    presets: ["Shows who the patient is and cannot be masked", "Not an image for research", "Sent by mistake"],
+    explain: () => "The object does not come into the catalog. The original stays in the identified zone, marked as rejected.",
+  },
+};
+// More rows than anybody reads would only slow the page.
+const ROWS = 200;
+const REST_MS = 80;
+
+class Desk {
+  // `tell(words, bad)` shows a notice; `drawn(count)` says how many wait.
+  constructor(tell, drawn) {
+    this.tell = tell;
+    this.drawn = drawn;
+    this.entries = [];
+    this.entry = null;
+    this.frame = 0;
+    this.decidedAt = 0;
+    this.edited = new Map();
+    this.masks = new Masks(() => this.#drawRail());
+    this.list = make("div", { class: "au-rows", role: "listbox", "aria-label": "Waiting for a decision, oldest first" });
+    this.pane = make("section", { class: "au-main", "aria-label": "Selected object" });
+    this.keys = [["j", "k"], "next, previous", ["m"], "with masks", ["r"], "as it is", ["x"], "reject"];
+    this.#drawPane();
+  }
+
+  get dirty() {
+    return this.edited.size > 0 || Boolean(this.form);
+  }
+
+  async load() {
+    const asked = performance.now();
+    const entries = await readJson("desk");
+    // What was on its way while a decision was taken is out of date.
+    if (asked < this.decidedAt) return;
+    const changed = JSON.stringify(entries) !== JSON.stringify(this.entries);
+    this.entries = entries;
+    for (const id of this.edited.keys()) if (!this.#find(id)) this.edited.delete(id);
+    this.drawn(entries.length);
+    if (this.entry && !this.#find(this.entry.id)) {
+      this.tell(`Number ${this.entry.id} was decided by somebody else.`);
+      this.entry = null;
+    }
+    if (changed || !this.list.childElementCount) this.#drawList();
+    if (!this.entry) this.open(entries[0]?.id);
+  }
+
+  open(id) {
+    this.#keepEdits();
+    this.stop?.abort();
+    clearTimeout(this.resting);
+    this.entry = this.#find(id) ?? null;
+    this.frame = 0;
+    this.form = null;
+    this.masks.show(null);
+    this.#drawPane();
+    this.#markRow();
+    if (!this.entry) return;
+    this.masks.load(this.edited.get(id) ?? this.entry.regions ?? []);
+    this.#loadFrame();
+  }
+
+  step(by) {
+    const index = this.entries.findIndex((entry) => entry.id === this.entry?.id);
+    const next = this.entries[index + by];
+    if (next) this.open(next.id);
+  }
+
+  turn(to) {
+    const last = (this.entry?.frames ?? 1) - 1;
+    const frame = clamp(to, 0, last);
+    if (frame === this.frame || last < 1) return;
+    this.frame = frame;
+    this.slider.value = frame;
+    this.#nameFrame();
+    clearTimeout(this.resting);
+    this.resting = setTimeout(() => this.#loadFrame(), REST_MS);
+  }
+
+  ask(kind) {
+    if (!this.entry || this.sending || this.actions[kind].disabled) return;
+    this.form = { kind, ...this.#makeForm(kind) };
+    this.place.replaceChildren(this.form.element);
+    this.form.first.focus();
+  }
+
+  // Takes back what is open: a drag, else the question, else the selection.
+  escape() {
+    if (this.masks.cancel()) return;
+    if (this.form && !this.sending) {
+      this.form = null;
+      this.place.replaceChildren();
+      this.#focusRow();
+    } else this.masks.select(-1);
+  }
+
+  onKey(event) {
+    const typing = event.target.closest("input[type=text]");
+    if (event.key === "Escape") this.escape();
+    else if (typing) return false;
+    else if (this.form && /^[1-9]$/.test(event.key)) this.form.choose(Number(event.key) - 1);
+    else if (this.masks.selected >= 0 && event.key.startsWith("Arrow")) this.#nudge(event);
+    else if (this.masks.selected >= 0 && ["Delete", "Backspace"].includes(event.key)) this.masks.remove();
+    else if (event.key === "j" || event.key === "ArrowDown") this.step(1);
+    else if (event.key === "k" || event.key === "ArrowUp") this.step(-1);
+    else if (event.key === "ArrowRight") this.turn(this.frame + 1);
+    else if (event.key === "ArrowLeft") this.turn(this.frame - 1);
+    else if (event.key === "n") this.masks.add();
+    else if (event.key === "0") this.masks.fit();
+    else {
+      const kind = Object.keys(DECISIONS).find((each) => DECISIONS[each].key === event.key);
+      if (!kind) return false;
+      this.ask(kind);
+    }
+    return true;
+  }
+
+  #nudge(event) {
+    const far = event.ctrlKey ? 10 : 1;
+    const [right, down] = { ArrowLeft: [-far, 0], ArrowRight: [far, 0], ArrowUp: [0, -far], ArrowDown: [0, far] }[event.key];
+    this.masks.nudge(right, down, event.shiftKey);
+  }
+
+  #find(id) {
+    return this.entries.find((entry) => entry.id === id);
+  }
+
+  #keepEdits() {
+    if (!this.entry || !this.#find(this.entry.id)) return;
+    const same = JSON.stringify(this.masks.boxes) === JSON.stringify(this.entry.regions ?? []);
+    if (same) this.edited.delete(this.entry.id);
+    else this.edited.set(this.entry.id, this.masks.boxes);
+  }
+
+  // -- the list --------------------------------------------------------------------------------------
+
+  #drawList() {
+    const top = this.list.scrollTop;
+    const rows = this.entries.slice(0, ROWS).map((entry) => this.#makeRow(entry));
+    if (this.entries.length > ROWS) {
+      rows.push(make("p", { class: "au-more" }, `and ${formatNumber(this.entries.length - ROWS)} more, which move up as you decide`));
+    }
+    if (!rows.length) rows.push(emptyState("Nothing waits for you", "What the intake cannot decide by itself appears here by itself."));
+    this.list.replaceChildren(...rows);
+    this.list.scrollTop = top;
+    this.#markRow();
+  }
+
+  #makeRow(entry) {
+    const row = make("div", { class: "au-row", role: "option", tabindex: "-1", "data-id": entry.id, click: () => this.open(entry.id) });
+    const when = make("time", { datetime: entry.received_at, title: formatMoment(entry.received_at) }, formatAge(entry.received_at));
+    const head = make("div", {}, make("strong", {}, nameKind(entry)), make("span", {}, entry.site), when);
+    row.append(head, make("small", {}, explainReason(entry)));
+    return row;
+  }
+
+  #markRow() {
+    for (const row of this.list.querySelectorAll(".au-row")) {
+      const open = row.dataset.id === String(this.entry?.id);
+      row.setAttribute("aria-selected", String(open));
+      row.tabIndex = open ? 0 : -1;
+      if (open) row.scrollIntoView({ block: "nearest" });
+    }
+  }
+
+  #focusRow() {
+    this.list.querySelector("[aria-selected=true]")?.focus({ preventScroll: true });
+  }
+
+  // -- the object ------------------------------------------------------------------------------------
+
+  #drawPane() {
+    const entry = this.entry;
+    if (!entry) {
+      this.actions = {};
+      this.pane.replaceChildren(emptyState("The desk is clear", "Nothing waits for a decision. This page looks by itself every few seconds."));
+      return;
+    }
+    this.actions = {};
+    for (const [kind, { words, key }] of Object.entries(DECISIONS)) {
+      const refused = kind !== "reject" && ["conflict", "withdrawn"].includes(entry.state);
+      this.actions[kind] = button(words, { class: `au-${kind}`, title: `Key ${key}`, disabled: refused, click: () => this.ask(kind) });
+    }
+    const about = [describePlace(entry), `arrived ${formatMoment(entry.received_at)}`, `number ${entry.id}`];
+    const head = make("div", { class: "au-head" },
+      make("div", {}, make("h2", {}, nameKind(entry)), make("p", { class: "au-dim" }, about.join(" · "))),
+      make("div", { class: "au-act" }, Object.values(this.actions)));
+    const why = make("div", { class: "au-why" }, make("strong", {}, "Why it waits"), make("p", {}, explainReason(entry)));
+    this.place = make("div", { class: "au-place" });
+    this.rail = make("aside", { class: "au-rail", "aria-label": "Text and masks" });
+    this.stage = make("div", { class: "au-stage" });
+    this.pane.replaceChildren(head, why, this.place, make("div", { class: "au-work" }, this.stage, this.rail));
+    this.#drawStage();
+  }
+
+  #drawStage() {
+    if (!this.entry.has_image) {
+      this.stage.replaceChildren(emptyState("There is no picture of this object",
+        "It holds something that cannot be shown here, such as a document. Look at the original in quarantine before you release it."));
+      return;
+    }
+    this.wait = make("p", { class: "au-wait" }, "Loading the image …");
+    this.stage.replaceChildren(this.masks.element, this.wait);
+    if (!(this.entry.frames > 1)) return;
+    this.slider = make("input", { type: "range", min: 0, max: this.entry.frames - 1, value: 0, "aria-label": "Frame" });
+    this.slider.addEventListener("input", () => this.turn(Number(this.slider.value)));
+    this.label = make("output", {});
+    this.stage.append(make("div", { class: "au-frames" }, this.slider, this.label));
+    this.#nameFrame();
+  }
+
+  #nameFrame() {
+    this.label.textContent = `Frame ${this.frame + 1} of ${this.entry.frames}`;
+  }
+
+  // Only the newest wish counts: what is still on its way for another frame or object is given up.
+  async #loadFrame() {
+    this.stop?.abort();
+    if (!this.entry.has_image) return;
+    const stop = (this.stop = new AbortController());
+    const { wait } = this;
+    wait.hidden = false;
+    try {
+      const picture = await readPicture(`desk/${encodeURIComponent(this.entry.id)}/image?frame=${this.frame}`, stop.signal);
+      if (stop.signal.aborted) return URL.revokeObjectURL(picture.url);
+      this.masks.show(picture);
+      wait.hidden = true;
+    } catch (error) {
+      if (!stop.signal.aborted) wait.textContent = error.message;
+    }
+  }
+
+  #drawRail() {
+    if (!this.entry) return;
+    const { masks } = this;
+    const words = this.entry.words ?? [];
+    const found = words.length
+      ? make("ul", { class: "au-words" }, words.map((word) => make("li", {}, word)))
+      : make("p", { class: "au-dim" }, "No text was read in the image.");
+    this.rail.replaceChildren(make("h3", {}, `Text found${words.length ? ` (${words.length})` : ""}`), found);
+    if (this.entry.has_image) {
+      this.rail.append(
+        make("h3", {}, `Masks (${masks.boxes.length})`),
+        make("ul", { class: "au-boxes" }, masks.boxes.map((box, index) => this.#makeBox(box, index))),
+        make("div", { class: "au-tools" }, button("Add a mask", { title: "Key n", click: () => masks.add() }),
+          button("As suggested", { click: () => masks.load(this.entry.regions ?? []) })),
+        this.#makeCover(),
+        make("p", { class: "au-dim" }, "Drag on the image to add a mask, drag a mask to move it; arrow keys move it, with Shift they size it, Delete removes it."),
+        make("p", { class: "au-dim" }, "The wheel enlarges, the right button moves the image, 0 shows all of it."),
+      );
+    }
+    this.actions.mask.disabled = !masks.boxes.length || this.actions.release.disabled;
+    this.form?.refresh();
+  }
+
+  #makeBox([x, y, width, height], index) {
+    const { masks } = this;
+    const chosen = index === masks.selected;
+    const name = `${width} × ${height} at ${x}, ${y}`;
+    return make("li", {},
+      button(name, { "aria-pressed": String(chosen), click: () => { masks.select(index); masks.element.focus(); } }),
+      button("×", { "aria-label": `Remove the mask ${name}`, click: () => masks.remove(index) }));
+  }
+
+  #makeCover() {
+    const covered = this.masks.element.classList.contains("au-covered");
+    const box = make("input", { type: "checkbox", checked: covered });
+    box.addEventListener("change", () => this.masks.element.classList.toggle("au-covered", box.checked));
+    return make("label", { class: "au-cover" }, box, " Show the masks as they will be: black");
+  }
+
+  // -- the decision ----------------------------------------------------------------------------------
+
+  #makeForm(kind) {
+    const { words, presets, explain } = DECISIONS[kind];
+    const effect = make("p", { class: "au-effect" });
+    const reason = make("input", { type: "text", id: "au-reason", maxlength: 500, autocomplete: "off", required: true });
+    const confirm = make("button", { type: "submit", class: `au-${kind}` });
+    const choose = (index) => {
+      if (!presets[index]) return;
+      reason.value = presets[index];
+      confirm.focus();
+    };
+    const choices = presets.map((preset, index) => button(preset, { click: () => choose(index) }, index + 1));
+    const refresh = () => {
+      const boxes = this.masks.boxes.length;
+      effect.textContent = `${explain(boxes, this.entry.frames ?? 1)} ${FINAL_WORDS}`;
+      confirm.textContent = kind === "mask" ? `Release with ${count(boxes, "mask")}` : words;
+      confirm.disabled = Boolean(this.sending) || (kind === "mask" && !boxes);
+    };
+    const decide = (event) => {
+      event.preventDefault();
+      const text = reason.value.trim();
+      if (text) this.#decide(kind, text);
+      else reason.reportValidity();
+    };
+    const element = make("form", { class: "au-decision", "aria-label": words, novalidate: true, submit: decide },
+      make("h3", {}, words), effect,
+      make("div", { class: "au-presets", role: "group", "aria-label": "Usual reasons" }, choices),
+      make("label", { for: "au-reason" }, "Reason"), reason, confirm, button("Cancel", { click: () => this.escape() }, "Esc"));
+    refresh();
+    return { element, refresh, choose, first: choices[0] };
+  }
+
+  async #decide(kind, reason) {
+    if (this.sending) return;
+    const { entry } = this;
+    const boxes = kind === "mask" ? this.masks.boxes.map((box) => [...box]) : [];
+    this.sending = true;
+    this.form.refresh();
+    try {
+      const body = kind === "reject" ? { reason } : { reason, regions: boxes };
+      await send(`desk/${encodeURIComponent(entry.id)}/${kind === "reject" ? "reject" : "release"}`, body);
+      const done = { mask: `released with ${count(boxes.length, "mask")}`, release: "released as it is", reject: "rejected" }[kind];
+      this.#goOn(entry);
+      this.tell(`Number ${entry.id} is ${done}.`);
+    } catch (error) {
+      this.tell(error.message, true);
+    } finally {
+      this.sending = false;
+      this.form?.refresh();
+    }
+  }
+
+  #goOn(entry) {
+    this.decidedAt = performance.now();
+    const index = this.entries.findIndex((each) => each.id === entry.id);
+    this.entries = this.entries.filter((each) => each.id !== entry.id);
+    this.edited.delete(entry.id);
+    this.drawn(this.entries.length);
+    this.#drawList();
+    this.open((this.entries[index] ?? this.entries[0])?.id);
+    this.#focusRow();
+  }
+}
+
+function nameKind(entry) {
+  const kind = KINDS[entry.Modality] ?? entry.Modality ?? "Object";
+  return entry.frames > 1 ? `${kind}, ${formatNumber(entry.frames)} frames` : kind;
+}
+
+function describePlace(entry) {
+  return [entry.site, entry.SOPClass?.replace(/( Image)? Storage$/, "")].filter(Boolean).join(" · ");
+}
+
+function explainReason(entry) {
+  const reason = entry.reason || REASONS[entry.state] || "";
+  return REASONS[reason] ?? (reason || "The intake could not decide by itself.");
+}
