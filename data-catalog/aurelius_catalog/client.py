@@ -101,8 +101,8 @@ class HttpStore:
         return self._get(f"dicomweb/{path}", accept="application/octet-stream").content
 
     def read_file(self, SOPInstanceUID: str) -> bytes:
-        """Return a whole Part 10 file; see `Store.read_file`."""
-        return self._get(f"instances/{_quote(SOPInstanceUID)}/file", accept="application/dicom").content
+        """Return a whole file; see `Store.read_file`."""
+        return self._get(f"instances/{_quote(SOPInstanceUID)}/file", accept="*/*").content
 
     # -- labels ----------------------------------------------------------------------------------
 

@@ -17,9 +17,10 @@ from aurelius_catalog.admission import add_version, index_study, link_segmentati
 from aurelius_catalog.audit import record_event
 from aurelius_catalog.database import open_engine, writing
 from aurelius_catalog.deidentified import DeidentifiedStudy, read_deidentified
-from aurelius_catalog.errors import PermissionDenied
+from aurelius_catalog.errors import InvalidLabel, PermissionDenied
 from aurelius_catalog.frames import strip_items
 from aurelius_catalog.labels import write_segmentation
+from aurelius_catalog.media import DICOM
 from aurelius_catalog.model import (
     AnnotationRecord,
     DatasetRecord,
@@ -94,11 +95,18 @@ class LocalStore:
         return strip_items(data) if UID(instance.TransferSyntaxUID).is_encapsulated else data
 
     def read_file(self, SOPInstanceUID: str) -> bytes:
-        """Return a whole Part 10 file, and record that it was opened."""
+        """Return a whole file as stored, and record that it was opened."""
+        return self.find_file(SOPInstanceUID)[0].read_bytes()
+
+    def find_file(self, SOPInstanceUID: str) -> tuple[Path, str]:
+        """Return where a file is and its media type, and record that it was opened; slides are too large to hand out.
+
+        Nobody may write to it: it is the catalog's own.
+        """
         instance = self._visible(SOPInstanceUID)
         with writing(self._engine) as connection:
             record_event(connection, self.person, "open instance", SOPInstanceUID)
-        return self._path(instance).read_bytes()
+        return self._path(instance), instance.media_type
 
     # -- labels ----------------------------------------------------------------------------------
 
@@ -290,6 +298,8 @@ class LocalStore:
     ) -> DeidentifiedStudy:
         with self._engine.begin() as connection:
             listed = index.list_instances(connection, record.SeriesInstanceUID)
+        if any(instance.media_type != DICOM for instance in listed):
+            raise InvalidLabel("This series is no DICOM: a DICOM SEG, which labels are kept as, cannot refer to it.")
         headers: list[Dataset] = [dcmread(self._path(instance), stop_before_pixels=True) for instance in listed]
         segmentation = write_segmentation(headers, labelmap, segments, author=author, algorithm=algorithm)
         segmentation.PatientIdentityRemoved = "YES"

@@ -53,10 +53,12 @@ class SeriesRecord(Record):
 
 
 class InstanceRecord(Record):
-    """One DICOM file with all a reader needs, so that it never parses a header.
+    """One file with all a reader needs, so that it never parses a header.
 
     ``frames`` holds (offset, length) in bytes from the start of the file, one pair per frame;
     empty where the object has no pixel data. Positions and spacings are in mm, patient LPS.
+    Where ``media_type`` is not ``application/dicom`` the file is a clean slide or NIfTI volume in its own format:
+    it has no frames, and ``TransferSyntaxUID`` says nothing.
     """
 
     SOPInstanceUID: str

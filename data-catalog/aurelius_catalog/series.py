@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import highdicom as hd
 import numpy as np
@@ -14,6 +14,9 @@ from aurelius_catalog.labels import read_labelmap
 from aurelius_catalog.model import AnnotationRecord, InstanceRecord, PredictionRecord, Segment, SeriesRecord
 from aurelius_catalog.store import Store
 from aurelius_catalog.volume import open_volume
+
+if TYPE_CHECKING:
+    from openslide import OpenSlide
 
 
 class Series:
@@ -44,6 +47,22 @@ class Series:
     def to_xarray(self) -> xr.DataArray:
         """Open the images lazily; see `aurelius_catalog.volume.open_volume`."""
         return open_volume(self._store, self.instances)
+
+    def read_files(self) -> list[bytes]:
+        """Read every file of the series as it is stored, in slice order."""
+        return [self._store.read_file(instance.SOPInstanceUID) for instance in self.instances]
+
+    def open_slide(self) -> OpenSlide:
+        """Open a whole slide with OpenSlide; close it when done.
+
+        Raises
+        ------
+        InvalidRequest
+            If the series is no slide, or the slide is not on this machine.
+        """
+        from aurelius_catalog.slides.reading import open_slide  # OpenSlide is wanted for slides only
+
+        return open_slide(self._store, self.instances)
 
     def volume(self) -> hd.Volume:
         """Read the whole series as a `highdicom.Volume`, float32 ``(z, y, x)``, rescaled.

@@ -55,7 +55,7 @@ class Store(Protocol):
         ...
 
     def read_file(self, SOPInstanceUID: str) -> bytes:
-        """Return a whole Part 10 file."""
+        """Return a whole file as stored; its record's ``media_type`` says what it is."""
         ...
 
     def list_annotations(self, SeriesInstanceUID: str | None = None) -> list[AnnotationRecord]:

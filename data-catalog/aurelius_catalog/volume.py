@@ -15,6 +15,7 @@ from pydicom import dcmread
 
 from aurelius_catalog.errors import InvalidVolume
 from aurelius_catalog.frames import decode_frame
+from aurelius_catalog.media import DICOM
 from aurelius_catalog.model import InstanceRecord
 from aurelius_catalog.store import Store
 
@@ -105,6 +106,10 @@ def open_volume(store: Store, instances: Sequence[InstanceRecord]) -> xr.DataArr
     InvalidVolume
         If the series holds no image, or its slices do not form one volume.
     """
+    if others := [item for item in instances if item.media_type != DICOM]:
+        from aurelius_catalog.nifti_volume import open_nifti  # few processes need nibabel
+
+        return open_nifti(store, others[0])
     images = [item for item in instances if item.Rows and item.Columns]
     if not images:
         raise InvalidVolume("This series holds no image. `series.record.Modality` says what it is.")

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
+from aurelius_catalog.media import DICOM
 from aurelius_catalog.model import InstanceRecord, SeriesRecord
 
 _STUDY = (
@@ -56,7 +57,7 @@ def describe_instance(instance: InstanceRecord, series: SeriesRecord) -> dict[st
             "SeriesInstanceUID": series.SeriesInstanceUID,
             **_take(instance, _INSTANCE),
             "NumberOfFrames": max(len(instance.frames), 1),
-            "AvailableTransferSyntaxUID": instance.TransferSyntaxUID,
+            "AvailableTransferSyntaxUID": instance.TransferSyntaxUID if instance.media_type == DICOM else "",
         }
     )
 

@@ -13,8 +13,9 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import JSONResponse, Response
 from pydicom import dcmread
 
-from aurelius_catalog.errors import InvalidRequest, NotFound
+from aurelius_catalog.errors import InvalidRequest, NotDicom, NotFound
 from aurelius_catalog.local import LocalStore
+from aurelius_catalog.media import DICOM
 from aurelius_catalog.model import InstanceRecord, SeriesRecord
 from aurelius_catalog.person import Person
 from aurelius_catalog.service.answers import describe_instance, describe_series, describe_study
@@ -81,21 +82,23 @@ def retrieve_study(store: Opened, study: str) -> Response:
     found = store.find_series(StudyInstanceUID=study)
     if not found:
         raise NotFound(f"There is no study {study} that {store.person.name} may open.")
-    return _stream_files(store, [each for record in found for each in store.list_instances(record.SeriesInstanceUID)])
+    listed = [each for record in found for each in store.list_instances(record.SeriesInstanceUID)]
+    # What is no DICOM has no place in this answer; a study of nothing else is refused.
+    return _stream_files(store, [each for each in listed if each.media_type == DICOM] or _require_dicom(listed))
 
 
 @router.get("/studies/{study}/series/{series}")
 def retrieve_series(store: Opened, study: str, series: str) -> Response:
     """WADO-RS: all instances of a series, as stored."""
     _get_series(store, study, series)
-    return _stream_files(store, store.list_instances(series))
+    return _stream_files(store, _require_dicom(store.list_instances(series)))
 
 
 @router.get("/studies/{study}/series/{series}/metadata")
 def retrieve_metadata(store: Opened, study: str, series: str) -> Response:
     """WADO-RS: the headers of a series as DICOM JSON (PS3.18 annex F), without pixel data."""
     _get_series(store, study, series)
-    return _answer([_read_header(store, each) for each in store.list_instances(series)])
+    return _answer([_read_header(store, each) for each in _require_dicom(store.list_instances(series))])
 
 
 @router.get("/studies/{study}/series/{series}/instances/{instance}")
@@ -155,7 +158,25 @@ def _get_instance(store: LocalStore, study: str, series: str, instance: str) -> 
         found = next((each for each in store.list_instances(series) if each.SOPInstanceUID == instance), None)
     if found is None or parent != study:
         raise NotFound(f"There is no instance {instance} in series {series} of study {study}.")
+    _require_dicom([found])
     return found
+
+
+def _require_dicom(instances: list[InstanceRecord]) -> list[InstanceRecord]:
+    """Return the instances if all of them are DICOM.
+
+    Raises
+    ------
+    NotDicom
+        If one is kept as a slide or a NIfTI volume.
+    """
+    for each in instances:
+        if each.media_type != DICOM:
+            raise NotDicom(
+                f"Instance {each.SOPInstanceUID} is a file of type {each.media_type}, which DICOMweb cannot hand out. "
+                "Fetch it from instances/{its UID}/file, or open it in a notebook by its series."
+            )
+    return instances
 
 
 def _read_header(store: LocalStore, instance: InstanceRecord) -> dict[str, Any]:

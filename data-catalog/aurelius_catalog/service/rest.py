@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, File, Form, Path, UploadFile
-from fastapi.responses import Response
+from fastapi.responses import FileResponse, Response
 from pydantic import Field, Json, StringConstraints
 
 from aurelius_catalog.model import (
@@ -87,8 +87,9 @@ def list_instances(store: Opened, uid: Text) -> list[InstanceRecord]:
 
 @router.get("/instances/{uid}/file")
 def read_file(store: Opened, uid: Text) -> Response:
-    """Return a DICOM Part 10 file."""
-    return Response(store.read_file(uid), media_type="application/dicom")
+    """Return a file as stored: DICOM Part 10, a slide, a NIfTI volume."""
+    path, media_type = store.find_file(uid)
+    return FileResponse(path, media_type=media_type)
 
 
 @router.get("/annotations")
