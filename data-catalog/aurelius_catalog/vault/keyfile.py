@@ -88,11 +88,16 @@ def parse_key(text: str, where: str) -> bytes:
 
 def write_key_file(path: Path, key: bytes) -> None:
     """Write a key file for its owner's eyes only, whole and synced before it has its name."""
+    write_private(path, f"{PREFIX}{key.hex()}\n")
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file for its owner's eyes only, whole and synced before it has its name."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(handle, "w") as file:
-        file.write(f"{PREFIX}{key.hex()}\n")
+        file.write(text)
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
