@@ -17,17 +17,18 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from aurelius_catalog.deidentify import Deidentifier, PseudonymKey, create_key, deidentify_file, read_key
+from aurelius_catalog.deidentify import Deidentifier, PseudonymKey, create_key, deidentify_file, load_profile, read_key
 from aurelius_catalog.errors import KeyUnusable, NotDeidentifiable
 from builders import VISIT, make_identified, make_phantom, plant, write_object, write_phantom, write_truth
 
 KEY = PseudonymKey(bytes(range(32)))
+BASIC = load_profile("basic")
 SYNTAXES = [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian]
 
 
 def deidentify(source: Path, site: str = "north") -> Path:
     target = source.with_suffix(".out")
-    deidentify_file(source, target, Deidentifier(KEY, site))
+    deidentify_file(source, target, Deidentifier(KEY, site, BASIC))
     return target
 
 
@@ -61,11 +62,11 @@ def test_two_processes_agree_and_another_key_does_not(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from aurelius_catalog.deidentify import *;"
         "key = PseudonymKey(bytes(range(32)));"
-        "deidentify_file(Path(sys.argv[1]), Path(sys.argv[2]), Deidentifier(key, 'north'))"
+        "deidentify_file(Path(sys.argv[1]), Path(sys.argv[2]), Deidentifier(key, 'north', load_profile('basic')))"
     )
     subprocess.run([sys.executable, "-c", code, str(source), str(tmp_path / "second")], check=True)
     assert (tmp_path / "second").read_bytes() == first
-    deidentify_file(source, tmp_path / "third", Deidentifier(PseudonymKey(b"z" * 32), "north"))
+    deidentify_file(source, tmp_path / "third", Deidentifier(PseudonymKey(b"z" * 32), "north", BASIC))
     third, read = dcmread(tmp_path / "third"), dcmread(source.with_suffix(".out"))
     assert {third.PatientID, third.SOPInstanceUID}.isdisjoint({read.PatientID, read.SOPInstanceUID})
 
@@ -120,7 +121,7 @@ def test_pixels_are_handed_on_as_they_came(data: Path, tmp_path: Path) -> None:
     encodings = sorted((data / "transfer-syntaxes").rglob("*.dcm"))
     assert len(encodings) >= 5
     for path in encodings:
-        deidentify_file(path, tmp_path / "out.dcm", Deidentifier(KEY, "north"))
+        deidentify_file(path, tmp_path / "out.dcm", Deidentifier(KEY, "north", BASIC))
         before, after = dcmread(path), dcmread(tmp_path / "out.dcm")
         assert after.PixelData == before.PixelData, path.name
         assert after.file_meta.TransferSyntaxUID == before.file_meta.TransferSyntaxUID

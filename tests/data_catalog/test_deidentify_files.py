@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset, dcmread
 
-from aurelius_catalog.deidentify import Deidentifier, PseudonymKey, deidentify_file
+from aurelius_catalog.deidentify import Deidentifier, PseudonymKey, deidentify_file, load_profile
 from aurelius_catalog.errors import NotDeidentifiable
 
 #: The test itself reads the odd values that pydicom warns about.
 pytestmark = pytest.mark.filterwarnings("ignore:.*value:UserWarning")
 KEY = PseudonymKey(bytes(range(32)))
+BASIC = load_profile("basic")
 SAMPLED = ("ct-ge", "mr-siemens-sagittal", "mr-enhanced-multiframe", "rtstruct", "seg-sr", "burned-in")
 #: UIDs and dates too short to be anybody's, which occur by chance.
 SHORTEST = 8
@@ -24,7 +25,7 @@ SHORTEST = 8
 
 def deidentify_all(files: list[Path], folder: Path) -> dict[Path, Path]:
     """Return input and output of each file that was not refused."""
-    deidentifier = Deidentifier(KEY, "north")
+    deidentifier = Deidentifier(KEY, "north", BASIC)
     done = {}
     for number, path in enumerate(files):
         target = folder / f"{number}.dcm"

@@ -18,6 +18,7 @@ from aurelius_catalog.deidentify.table import parse_table
 from builders import make_identified, write_object
 
 KEY = PseudonymKey(b"k" * 32)
+BASIC = load_profile("basic")
 TEXT = (files("aurelius_catalog.deidentify") / "table_e1_1_2026c.csv").read_text()
 ROWS = list(csv.DictReader(line for line in TEXT.splitlines() if not line.startswith("#")))
 TAGS = [row for row in ROWS if re.fullmatch("[0-9A-F]{8}", row["tag"])]
@@ -97,7 +98,7 @@ def _deidentify_one(tag: int, VR: str, depth: int, folder: Path) -> Dataset:
         item.add_new(tag, "SQ", Sequence([inner]))
     else:
         item.add_new(tag, VR, ORIGINALS[VR])
-    result = Deidentifier(KEY, "north").deidentify(read_identified(write_object(folder / "x.dcm", dataset)))
+    result = Deidentifier(KEY, "north", BASIC).deidentify(read_identified(write_object(folder / "x.dcm", dataset)))
     for _ in range(depth):
         result = result.ReferencedSeriesSequence[0]
     return result

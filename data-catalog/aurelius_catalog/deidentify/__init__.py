@@ -1,15 +1,16 @@
 """De-identification: PS3.15 Annex E, edition 2026c, as data and one function per action.
 
-`deidentify_file` turns an identified Part 10 file into one the catalog may hold.
+A `Profile` says what becomes of each attribute; a `StudySession` of a `Deidentifier` rewrites the objects of a study.
 """
 
 from __future__ import annotations
 
-from aurelius_catalog.deidentify.dataset import Deidentifier
+from aurelius_catalog.deidentify.dataset import Deidentifier, deidentify_file
 from aurelius_catalog.deidentify.keys import PseudonymKey, create_key, read_key
-from aurelius_catalog.deidentify.part10 import deidentify_file, read_identified, write_deidentified
+from aurelius_catalog.deidentify.part10 import read_identified
 from aurelius_catalog.deidentify.profile import Profile, Rule, load_profile
-from aurelius_catalog.deidentify.rewrite import Rewritten, StudySession
+from aurelius_catalog.deidentify.rewrite import StudySession
+from aurelius_catalog.deidentify.rewritten import Rewritten
 from aurelius_catalog.deidentify.table import ProfileTable, Row, load_table
 
 __all__ = [
@@ -27,5 +28,4 @@ __all__ = [
     "load_table",
     "read_identified",
     "read_key",
-    "write_deidentified",
 ]

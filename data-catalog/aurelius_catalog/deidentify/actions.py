@@ -1,29 +1,41 @@
 """The actions of PS3.15 section E.1.1, one function each: what becomes of one attribute.
 
-Every function takes the attribute as found and the subject it belongs to, and returns the element to write, or None
+Every function takes the attribute as found and the walker that came upon it, and returns the value to write, or None
 for nothing. Compound codes (``X/Z/D`` ...) were resolved to one of these by `aurelius_catalog.deidentify.profile`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, Protocol
 
-from pydicom import DataElement, Dataset, Sequence
-from pydicom.dataelem import RawDataElement
-from pydicom.tag import BaseTag
 from pydicom.uid import UID_dictionary
 
-from aurelius_catalog.deidentify.keys import PseudonymKey
+from aurelius_catalog.deidentify.context import Context
+from aurelius_catalog.deidentify.dates import OFFSET, keep_time, shift_date, shift_moment
+from aurelius_catalog.deidentify.descriptors import clean_text
+from aurelius_catalog.deidentify.profile import Rule
+from aurelius_catalog.deidentify.roles import PATIENT_ID
 from aurelius_catalog.deidentify.values import (
+    SINGLE_VALUED,
+    TEXT,
     UID_VALUE,
-    Element,
     cut_hidden_tail,
-    is_empty,
+    decode_text,
+    encode_text,
     is_trustworthy,
     make_dummy,
-    split_strings,
+    split_values,
 )
+
+#: Sequences whose items are content items (PS3.3 section C.17.3 and Table 10-2).
+CONTENT_SEQUENCES = frozenset([0x0040A730, 0x00400555, 0x00400612, 0x00400440])
+#: Nobody is picked out by an age up to this; beyond it, few are left (45 CFR 164.514(b)(2)(i)(C)).
+OLDEST = b"090Y"
+_WORD = re.compile(r"[^\W_]+")
 
 
 @dataclass(frozen=True)
@@ -35,138 +47,178 @@ class Attribute:
     tag
         Its tag.
     VR
-        Its value representation in PS3.6, possibly ambiguous.
-    keyword
-        Its keyword in PS3.6.
-    owner
-        The data set or item it stands in.
+        Its value representation: the one found, or that of PS3.6 where what was found is UN or none.
+    fits
+        Whether PS3.6 allows the VR that was found.
+    value
+        Its bytes, little endian; of a sequence, its items.
+    implicit
+        Whether the items of a sequence have implicit VRs.
+    rule
+        What the profile says.
+    mode
+        How the walker looks at the data set or item it stands in.
     """
 
-    tag: BaseTag
+    tag: int
     VR: str
-    keyword: str
-    owner: Dataset
-
-    @property
-    def element(self) -> Element:
-        """The element, undecoded where nothing decoded it yet."""
-        return self.owner.get_item(self.tag)
-
-    @property
-    def items(self) -> Iterable[Dataset]:
-        """The items of a sequence."""
-        return self.owner[self.tag].value or []
+    fits: bool
+    value: bytes
+    implicit: bool
+    rule: Rule
+    mode: str
 
 
 @dataclass(frozen=True)
-class Subject:
-    """Whose object it is, and how to go on into its sequences.
+class Items:
+    """The items of a sequence as they will be written."""
 
-    Parameters
-    ----------
-    key
-        Source of new UIDs.
-    pseudonym
-        What stands for the patient's name and number.
-    encoding
-        (implicit VR, little endian) of the file to write.
-    walk
-        De-identifies one item of a kept sequence.
-    replace
-        De-identifies one item of a sequence whose content must be replaced.
-    """
-
-    key: PseudonymKey
-    pseudonym: str
-    encoding: tuple[bool, bool]
-    walk: Callable[[Dataset, Subject], Dataset]
-    replace: Callable[[Dataset, Subject], Dataset]
+    value: bytes
+    fragments: list[dict[str, Any]]
+    letters: str
+    counts: Counter[tuple[str, str]]
 
 
-Action = Callable[[Attribute, Subject], DataElement | RawDataElement | None]
+class Walker(Protocol):
+    """Goes on into sequences, and keeps account of what is taken out."""
+
+    context: Context
+
+    def walk_items(self, attribute: Attribute, mode: str | None = None) -> Items | None:
+        """De-identify the items of a sequence."""
+
+    def map_uid(self, uid: str) -> str:
+        """Return the new UID for an original one."""
 
 
-def remove(attribute: Attribute, subject: Subject) -> None:
+Made = bytes | Items | None
+Action = Callable[[Attribute, Walker], Made]
+
+
+def remove(attribute: Attribute, walker: Walker) -> Made:
     """X: the attribute goes."""
+    return None
 
 
-def empty(attribute: Attribute, subject: Subject) -> DataElement:
+def empty(attribute: Attribute, walker: Walker) -> Made:
     """Z: the attribute stays, without a value."""
-    VR = _first(attribute.VR)
-    return DataElement(attribute.tag, VR, Sequence() if VR == "SQ" else None)
+    return b""
 
 
-def replace(attribute: Attribute, subject: Subject) -> DataElement | None:
+def replace(attribute: Attribute, walker: Walker) -> Made:
     """D: a stand-in valid for the VR. A UID becomes a new UID; of a sequence only its structure stays.
 
     What was empty stays empty: it tells nothing, and a made-up value would claim that there was one. PatientID gets
     the pseudonym at any depth, so that the patient's objects stay joinable.
     """
-    VR = _first(attribute.VR)
-    if attribute.keyword == "PatientID":
-        return DataElement(attribute.tag, VR, subject.pseudonym)
-    if is_empty(attribute.element):
-        return empty(attribute, subject)
-    if VR == "UI":
-        return renew(attribute, subject)
-    if VR == "SQ":
-        return DataElement(attribute.tag, VR, Sequence([subject.replace(item, subject) for item in attribute.items]))
-    return make_dummy(attribute.tag, VR, attribute.element)
+    if attribute.tag == PATIENT_ID:
+        return walker.context.pseudonym.encode("ascii")
+    if not attribute.value:
+        return b""
+    if attribute.VR == "UI":
+        return renew(attribute, walker)
+    if attribute.VR == "SQ":
+        return walker.walk_items(attribute, "replace") if attribute.fits else b""
+    return make_dummy(attribute.VR, attribute.value)
 
 
-def renew(attribute: Attribute, subject: Subject) -> DataElement | None:
+def renew(attribute: Attribute, walker: Walker) -> Made:
     """U: a new UID, the same wherever the original stood. In a sequence (U*), the UIDs of its items.
 
     UIDs that the standard itself defines (palettes, well-known frames of reference) name no one and stay.
     """
-    if _first(attribute.VR) == "SQ":
-        return walk(attribute, subject)
-    uids = [
-        uid if uid in UID_dictionary else subject.key.map_uid(uid) for uid in split_strings(attribute.element) if uid
-    ]
-    return DataElement(attribute.tag, "UI", uids if len(uids) > 1 else "".join(uids))
-
-
-def keep(attribute: Attribute, subject: Subject) -> DataElement | RawDataElement | None:
-    """K: the attribute stays as it is, if its value is of the kind the standard says; sequences are walked."""
     if attribute.VR == "SQ":
-        return walk(attribute, subject)
+        return walk(attribute, walker)
+    uids = [part.decode("ascii", "surrogateescape") for part in split_values(attribute.value, "UI")]
+    return "\\".join(uid if uid in UID_dictionary else walker.map_uid(uid) for uid in uids if uid).encode("ascii")
+
+
+def keep(attribute: Attribute, walker: Walker) -> Made:
+    """K: the attribute stays as it is, if its value is of the kind the standard says; sequences are walked.
+
+    Text of attributes that the table does not list stays only if no name, number or place of the patient is in it.
+    """
+    if attribute.VR == "SQ":
+        return walk(attribute, walker)
+    if not attribute.fits or attribute.VR == "UN" or not is_trustworthy(attribute.VR, "", attribute.value):
+        return None
     if attribute.VR == "UI":
-        return _keep_uid(attribute)
-    element = attribute.element
-    if isinstance(element, RawDataElement) and not _fits(element, subject.encoding):
-        element = attribute.owner[attribute.tag]  # decodes, and gives UN the VR that PS3.6 knows for the tag
-    if element.VR == "UN" or not is_trustworthy(element, attribute.VR):
-        return None
-    return cut_hidden_tail(element, attribute.VR)
+        return _keep_uids(attribute)
+    value = cut_hidden_tail(attribute.value, attribute.VR)
+    if attribute.VR == "AS" and value.endswith(b"Y") and value > OLDEST:
+        return OLDEST
+    if attribute.rule.checked and attribute.VR in TEXT:
+        text = decode_text(value, attribute.VR, walker.context.encodings).casefold()
+        if not walker.context.words.isdisjoint(_WORD.findall(text)) or text in walker.context.words:
+            return clean(attribute, walker)
+    return value
 
 
-def clean(attribute: Attribute, subject: Subject) -> DataElement | RawDataElement | None:
-    """C: keep what does not identify. Nothing here reads free text, so none of it can be vouched for: as D."""
-    return replace(attribute, subject)
+def shift(attribute: Attribute, walker: Walker) -> Made:
+    """S: a date moved by the patient's days; times and offsets from UTC stay. What is no date is not kept."""
+    move = {"DA": shift_date, "DT": shift_moment, "TM": _keep_time, "SH": _keep_offset}.get(attribute.VR)
+    if move is None or not attribute.fits:
+        return _fall_back(attribute, walker)
+    parts = [part.decode("ascii", "replace") for part in split_values(attribute.value, attribute.VR)]
+    moved = [move(part, walker.context.shift_days) if part else "" for part in parts]
+    if any(part is None for part in moved):
+        return _fall_back(attribute, walker)
+    return "\\".join(part or "" for part in moved).encode("ascii")
 
 
-def walk(attribute: Attribute, subject: Subject) -> DataElement | None:
+def clean(attribute: Attribute, walker: Walker) -> Made:
+    """C: keep what does not identify: of texts what is understood as medical, of sequences what their items' rules say.
+
+    What nothing is left of is treated as in the Basic Profile.
+    """
+    if not attribute.fits:
+        return _fall_back(attribute, walker)
+    if attribute.VR == "SQ":
+        if attribute.tag in CONTENT_SEQUENCES:
+            return walker.walk_items(attribute, "content")
+        return walker.walk_items(attribute, "code" if attribute.rule.keyword.endswith("CodeSequence") else "walk")
+    if attribute.VR not in TEXT:
+        return _fall_back(attribute, walker)
+    value = cut_hidden_tail(attribute.value, attribute.VR)
+    encodings = walker.context.encodings
+    text = decode_text(value, attribute.VR, encodings)
+    parts = [text] if attribute.VR in SINGLE_VALUED else text.split("\\")
+    cleaned = [clean_text(part, walker.context.words) for part in parts]
+    if cleaned == parts:
+        return value
+    kept = "\\".join(part for part in cleaned if part)
+    return encode_text(kept, encodings) if kept else _fall_back(attribute, walker)
+
+
+def walk(attribute: Attribute, walker: Walker) -> Made:
     """De-identify the items of a sequence; what claims to be a sequence and is none goes."""
-    value = attribute.owner[attribute.tag].value
-    if value is not None and not isinstance(value, Sequence):
-        return None
-    return DataElement(attribute.tag, "SQ", Sequence([subject.walk(item, subject) for item in value or []]))
+    return walker.walk_items(attribute) if attribute.fits else None
 
 
 #: The function for each code.
-ACTIONS: Mapping[str, Action] = {"X": remove, "Z": empty, "D": replace, "U": renew, "K": keep, "C": clean}
+ACTIONS: Mapping[str, Action] = {
+    "X": remove,
+    "Z": empty,
+    "D": replace,
+    "U": renew,
+    "K": keep,
+    "C": clean,
+    "S": shift,
+}
 
 
-def _first(VR: str) -> str:
-    return VR.split(" or ")[0] or "UN"
+def _fall_back(attribute: Attribute, walker: Walker) -> Made:
+    return ACTIONS[attribute.rule.otherwise](attribute, walker)
 
 
-def _fits(element: RawDataElement, encoding: tuple[bool, bool]) -> bool:
-    """Whether raw bytes can go into the output as they are (items of UN are always implicit little endian)."""
-    return element.VR != "UN" and (element.is_implicit_VR, element.is_little_endian) == encoding
+def _keep_time(text: str, days: int) -> str | None:
+    return keep_time(text)
 
 
-def _keep_uid(attribute: Attribute) -> DataElement | None:
-    uids = [uid for uid in split_strings(attribute.element) if UID_VALUE.fullmatch(uid) and len(uid) <= 64]
-    return DataElement(attribute.tag, "UI", uids if len(uids) > 1 else "".join(uids)) if uids else None
+def _keep_offset(text: str, days: int) -> str | None:
+    return text if OFFSET.fullmatch(text) else None
+
+
+def _keep_uids(attribute: Attribute) -> Made:
+    uids = [uid for uid in split_values(attribute.value, "UI") if UID_VALUE.fullmatch(uid) and len(uid) <= 64]
+    return b"\\".join(uids) or None

@@ -1,7 +1,7 @@
-"""The Basic Profile: one rule for every tag there can be, decided once and remembered.
+"""Profiles: small files that say which rules apply, and what they come to for every tag there can be.
 
-The order of authority is: what cannot stand in a data set, Table E.1-1, our additions to it, the DICOM dictionary.
-What none of them knows is removed.
+The order of authority is: what cannot stand in a data set, a site's own rules, Table E.1-1 with the profile's options,
+our additions to it, the DICOM dictionary. What none of them knows is removed.
 """
 
 from __future__ import annotations
@@ -10,15 +10,17 @@ import csv
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field
+from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
 
-import yaml
 from pydicom.datadict import DicomDictionary
 
-from aurelius_catalog.deidentify.table import EDITION, ProfileTable, load_table
+from aurelius_catalog.deidentify.options import OPTION_CODES, OPTIONS, choose_action
+from aurelius_catalog.deidentify.private import PrivateKey, load_safe_private
+from aurelius_catalog.deidentify.profile_file import SiteRule, parse_profile
+from aurelius_catalog.deidentify.table import EDITION, load_table
 
 #: PS3.15 gives several codes where the right one depends on the attribute's Type in the object's definition. Without
 #: the object's definition at hand, the last code of each is chosen: it satisfies every Type (a value is never missing
@@ -75,16 +77,22 @@ class Rule:
     Parameters
     ----------
     action
-        One of ``X`` remove, ``Z`` empty, ``D`` replace, ``U`` new UID, ``K`` keep, ``C`` clean.
+        One of ``X`` remove, ``Z`` empty, ``D`` replace, ``U`` new UID, ``K`` keep, ``C`` clean, ``S`` shift a date.
     VR
         The attribute's value representation in PS3.6, possibly ambiguous (``"US or SS"``); empty if unknown.
     keyword
         PS3.6 keyword; empty if unknown.
+    otherwise
+        The action for a value that ``C`` or ``S`` can make nothing of.
+    checked
+        Whether kept text must be free of the patient's own names, numbers and places.
     """
 
     action: str
     VR: str = ""
     keyword: str = ""
+    otherwise: str = "X"
+    checked: bool = False
 
 
 REMOVE = Rule("X")
@@ -92,85 +100,118 @@ REMOVE = Rule("X")
 
 @dataclass(frozen=True)
 class Profile:
-    """What happens to each attribute: Table E.1-1 of PS3.15, options of its section E.3, and a site's own rules."""
+    """What happens to each attribute: Table E.1-1 of PS3.15, options of its section E.3, and a site's own rules.
+
+    Parameters
+    ----------
+    name, version
+        As the file says.
+    options
+        Names of the options, as in `aurelius_catalog.deidentify.options.OPTIONS`.
+    rules
+        The site's own rules.
+    edition
+        Edition of PS3.15 the tables are of.
+    """
 
     name: str
     version: int
     options: frozenset[str]
-    rules: tuple[Mapping[str, str], ...]
-    sha256: str
-    codes: tuple[tuple[str, str, str], ...]
+    rules: tuple[SiteRule, ...] = ()
     edition: str = EDITION
+    _known: dict[int, Rule] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def method(self) -> str:
-        """What DeidentificationMethod says."""
-        return f"PS3.15 {self.edition} Annex E, profile {self.name} version {self.version} (Aurelius)"
+        """What DeidentificationMethod says (LO: at most 64 characters)."""
+        return f"PS3.15 {self.edition} Table E.1-1, {self.name[:20]}@{self.version} (Aurelius)"
+
+    @property
+    def temporal(self) -> str:
+        """What LongitudinalTemporalInformationModified says (PS3.3 section C.7.6.1)."""
+        if "retain_full_dates" in self.options:
+            return "UNMODIFIED"
+        return "MODIFIED" if "retain_modified_dates" in self.options else "REMOVED"
+
+    @cached_property
+    def codes(self) -> tuple[tuple[str, str, str], ...]:
+        """(value, scheme, meaning) of CID 7050 for the Basic Profile and each option."""
+        stated = [OPTION_CODES[name] for name in ("basic", *OPTIONS) if name == "basic" or name in self.options]
+        return tuple((value, "DCM", meaning) for value, meaning in stated)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hex digest of everything the profile says, in one order and spelling."""
+        rules = [rule.describe() for rule in self.rules]
+        said = [self.name, self.version, "basic", self.edition, sorted(self.options), rules]
+        return hashlib.sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
     def find_rule(self, tag: int) -> Rule:
-        """Return the rule for a tag of a data set, at any depth."""
-        return _BASIC.find_rule(tag)
-
-
-def load_profile(source: str | Path) -> Profile:
-    """Load a packaged profile by its name, or one from a YAML file."""
-    packaged = files(__package__) / "profiles" / f"{source}.yaml"
-    text = packaged.read_text() if packaged.is_file() else Path(source).read_text()
-    data = yaml.safe_load(text)
-    canonical = json.dumps(data, sort_keys=True)
-    return Profile(
-        data["name"],
-        data["version"],
-        frozenset(data["options"]),
-        tuple(data["rules"]),
-        hashlib.sha256(canonical.encode()).hexdigest(),
-        (("113100", "DCM", "Basic Application Confidentiality Profile"),),
-    )
-
-
-class _BasicProfile:
-    def __init__(self) -> None:
-        self.table: ProfileTable = load_table()
-        self.additions = load_additions()
-        self._rules: dict[int, Rule] = {}
-
-    def find_rule(self, tag: int) -> Rule:
-        """Return the rule for a tag of a data set, at any depth."""
-        rule = self._rules.get(tag)
+        """Return the rule for a tag of a data set, at any depth; private attributes need `find_private`."""
+        rule = self._known.get(tag)
         if rule is None:
-            rule = self._rules[tag] = self._decide(int(tag))
+            rule = self._known[tag] = self._decide(int(tag))
         return rule
+
+    def find_private(self, key: PrivateKey) -> Rule:
+        """Return the rule for a private attribute, by group, creator and the last two digits of its element."""
+        VR = load_safe_private().get(key)
+        for rule in self.rules:
+            if rule.private == key:
+                return Rule(rule.action, VR or "")
+        if VR is not None and "retain_safe_private" in self.options:
+            return Rule("K", VR, checked=True)
+        return REMOVE
+
+    @cached_property
+    def _site_rules(self) -> Mapping[int, str]:
+        return {rule.tag: rule.action for rule in self.rules if rule.tag is not None}
 
     def _decide(self, tag: int) -> Rule:
         group, element = tag >> 16, tag & 0xFFFF
-        if group in (0x0000, 0x0002) or element == 0:
+        if group in (0x0000, 0x0002) or element == 0 or group % 2:
             return REMOVE  # commands, file meta (written anew) and group lengths have no place in a data set
         VR, _, _, _, keyword = DicomDictionary.get(tag, ("", "", "", "", ""))
-        row = self.table.find_row(tag)
+        row = load_table().find_row(tag)
+        action, otherwise = self._judge(tag, VR, keyword), "X"
         if row is not None:
-            return Rule(NEVER_EMPTY.get(keyword) or RESOLVED.get(row.basic, row.basic), VR, keyword)
-        if group == 0x0004 or group >> 8 in GRAPHICS_GROUPS:
-            return REMOVE  # directory records; what is left of an overlay or curve once its data is gone
-        if tag in self.additions:
-            return Rule(self.additions[tag], VR, keyword)
+            otherwise = NEVER_EMPTY.get(keyword) or RESOLVED.get(row.basic, row.basic)
+            action = choose_action(row, VR, self.options) or otherwise
+        elif action in ("C", "S"):
+            otherwise = UNLISTED_BY_VR.get(VR, "X")
+        return Rule(
+            self._site_rules.get(tag, action), VR, keyword, otherwise, row is None and tag not in self._site_rules
+        )
+
+    def _judge(self, tag: int, VR: str, keyword: str) -> str:
+        """Return the action for an attribute that the table does not list."""
+        if tag >> 16 == 0x0004 or tag >> 24 in GRAPHICS_GROUPS:
+            return "X"  # directory records; what is left of an overlay or curve once its data is gone
+        if tag in load_additions():
+            return load_additions()[tag]
         if not keyword:
-            return REMOVE
+            return "X"
         if VR == "UI":
-            return Rule("K" if keyword in CLASS_UIDS else "U", VR, keyword)
-        return Rule(UNLISTED_BY_VR.get(VR, "K"), VR, keyword)
+            return "K" if keyword in CLASS_UIDS or "retain_uids" in self.options else "U"
+        if VR in ("DA", "DT", "TM") and "retain_full_dates" in self.options:
+            return "K"
+        if VR in ("DA", "DT", "TM") and "retain_modified_dates" in self.options:
+            return "S"
+        if VR in ("LT", "ST", "UT") and "clean_descriptors" in self.options:
+            return "C"
+        return UNLISTED_BY_VR.get(VR, "K")
 
 
-@cache
-def _load_basic() -> _BasicProfile:
-    return _BasicProfile()
+def load_profile(source: str | Path) -> Profile:
+    """Load a packaged profile by its name (``basic``, ``research``), or a site's own from a YAML file.
 
-
-class _Lazy:
-    def find_rule(self, tag: int) -> Rule:
-        return _load_basic().find_rule(tag)
-
-
-_BASIC = _Lazy()
+    Raises
+    ------
+    ProfileUnusable
+        If there is no such profile, or it says something that is not understood.
+    """
+    read = parse_profile(source)
+    return Profile(read.name, read.version, frozenset(read.options), read.rules)
 
 
 @cache

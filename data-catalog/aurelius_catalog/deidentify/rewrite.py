@@ -1,70 +1,167 @@
-"""Whole Part 10 files in memory, one study at a time."""
+"""Whole Part 10 files in memory, one study at a time: what came before in the study is not worked out again."""
 
 from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import copy
+from dataclasses import replace
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from operator import attrgetter
 
-from pydicom import Dataset, dcmread, dcmwrite
+from pydicom import Dataset, FileDataset
 
+from aurelius_catalog.deidentify.elements import PIXELS, Unfamiliar, scan
+from aurelius_catalog.deidentify.keys import PseudonymKey
+from aurelius_catalog.deidentify.outcomes import Outcome
+from aurelius_catalog.deidentify.part10 import (
+    DAMAGED,
+    Part10,
+    deflate,
+    open_part10,
+    read_identified,
+    translate,
+    write_encoded,
+    write_meta,
+)
+from aurelius_catalog.deidentify.profile import Profile
+from aurelius_catalog.deidentify.rewritten import Rewritten
+from aurelius_catalog.deidentify.roles import PATIENT_ID, PATIENT_NAME, SOP_CLASS, SOP_INSTANCE
+from aurelius_catalog.deidentify.rooms import Rooms
 from aurelius_catalog.errors import NotDeidentifiable
 
-if TYPE_CHECKING:
-    from aurelius_catalog.deidentify.dataset import Deidentifier
-
-
-@dataclass(frozen=True)
-class Rewritten:
-    """A de-identified object; the file to write is ``head + pixels + tail``."""
-
-    head: bytes
-    pixels: memoryview
-    tail: bytes
-    original: Dataset
-    dataset: Dataset
-    header: dict[str, Any]
-    pseudonym: str
-    PatientID: str
-    PatientName: str
-    actions: Mapping[str, int]
+#: After so many files the counts of uses are summed up, so that outcomes which nobody remembers can go.
+FILES_BETWEEN_SUMS = 64
+_by_tag = attrgetter("tag")
 
 
 class StudySession:
-    """The objects of one study, one after the other."""
+    """The objects of one study, one after the other.
 
-    def __init__(self, deidentifier: Deidentifier) -> None:
-        self.deidentifier = deidentifier
+    Outcomes are remembered by the bytes of an element and what else they depend on, within a bound of memory; what is
+    remembered changes the time it takes, not one byte of what comes out.
+
+    Parameters
+    ----------
+    key, site, profile
+        As of the `Deidentifier`.
+    """
+
+    def __init__(self, key: PseudonymKey, site: str, profile: Profile) -> None:
+        #: Every original identifying value that was taken out so far, in small letters.
         self.evidence: set[str] = set()
+        #: Every original UID met so far, with its new one.
         self.uids: dict[str, str] = {}
-        self.touched: Counter[tuple[str, str]] = Counter()
+        self._touched: Counter[tuple[str, str]] = Counter()
+        self._uses: Counter[Outcome] = Counter()
+        self._rewrites = 0
+        self._rooms = Rooms(key, site, profile, self.evidence, self.uids)
+
+    @property
+    def touched(self) -> Counter[tuple[str, str]]:
+        """How often each action was taken on each tag (eight hexadecimal digits), at any depth."""
+        self._sum_up()
+        return self._touched
 
     def rewrite(self, source: bytes) -> Rewritten:
-        """Return the de-identified version of a Part 10 file."""
-        from aurelius_catalog.deidentify.part10 import read_identified
+        """Return the de-identified version of a Part 10 file.
 
-        original = read_identified(BytesIO(source))
+        Raises
+        ------
+        NotDeidentifiable
+            If the file cannot be read or written with certainty. The message holds no value of the file.
+        """
+        self._rewrites += 1
+        if not self._rewrites % FILES_BETWEEN_SUMS:
+            self._sum_up()
+            self._rooms.forget_much()
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                result = self.deidentifier.deidentify(original)
-                implicit, little = original.original_encoding
-                target = BytesIO()
-                dcmwrite(target, result, implicit_vr=implicit, little_endian=little, force_encoding=True)
-                data = target.getvalue()
-                header = dcmread(BytesIO(data), stop_before_pixels=True)
-                fragments = header.to_json_dict(
-                    bulk_data_threshold=1024, bulk_data_element_handler=lambda _: "", suppress_invalid_tags=True
-                )
-        except NotDeidentifiable:
-            raise
-        except Exception as error:
-            raise NotDeidentifiable(f"The file is damaged ({type(error).__name__}) and was not taken apart.") from None
-        name = str(original.get("PatientName") or "")
+            return self._rewrite(open_part10(source))
+        except Unfamiliar:
+            with _no_quotes():
+                return self._rewrite_read(read_identified(BytesIO(source)))
+
+    def rewrite_dataset(self, dataset: FileDataset) -> Dataset:
+        """Return the de-identified version of an object that pydicom read, pixel data included; see `rewrite`."""
+        with _no_quotes():
+            part10, pixels = translate(dataset)
+            result = self._rewrite(part10).dataset
+            if pixels is not None:
+                result[pixels.tag] = pixels
+            return result
+
+    def _sum_up(self) -> None:
+        for outcome, uses in self._uses.items():
+            for pair, number in outcome.counts:
+                self._touched[pair] += number * uses
+        self._uses.clear()
+
+    def _rewrite_read(self, dataset: FileDataset) -> Rewritten:
+        """Rewrite what the hot path does not understand: pydicom reads it, and writes it again."""
+        part10, pixels = translate(dataset)
+        rewritten = self._rewrite(part10)
+        result = copy(rewritten.dataset)
+        if pixels is not None:
+            result[pixels.tag] = pixels
+        head = write_encoded(result, *dataset.original_encoding)
+        return replace(rewritten, head=head, pixels=memoryview(b""), tail=b"")
+
+    def _rewrite(self, source: Part10) -> Rewritten:
+        data = source.data
+        found, _ = scan(data, source.start, len(data), source.implicit)
+        pixels = next((one for one in reversed(found) if one.head.tag in PIXELS), None)
+        if pixels is not None:
+            found = [one for one in found if one.head.tag not in PIXELS]
+        room, named = self._rooms.find(data, found, source.implicit)
+        before = room.walker.walk_elements(data, found, "walk", source.implicit)
+        self._uses.update(before)
+        stated = room.stated
+        after = [outcome for outcome in before if outcome.element is not None and outcome.tag not in stated]
+        after += room.statement
+        after.sort(key=_by_tag)
+        split = len(after)
+        while pixels is not None and split and after[split - 1].tag > pixels.head.tag:
+            split -= 1
+        head = b"".join([outcome.output for outcome in after[:split]])
+        tail = b"".join([outcome.output for outcome in after[split:]])
+        meta = write_meta(_get(after, SOP_CLASS), _get(after, SOP_INSTANCE), source.syntax)
+        body = memoryview(b"") if pixels is None else memoryview(data)[pixels.start : pixels.end]
+        if source.deflated:
+            head, body, tail = deflate(b"".join((head, body, tail))), memoryview(b""), b""
         return Rewritten(
-            data, memoryview(b""), b"", original, header, fragments, result.PatientID,
-            str(original.get("PatientID") or ""), name, {},
-        )  # fmt: skip
+            meta + head,
+            body,
+            tail,
+            {outcome.key: outcome.fragment for outcome in after if outcome.fragment is not None},
+            room.walker.context.pseudonym,
+            named.get(PATIENT_ID, ""),
+            named.get(PATIENT_NAME, ""),
+            Counter("".join([outcome.letters for outcome in before])),
+            source,
+            found,
+            before,
+            after,
+        )
+
+
+def _get(outcomes: list[Outcome], tag: int) -> bytes:
+    """Return the new value of an attribute that every object has."""
+    for outcome in outcomes:
+        if outcome.tag == tag and outcome.element is not None:
+            return outcome.element.value or b""
+    raise NotDeidentifiable("The object lacks a UID, or it is no UID.")
+
+
+@contextmanager
+def _no_quotes() -> Iterator[None]:
+    """Keep pydicom from quoting values: its warnings go, and of its errors only the kind is told."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except (NotDeidentifiable, OSError):
+        raise
+    except Exception as error:
+        raise NotDeidentifiable(DAMAGED.format(type(error).__name__)) from None

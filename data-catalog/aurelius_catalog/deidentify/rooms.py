@@ -1,0 +1,134 @@
+"""Rooms of memory: one for the objects of a study that share everything their elements' outcomes depend on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydicom.datadict import DicomDictionary
+
+from aurelius_catalog.deidentify.context import Context, collect_words, read_encodings, read_nested
+from aurelius_catalog.deidentify.elements import Found
+from aurelius_catalog.deidentify.keys import PseudonymKey
+from aurelius_catalog.deidentify.outcomes import Outcome
+from aurelius_catalog.deidentify.profile import Profile
+from aurelius_catalog.deidentify.roles import (
+    CHARACTER_SET,
+    KEYED,
+    PATIENT_ID,
+    PIXEL_REPRESENTATION,
+    REQUIRED,
+    SEQUENCED,
+    STUDY,
+    TELLING,
+)
+from aurelius_catalog.deidentify.statement import make_statement
+from aurelius_catalog.deidentify.values import decode_text
+from aurelius_catalog.deidentify.walker import ElementWalker
+from aurelius_catalog.errors import NotDeidentifiable
+
+#: Beyond this everything remembered is forgotten, and learned again from the next file.
+MOST_REMEMBERED_BYTES = 48_000_000
+MOST_ROOMS = 64
+
+
+@dataclass(frozen=True)
+class Room:
+    """What is remembered for one kind of object of one patient.
+
+    Parameters
+    ----------
+    walker
+        Holds the context and the outcomes.
+    statement
+        The elements that stand in every object, and take the place of what stood there.
+    stated
+        Their tags.
+    """
+
+    walker: ElementWalker
+    statement: list[Outcome]
+    stated: frozenset[int]
+
+
+class Rooms:
+    """The rooms of one study.
+
+    Parameters
+    ----------
+    key, site, profile
+        As of the `Deidentifier`.
+    evidence, uids
+        Where original identifying values and UIDs are collected.
+    """
+
+    def __init__(
+        self, key: PseudonymKey, site: str, profile: Profile, evidence: set[str], uids: dict[str, str]
+    ) -> None:
+        self.key, self.site, self.profile = key, site, profile
+        self.evidence, self.uids = evidence, uids
+        self._rooms: dict[tuple[object, ...], Room] = {}
+        self._words: dict[bytes, frozenset[str]] = {}
+
+    def forget_much(self) -> None:
+        """Forget everything once it is too much, so that memory stays flat whatever comes."""
+        size = sum(room.walker.context.count_bytes() for room in self._rooms.values())
+        if size > MOST_REMEMBERED_BYTES or len(self._rooms) > MOST_ROOMS or len(self._words) > MOST_ROOMS:
+            self._rooms.clear()
+            self._words.clear()
+
+    def find(self, data: bytes, found: list[Found], implicit: bool) -> tuple[Room, dict[int, str]]:
+        """Return what is remembered for objects like this one, and the original values that name it."""
+        named: dict[int, bytes] = {}
+        keyed: list[bytes] = []
+        sequences: list[bytes] = []
+        for one in found:
+            role = one.head.role
+            if role == SEQUENCED:
+                sequences.append(data[one.start : one.end])
+            elif role:
+                named[one.head.tag] = data[one.value : one.value_end]
+                if role == KEYED:
+                    keyed.append(data[one.start : one.end])
+        missing = [keyword for tag, keyword in REQUIRED.items() if not named.get(tag, b"").strip(b" \0")]
+        if missing:
+            raise NotDeidentifiable(f"The object has no {', '.join(missing)}.")
+        encodings = read_encodings(named.get(CHARACTER_SET, b""))
+        nested: frozenset[str] = frozenset()
+        for raw in sequences:
+            nested |= self._read_words(raw, implicit, encodings)
+        key = (implicit, nested, *keyed)
+        texts = {tag: decode_text(value, "LO", encodings) for tag, value in named.items()}
+        room = self._rooms.get(key)
+        if room is None:
+            room = self._rooms[key] = self._open_room(implicit, nested, texts, encodings)
+        return room, texts
+
+    def _read_words(self, raw: bytes, implicit: bool, encodings: Sequence[str]) -> frozenset[str]:
+        words = self._words.get(raw)
+        if words is None:
+            start = 12 if not implicit else 8
+            # A delimiter behind the items, where there is one, ends the reading.
+            words = self._words[raw] = collect_words(read_nested(raw, start, len(raw), implicit, encodings))
+        return words
+
+    def _open_room(
+        self, implicit: bool, nested: frozenset[str], texts: dict[int, str], encodings: Sequence[str]
+    ) -> Room:
+        number = texts.get(PATIENT_ID, "").strip() or f"study {texts[STUDY]}"
+        words = nested | collect_words(
+            (DicomDictionary[tag][4], DicomDictionary[tag][0], text) for tag, text in texts.items() if tag in TELLING
+        )
+        context = Context(
+            self.key,
+            self.profile,
+            self.key.name_patient(self.site, number),
+            self.key.shift_days(self.site, number),
+            implicit,
+            texts.get(PIXEL_REPRESENTATION, "") == "\1",
+            encodings,
+            words,
+        )
+        statement = make_statement(self.profile, context.pseudonym, implicit)
+        walker = ElementWalker(context, self.evidence, self.uids)
+        return Room(walker, statement, frozenset(outcome.tag for outcome in statement))
