@@ -127,7 +127,7 @@ def read_foreign(path: Path, projects: Collection[str] = ()) -> Foreign | None:
 
 def find_principal(path: Path) -> Path:
     """Return the file that a file belongs to: the picture of a sidecar, the ``.mrxs`` of its folder, or itself."""
-    for folder in path.parents:
+    for folder in path.parents[:-1]:  # the root has no name
         for suffix in (".mrxs", ".MRXS"):
             if (principal := folder.with_name(folder.name + suffix)).is_file():
                 return principal

@@ -21,6 +21,7 @@ from aurelius_catalog.slides.tiff import is_tiff
 
 PHOTOGRAPH_CLASS = UID("1.2.840.10008.5.1.4.1.1.77.1.4")
 MOST_PIXELS = 100_000_000
+MOST_BYTES = 6 * MOST_PIXELS
 #: Modes of Pillow, and what each becomes: transparency goes, palettes become colours.
 MODES = {"1": "L", "L": "L", "LA": "L", "I;16": "I;16", "I;16B": "I;16", "I;16L": "I;16"}
 COLOURS = frozenset({"RGB", "RGBA", "RGBX", "P", "PA", "CMYK", "YCbCr", "LAB"})
@@ -42,13 +43,15 @@ def to_dicom(path: Path, header: Dataset) -> bytes:
     NotDeidentifiable
         If the picture is damaged, too large, or of a kind that DICOM has no place for.
     """
+    if path.stat().st_size > MOST_BYTES:
+        raise NotDeidentifiable(_too_large())
     data = path.read_bytes()
     dataset = FileDataset("", header, preamble=bytes(128), file_meta=header.file_meta)
     photograph = dataset.Modality == "XC"
     dataset.SOPClassUID = PHOTOGRAPH_CLASS if photograph else SecondaryCaptureImageStorage
     dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     dataset.ImageType = ["ORIGINAL", "PRIMARY"] if photograph else ["DERIVED", "SECONDARY"]
-    dataset.PatientOrientation = ""
+    dataset.PatientOrientation = dataset.Laterality = ""
     dataset.LossyImageCompression = "00"
     if photograph:
         dataset.AcquisitionContextSequence = []
