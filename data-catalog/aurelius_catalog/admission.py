@@ -1,9 +1,10 @@
-"""How a de-identified study enters: files first, synced to disk, then every row in one transaction."""
+"""How a de-identified study enters: files first, synced to disk, then every row in one short transaction."""
 
 from __future__ import annotations
 
 import os
 from collections import defaultdict
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,20 @@ from sqlalchemy import Connection, exists, func, insert, select, update
 
 from aurelius_catalog.database import insert_row
 from aurelius_catalog.deidentified import DeidentifiedFile, DeidentifiedStudy
-from aurelius_catalog.disk import sync_folder
+from aurelius_catalog.disk import sync_file_system
 from aurelius_catalog.header import describe_instance, describe_series, describe_study
 from aurelius_catalog.projects import Rules, match_projects
 from aurelius_catalog.schema import annotation_versions, instances, predictions, series, studies, study_projects
 
 
-def place_files(study: DeidentifiedStudy, folder: Path) -> dict[str, str]:
-    """Move the files of a study to their place and sync them.
+def list_known(connection: Connection, SOPInstanceUIDs: Collection[str]) -> set[str]:
+    """Return which of these instances the index holds."""
+    statement = select(instances.c.SOPInstanceUID).where(instances.c.SOPInstanceUID.in_(SOPInstanceUIDs))
+    return set(connection.execute(statement).scalars())
+
+
+def place_files(files: Sequence[DeidentifiedFile], folder: Path) -> dict[str, str]:
+    """Move files to their place and sync them; needs no hold on the index.
 
     Returns
     -------
@@ -28,68 +35,68 @@ def place_files(study: DeidentifiedStudy, folder: Path) -> dict[str, str]:
         SOPInstanceUID to path below ``folder``. Until the index names them the files are not visible.
     """
     places = {}
-    for file in study.files:
-        header = file.dataset
-        place = Path(header.StudyInstanceUID) / header.SeriesInstanceUID / f"{header.SOPInstanceUID}.dcm"
-        target = folder / place
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with file.path.open("rb") as written:
-            os.fsync(written.fileno())
-        file.path.replace(target)
-        places[str(header.SOPInstanceUID)] = str(place)
-    for parent in {(folder / place).parent for place in places.values()}:
-        sync_folder(parent)
+    made: set[str] = set()
+    for file in files:
+        parent = f"{file.StudyInstanceUID}/{file.SeriesInstanceUID}"
+        if parent not in made:
+            (folder / parent).mkdir(parents=True, exist_ok=True)
+            made.add(parent)
+        places[file.SOPInstanceUID] = place = f"{parent}/{file.SOPInstanceUID}.dcm"
+        os.replace(file.path, f"{folder}/{place}")
+    sync_file_system(folder)
     return places
 
 
-def index_study(connection: Connection, study: DeidentifiedStudy, places: dict[str, str], rules: Rules) -> list[str]:
-    """Write the rows of a study; returns the UIDs of the series that became visible or grew.
+def index_study(connection: Connection, study: DeidentifiedStudy, places: dict[str, str], rules: Rules) -> bool:
+    """Write the rows of a study whose files are in their places; returns whether anything was new.
 
-    Instances that the index already holds are left as they are.
+    Instances that the index already holds are left as they are; new ones of a series that was visible already make
+    a new revision of it.
     """
-    _add_study_row(connection, study)
+    known = list_known(connection, [file.SOPInstanceUID for file in study.files])
     groups: dict[str, list[DeidentifiedFile]] = defaultdict(list)
     for file in study.files:
-        groups[str(file.dataset.SeriesInstanceUID)].append(file)
-    changed = [uid for uid, files in groups.items() if _add_series(connection, uid, files, places)]
-    _assign_projects(connection, study.StudyInstanceUID, rules)
-    return changed
-
-
-def _add_study_row(connection: Connection, study: DeidentifiedStudy) -> None:
-    known = select(studies.c.StudyInstanceUID).where(studies.c.StudyInstanceUID == study.StudyInstanceUID)
-    if connection.execute(known).first() is None:
-        values = {**describe_study(study.files[0].dataset), "site": study.site}
-        connection.execute(insert(studies).values(values))
-
-
-def _add_series(connection: Connection, uid: str, files: list[DeidentifiedFile], places: dict[str, str]) -> bool:
-    uids = [str(file.dataset.SOPInstanceUID) for file in files]
-    known = set(
-        connection.execute(select(instances.c.SOPInstanceUID).where(instances.c.SOPInstanceUID.in_(uids))).scalars()
-    )
-    new = [file for file in files if str(file.dataset.SOPInstanceUID) not in known]
-    if not new:
+        if file.SOPInstanceUID not in known:
+            groups[file.SeriesInstanceUID].append(file)
+    if not groups:
         return False
-    values = describe_series(new)
-    present = connection.execute(select(series.c.SeriesInstanceUID).where(series.c.SeriesInstanceUID == uid)).first()
-    if present is None:
-        connection.execute(insert(series).values({**values, "received_at": datetime.now(UTC)}))
-    else:
-        grown = {name: series.c[name] + values[name] for name in ("n_instances", "n_frames", "size_bytes")}
-        connection.execute(update(series).where(series.c.SeriesInstanceUID == uid).values(grown))
-    connection.execute(
-        insert(instances), [describe_instance(file, places[str(file.dataset.SOPInstanceUID)]) for file in new]
-    )
+    _add_study_row(connection, study)
+    for uid, files in groups.items():
+        _add_series(connection, uid, files, places)
+    _assign_projects(connection, study, rules)
     return True
 
 
-def _assign_projects(connection: Connection, StudyInstanceUID: str, rules: Rules) -> None:
-    rows = connection.execute(select(series).where(series.c.StudyInstanceUID == StudyInstanceUID)).mappings()
-    wanted = match_projects(rules, [dict(row) for row in rows])
-    present = select(study_projects.c.project).where(study_projects.c.StudyInstanceUID == StudyInstanceUID)
+def _add_study_row(connection: Connection, study: DeidentifiedStudy) -> None:
+    this = studies.c.StudyInstanceUID == study.StudyInstanceUID
+    present = connection.execute(select(studies.c.flags).where(this)).first()
+    if present is None:
+        values = {**describe_study(study.files[0]), "site": study.site, "flags": sorted(study.flags)}
+        connection.execute(insert(studies).values(values))
+    elif not study.flags <= set(present.flags):
+        connection.execute(update(studies).where(this).values(flags=sorted(study.flags.union(present.flags))))
+
+
+def _add_series(connection: Connection, uid: str, files: list[DeidentifiedFile], places: dict[str, str]) -> None:
+    values = describe_series(files)
+    this = series.c.SeriesInstanceUID == uid
+    revision = connection.execute(select(series.c.revision).where(this)).scalar()
+    if revision is None:
+        connection.execute(insert(series).values({**values, "received_at": datetime.now(UTC), "revision": 1}))
+    else:
+        grown = {name: series.c[name] + values[name] for name in ("n_instances", "n_frames", "size_bytes")}
+        connection.execute(update(series).where(this).values({**grown, "revision": revision + 1}))
+    rows = [{**describe_instance(file, places[file.SOPInstanceUID]), "revision": (revision or 0) + 1} for file in files]
+    connection.execute(insert(instances), rows)
+
+
+def _assign_projects(connection: Connection, study: DeidentifiedStudy, rules: Rules) -> None:
+    this = study.StudyInstanceUID
+    rows = connection.execute(select(series).where(series.c.StudyInstanceUID == this)).mappings()
+    wanted = match_projects(rules, [dict(row) for row in rows]) | study.projects
+    present = select(study_projects.c.project).where(study_projects.c.StudyInstanceUID == this)
     for project in sorted(wanted - set(connection.execute(present).scalars())):
-        connection.execute(insert(study_projects).values(StudyInstanceUID=StudyInstanceUID, project=project))
+        connection.execute(insert(study_projects).values(StudyInstanceUID=this, project=project))
 
 
 def link_segmentations(connection: Connection, StudyInstanceUID: str, author: str) -> None:

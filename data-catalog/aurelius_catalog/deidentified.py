@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pydicom import Dataset, dcmread
 
+from aurelius_catalog.dicom_json import make_header, read_text
 from aurelius_catalog.errors import InvalidRequest
 from aurelius_catalog.frames import locate_frames
 
 #: What the index cannot do without.
 REQUIRED = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID", "Modality")
+#: The media type of what is a Part 10 file.
+DICOM = "application/dicom"
 
 
 @dataclass(frozen=True)
 class DeidentifiedFile:
-    """A finished, de-identified Part 10 file.
+    """A finished, de-identified file.
 
     Parameters
     ----------
@@ -31,6 +35,12 @@ class DeidentifiedFile:
         Hex digest of the whole file.
     size_bytes
         Size of the file.
+    media_type
+        What kind of file it is, if not DICOM Part 10.
+    header
+        The header as DICOM JSON (`dicom_json.make_header`); made from ``dataset`` if it is not given.
+    deidentification
+        Which profile did what to it; None for what was made here.
 
     Raises
     ------
@@ -43,17 +53,48 @@ class DeidentifiedFile:
     frames: tuple[tuple[int, int], ...]
     sha256: str
     size_bytes: int
+    media_type: str = DICOM
+    header: dict[str, Any] = field(default_factory=dict)
+    deidentification: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        if self.dataset.get("PatientIdentityRemoved") != "YES":
+        if not self.header:
+            object.__setattr__(self, "header", make_header(self.dataset))
+        if read_text(self.header, "PatientIdentityRemoved") != "YES":
             raise InvalidRequest("A file that does not say PatientIdentityRemoved=YES cannot enter the catalog.")
-        if missing := [keyword for keyword in REQUIRED if not self.dataset.get(keyword)]:
+        if missing := [keyword for keyword in REQUIRED if not read_text(self.header, keyword)]:
             raise InvalidRequest(f"A file without {', '.join(missing)} cannot be told from others, so it cannot enter.")
+
+    @property
+    def SOPInstanceUID(self) -> str:
+        """UID of the object."""
+        return read_text(self.header, "SOPInstanceUID") or ""
+
+    @property
+    def SeriesInstanceUID(self) -> str:
+        """UID of its series."""
+        return read_text(self.header, "SeriesInstanceUID") or ""
+
+    @property
+    def StudyInstanceUID(self) -> str:
+        """UID of its study."""
+        return read_text(self.header, "StudyInstanceUID") or ""
 
 
 @dataclass(frozen=True)
 class DeidentifiedStudy:
     """Files of one study of one site, ready for the catalog.
+
+    Parameters
+    ----------
+    site
+        The clinic.
+    files
+        At least one.
+    flags
+        What people should know of the study, such as ``face``.
+    projects
+        Projects it belongs to whatever the rules say.
 
     Raises
     ------
@@ -63,21 +104,28 @@ class DeidentifiedStudy:
 
     site: str
     files: tuple[DeidentifiedFile, ...]
+    flags: frozenset[str] = frozenset()
+    projects: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        if len({file.dataset.StudyInstanceUID for file in self.files}) != 1:
+        if len({file.StudyInstanceUID for file in self.files}) != 1:
             raise InvalidRequest("A DeidentifiedStudy holds the files of exactly one study.")
-        if len({file.dataset.SOPInstanceUID for file in self.files}) != len(self.files):
+        if len({file.SOPInstanceUID for file in self.files}) != len(self.files):
             raise InvalidRequest("Two files of one DeidentifiedStudy have the same SOPInstanceUID.")
 
     @property
     def StudyInstanceUID(self) -> str:
         """UID of the one study."""
-        return str(self.files[0].dataset.StudyInstanceUID)
+        return self.files[0].StudyInstanceUID
+
+    @property
+    def PatientID(self) -> str:
+        """Pseudonym of the patient."""
+        return read_text(self.files[0].header, "PatientID") or ""
 
 
 def read_deidentified(path: Path) -> DeidentifiedFile:
-    """Read header, frame positions and hash of a de-identified file.
+    """Read header, frame positions and hash of a de-identified Part 10 file.
 
     Raises
     ------
@@ -88,7 +136,9 @@ def read_deidentified(path: Path) -> DeidentifiedFile:
     """
     with path.open("rb") as file:
         dataset = dcmread(file, stop_before_pixels=True)
-        frames = locate_frames(file, dataset)
+        start = file.tell()
         file.seek(0)
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return DeidentifiedFile(path, dataset, frames, digest, path.stat().st_size)
+        content = file.read()
+    header = make_header(dataset)
+    frames = locate_frames(memoryview(content)[start:], start, header, dataset)
+    return DeidentifiedFile(path, dataset, frames, hashlib.sha256(content).hexdigest(), len(content), header=header)

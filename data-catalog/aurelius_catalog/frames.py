@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_right
-from typing import Any, BinaryIO
+from collections.abc import Mapping
+from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,7 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels import get_decoder
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 
+from aurelius_catalog.dicom_json import read_number
 from aurelius_catalog.errors import InvalidRequest
 from aurelius_catalog.model import InstanceRecord
 
@@ -23,17 +26,22 @@ PIXEL_TAGS = {(0x7FE0, 0x0010), (0x7FE0, 0x0008), (0x7FE0, 0x0009)}
 ITEM = b"\xfe\xff\x00\xe0"
 UNDEFINED_LENGTH = 0xFFFFFFFF
 Span = tuple[int, int]
+Buffer = bytes | memoryview
 
 
-def locate_frames(file: BinaryIO, dataset: Dataset) -> tuple[Span, ...]:
-    """Find the frames of a file whose header was just read up to the pixel data.
+def locate_frames(element: Buffer, at: int, header: Mapping[str, Any], dataset: Dataset) -> tuple[Span, ...]:
+    """Find the frames of a file.
 
     Parameters
     ----------
-    file
-        Positioned at the pixel data element, as `pydicom.dcmread` with ``stop_before_pixels`` leaves it.
+    element
+        Its pixel data element, tag and all; what follows it does no harm. Empty if there is none.
+    at
+        Where in the file the element begins.
+    header
+        Its header as DICOM JSON.
     dataset
-        The header, file meta included.
+        The same header with its file meta.
 
     Returns
     -------
@@ -43,47 +51,45 @@ def locate_frames(file: BinaryIO, dataset: Dataset) -> tuple[Span, ...]:
         (1-bit segmentations), where the file is deflated as a whole, and where there is no pixel data.
     """
     syntax = UID(dataset.file_meta.TransferSyntaxUID)
-    if syntax == DeflatedExplicitVRLittleEndian:
+    value = _find_value(element, syntax)
+    if value is None:
         return ()
-    start = _find_value(file, syntax)
-    if start is None:
-        return ()
-    count = max(int(dataset.get("NumberOfFrames") or 1), 1)
-    offset, length = start
+    offset, length = value
+    count = max(int(read_number(header, "NumberOfFrames") or 1), 1)
     if length == UNDEFINED_LENGTH:
-        return _locate_encapsulated(file, offset, count, dataset.get("ExtendedOffsetTable"))
-    bits = int(dataset.Rows) * int(dataset.Columns) * int(dataset.SamplesPerPixel) * int(dataset.BitsAllocated)
+        spans = _locate_encapsulated(element, offset, count, dataset.get("ExtendedOffsetTable"))
+        return tuple((at + start, size) for start, size in spans)
+    numbers = [read_number(header, name) for name in ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated")]
+    bits = prod(int(number or 0) for number in numbers)
     size = bits // 8
-    if bits % 8 or int(dataset.BitsAllocated) == 1 or size * count > length:
+    if not bits or bits % 8 or numbers[3] == 1 or size * count > length:
         return ()
-    return tuple((offset + index * size, size) for index in range(count))
+    return tuple((at + offset + index * size, size) for index in range(count))
 
 
-def _find_value(file: BinaryIO, syntax: UID) -> Span | None:
-    """Return offset and length of the pixel data's value; the file stands at its tag, or at the end."""
+def _find_value(element: Buffer, syntax: UID) -> Span | None:
+    """Return offset and length of the value of a pixel data element."""
     order = ">" if syntax == ExplicitVRBigEndian else "<"
-    head = file.read(8)
-    if len(head) < 8 or struct.unpack(f"{order}HH", head[:4]) not in PIXEL_TAGS:
+    if syntax == DeflatedExplicitVRLittleEndian or len(element) < 12:
         return None
-    if syntax.is_implicit_VR:
-        return file.tell(), struct.unpack("<I", head[4:])[0]
-    length = struct.unpack(f"{order}I", file.read(4))[0]
-    return file.tell(), length
+    if struct.unpack_from(f"{order}HH", element) not in PIXEL_TAGS:
+        return None
+    at = 4 if syntax.is_implicit_VR else 8
+    return at + 4, struct.unpack_from(f"{order}I", element, at)[0]
 
 
-def _locate_encapsulated(file: BinaryIO, offset: int, count: int, extended: bytes | None) -> tuple[Span, ...]:
-    items = _walk_items(file, offset)
+def _locate_encapsulated(element: Buffer, offset: int, count: int, extended: bytes | None) -> tuple[Span, ...]:
+    items = _walk_items(element, offset)
     if not items:
         return ()
     (table_at, table_length), fragments = items[0], items[1:]
     if count == 1 or len(fragments) == count:
         groups = [fragments] if count == 1 else [[fragment] for fragment in fragments]
         return tuple(_span(group) for group in groups if group)
-    file.seek(table_at + 8)
     if extended:
         starts = struct.unpack(f"<{len(extended) // 8}Q", extended)
     else:
-        starts = struct.unpack(f"<{(table_length - 8) // 4}I", file.read(table_length - 8))
+        starts = struct.unpack_from(f"<{(table_length - 8) // 4}I", element, table_at + 8)
     if len(starts) != count:
         return ()
     first = table_at + table_length
@@ -93,14 +99,13 @@ def _locate_encapsulated(file: BinaryIO, offset: int, count: int, extended: byte
     return tuple(_span(group) for group in frames) if all(frames) else ()
 
 
-def _walk_items(file: BinaryIO, offset: int) -> list[Span]:
+def _walk_items(element: Buffer, offset: int) -> list[Span]:
     """Return (offset, length) of every item of encapsulated pixel data, headers included."""
     items = []
-    file.seek(offset)
-    while (head := file.read(8))[:4] == ITEM and len(head) == 8:
-        length = struct.unpack("<I", head[4:])[0]
-        items.append((file.tell() - 8, length + 8))
-        file.seek(length, 1)
+    while element[offset : offset + 4] == ITEM and offset + 8 <= len(element):
+        length = struct.unpack_from("<I", element, offset + 4)[0] + 8
+        items.append((offset, length))
+        offset += length
     return items
 
 

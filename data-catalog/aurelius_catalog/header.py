@@ -2,78 +2,90 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from pydicom import Dataset
+from sqlalchemy import JSON, Column, Float, Integer, String
 
 from aurelius_catalog.deidentified import DeidentifiedFile
+from aurelius_catalog.dicom_json import Header, read_number, read_numbers, read_text
 from aurelius_catalog.schema import instances, series, studies
 
-#: Values longer than this stay in the file; nobody searches by a lookup table.
-LONGEST_INLINE_BYTES = 1024
+Reader = Callable[[Header], Any]
+#: How many numbers an attribute of geometry has; with others it is of no use to a reader.
+LENGTHS = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacing": 2}
+#: Columns that no header fills.
+_STUDY_FACTS = {"site", "flags"}
+_SERIES_FACTS = {"n_instances", "n_frames", "size_bytes", "received_at", "revision"}
+_INSTANCE_FACTS = {
+    "path",
+    "sha256",
+    "size_bytes",
+    "TransferSyntaxUID",
+    "frames",
+    "header",
+    "media_type",
+    "revision",
+    "deidentification",
+}
 
-_STUDY_KEYWORDS = [column.name for column in studies.columns if column.name not in ("site", "flags")]
-_SERIES_KEYWORDS = [
-    column.name
-    for column in series.columns
-    if column.name not in ("n_instances", "n_frames", "size_bytes", "received_at", "revision")
-]
-_FOUND_ON_INTAKE = ("path", "sha256", "size_bytes", "TransferSyntaxUID", "frames", "header", "deidentification")
-_INSTANCE_KEYWORDS = [
-    column.name for column in instances.columns if column.name not in (*_FOUND_ON_INTAKE, "media_type", "revision")
-]
 
-
-def describe_study(dataset: Dataset) -> dict[str, Any]:
-    """Return the columns of the study row a header gives."""
-    return _take(dataset, _STUDY_KEYWORDS)
+def describe_study(file: DeidentifiedFile) -> dict[str, Any]:
+    """Return the columns of the study row that a header gives."""
+    return {name: read(file.header) for name, read in _STUDY_READERS}
 
 
 def describe_series(files: list[DeidentifiedFile]) -> dict[str, Any]:
     """Return the columns of the series row that its files give, except the moment of arrival."""
-    first = files[0].dataset
     return {
-        **_take(first, _SERIES_KEYWORDS),
+        **{name: read(files[0].header) for name, read in _SERIES_READERS},
         "n_instances": len(files),
-        "n_frames": sum(count_frames(file.dataset) for file in files),
+        "n_frames": sum(count_frames(file.header) for file in files),
         "size_bytes": sum(file.size_bytes for file in files),
     }
 
 
 def describe_instance(file: DeidentifiedFile, path: str) -> dict[str, Any]:
     """Return the instance row of a file that lies at ``path`` below the catalog's files."""
-    dataset = file.dataset
     return {
-        **_take(dataset, _INSTANCE_KEYWORDS),
+        **{name: read(file.header) for name, read in _INSTANCE_READERS},
         "path": path,
         "sha256": file.sha256,
         "size_bytes": file.size_bytes,
-        "TransferSyntaxUID": str(dataset.file_meta.TransferSyntaxUID),
-        "frames": [list(span) for span in file.frames],
-        "header": dataset.to_json_dict(
-            bulk_data_threshold=LONGEST_INLINE_BYTES, bulk_data_element_handler=lambda _: "", suppress_invalid_tags=True
-        ),
+        "TransferSyntaxUID": str(file.dataset.file_meta.TransferSyntaxUID),
+        "frames": file.frames,
+        "header": file.header,
+        "media_type": file.media_type,
+        "deidentification": file.deidentification,
     }
 
 
-def count_frames(dataset: Dataset) -> int:
+def count_frames(header: Header) -> int:
     """Return the number of frames of an object; 0 if it has no image."""
-    return int(dataset.get("NumberOfFrames") or 1) if "Rows" in dataset else 0
+    if read_number(header, "Rows") is None:
+        return 0
+    return int(read_number(header, "NumberOfFrames") or 1)
 
 
-def _take(dataset: Dataset, keywords: Iterable[str]) -> dict[str, Any]:
-    return {keyword: _plain(dataset.get(keyword)) for keyword in keywords}
+def _make_readers(columns: Iterable[Column[Any]], facts: set[str]) -> list[tuple[str, Reader]]:
+    return [(column.name, _make_reader(column)) for column in columns if column.name not in facts]
 
 
-def _plain(value: Any) -> Any:
-    """Return a DICOM value as the index stores it: None for empty, plain numbers and strings."""
-    if value is None or value == "":
-        return None
-    if isinstance(value, (list, tuple)) or type(value).__name__ == "MultiValue":
-        return [_plain(item) for item in value] or None
-    if isinstance(value, int):
-        return int(value)
-    if isinstance(value, float) or type(value).__name__ == "DSdecimal":
-        return float(value)
-    return str(value)
+def _make_reader(column: Column[Any]) -> Reader:
+    """Return a function that reads one column's value from a header, always of the column's kind."""
+    name = str(column.name)
+    if isinstance(column.type, String):
+        longest = column.type.length
+        return lambda header: (read_text(header, name) or "")[:longest] or None
+    if isinstance(column.type, Integer):
+        return lambda header: None if (number := read_number(header, name)) is None else int(number)
+    if isinstance(column.type, Float):
+        return lambda header: read_number(header, name)
+    if isinstance(column.type, JSON):
+        return lambda header: numbers if len(numbers := read_numbers(header, name)) == LENGTHS[name] else None
+    raise TypeError(f"No header fills a column like {name}.")
+
+
+_STUDY_READERS = _make_readers(studies.columns, _STUDY_FACTS)
+_SERIES_READERS = _make_readers(series.columns, _SERIES_FACTS)
+_INSTANCE_READERS = _make_readers(instances.columns, _INSTANCE_FACTS)

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, exists, or_, select, true
 
-from aurelius_catalog.errors import InvalidRequest, NotFound, PermissionDenied
+from aurelius_catalog.errors import InvalidRequest, NotFound, PermissionDenied, Withdrawn
 from aurelius_catalog.model import InstanceRecord, SeriesRecord
 from aurelius_catalog.person import Person
-from aurelius_catalog.schema import instances, series, studies, study_projects
+from aurelius_catalog.schema import instances, series, studies, study_projects, tombstones
 
 _STUDY_COLUMNS = [column for column in studies.columns if column.name != "StudyInstanceUID"]
 _INSTANCE_COLUMNS = [column for column in instances.columns if column.name not in ("header", "deidentification")]
@@ -62,12 +62,15 @@ def get_series(connection: Connection, person: Person, SeriesInstanceUID: str) -
     ------
     NotFound
         If the index holds no such series.
+    Withdrawn
+        If it did, until its patient was withdrawn.
     PermissionDenied
         If it does, but not for this person.
     """
     rows = connection.execute(select_series().where(series.c.SeriesInstanceUID == SeriesInstanceUID)).mappings()
     records = to_series(connection, list(rows))
     if not records:
+        _refuse_withdrawn(connection, "series", SeriesInstanceUID)
         raise NotFound(f"There is no series {SeriesInstanceUID} in this catalog. Check the UID for typing errors.")
     if not person.may_see(records[0].site, records[0].projects):
         raise PermissionDenied(
@@ -75,6 +78,12 @@ def get_series(connection: Connection, person: Person, SeriesInstanceUID: str) -
             "A data steward can tell you who to ask for access."
         )
     return records[0]
+
+
+def _refuse_withdrawn(connection: Connection, kind: str, uid: str) -> None:
+    stone = select(tombstones.c.withdrawn_at).where(tombstones.c.kind == kind, tombstones.c.uid == uid)
+    if at := connection.execute(stone).scalar():
+        raise Withdrawn(f"The {kind} {uid} is gone: its patient was withdrawn on {at:%Y-%m-%d}.")
 
 
 def to_series(connection: Connection, rows: list[RowMapping]) -> list[SeriesRecord]:
@@ -103,18 +112,15 @@ def get_instance(connection: Connection, SOPInstanceUID: str) -> InstanceRecord:
     ------
     NotFound
         If the index holds no such instance.
+    Withdrawn
+        If it did, until its patient was withdrawn.
     """
     statement = select(*_INSTANCE_COLUMNS).where(instances.c.SOPInstanceUID == SOPInstanceUID)
     row = connection.execute(statement).mappings().first()
     if row is None:
+        _refuse_withdrawn(connection, "instance", SOPInstanceUID)
         raise NotFound(f"There is no instance {SOPInstanceUID} in this catalog. Check the UID for typing errors.")
     return InstanceRecord(**row)
-
-
-def has_instance(connection: Connection, SOPInstanceUID: str) -> bool:
-    """Whether the index holds this instance."""
-    statement = select(instances.c.SOPInstanceUID).where(instances.c.SOPInstanceUID == SOPInstanceUID)
-    return connection.execute(statement).first() is not None
 
 
 def sort_slices(records: list[InstanceRecord]) -> list[InstanceRecord]:

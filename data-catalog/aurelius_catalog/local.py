@@ -13,7 +13,7 @@ from pydicom.uid import UID
 from sqlalchemy import Connection, delete, insert, update
 
 from aurelius_catalog import index, ledger
-from aurelius_catalog.admission import add_version, index_study, link_segmentations, place_files
+from aurelius_catalog.admission import add_version, index_study, link_segmentations, list_known, place_files
 from aurelius_catalog.audit import record_event
 from aurelius_catalog.database import open_engine, writing
 from aurelius_catalog.deidentified import DeidentifiedStudy, read_deidentified
@@ -136,8 +136,9 @@ class LocalStore:
         self.person.require(Action.ANNOTATE)
         record = self.get_series(SeriesInstanceUID)
         study = self._write_label(record, labelmap, segments, author=self.person.name)
+        places, uid = self._place(study), study.files[0].SOPInstanceUID
         with writing(self._engine) as connection:
-            uid = self._admit(connection, study)
+            self._index(connection, study, places)
             listed = [segment.model_dump() for segment in segments]
             number = add_version(connection, SeriesInstanceUID, self.person.name, origin, uid, listed, comment or None)
             connection.execute(delete(leases).where(leases.c.SeriesInstanceUID == SeriesInstanceUID))
@@ -192,8 +193,11 @@ class LocalStore:
             study = self._write_label(
                 record, labelmap, prediction.segments, author=prediction.model, algorithm=algorithm
             )
+        places = self._place(study) if study else {}
         with writing(self._engine) as connection:
-            uid = self._admit(connection, study) if study else None
+            if study:
+                self._index(connection, study, places)
+            uid = study.files[0].SOPInstanceUID if study else None
             number = ledger.add_prediction(connection, SeriesInstanceUID, prediction, uid)
             record_event(connection, self.person, "predict", SeriesInstanceUID, {"model": prediction.model})
             return ledger.get_prediction(connection, number)
@@ -222,9 +226,7 @@ class LocalStore:
         """Return the datasets whose every series the person may see; see `Store.list_datasets`."""
         visible = {record.SeriesInstanceUID for record in self.find_series()}
         with self._engine.begin() as connection:
-            return [
-                record for record in ledger.list_datasets(connection) if visible.issuperset(record.SeriesInstanceUIDs)
-            ]
+            return [record for record in ledger.list_datasets(connection) if self._may_open(record, visible)]
 
     def get_dataset(self, id_or_name: str) -> DatasetRecord:
         """Return one dataset; see `Store.get_dataset`.
@@ -236,13 +238,11 @@ class LocalStore:
         """
         with self._engine.begin() as connection:
             record = ledger.get_dataset(connection, id_or_name)
-            try:
-                for uid in record.SeriesInstanceUIDs:
-                    index.get_series(connection, self.person, uid)
-            except PermissionDenied as error:
+            held = index.find_series(connection, self.person, {"SeriesInstanceUID": record.remaining})
+            if not self._may_open(record, {each.SeriesInstanceUID for each in held}):
                 raise PermissionDenied(
                     f"{self.person.name} may not open dataset {id_or_name}: it holds series of other projects."
-                ) from error
+                )
             return record
 
     def add_dataset(self, name: str, SeriesInstanceUIDs: Sequence[str]) -> DatasetRecord:
@@ -270,22 +270,23 @@ class LocalStore:
         """
         if "service" not in self.person.roles:
             raise PermissionDenied("Studies enter the catalog through the intake only: put the files into its inbox.")
+        places = self._place(study)
         with writing(self._engine) as connection:
-            self._admit(connection, study)
-            link_segmentations(connection, study.StudyInstanceUID, study.site)
-            detail = {"site": study.site, "instances": len(study.files)}
-            record_event(connection, self.person, "add study", study.StudyInstanceUID, detail)
+            if self._index(connection, study, places):
+                link_segmentations(connection, study.StudyInstanceUID, study.site)
+                detail = {"site": study.site, "instances": len(study.files)}
+                record_event(connection, self.person, "add study", study.StudyInstanceUID, detail)
 
     # -- inside ----------------------------------------------------------------------------------
 
-    def _admit(self, connection: Connection, study: DeidentifiedStudy) -> str:
-        """Place and index a study; returns the UID of its first instance."""
-        new = [file for file in study.files if not index.has_instance(connection, str(file.dataset.SOPInstanceUID))]
-        if new:
-            fresh = DeidentifiedStudy(study.site, tuple(new))
-            places = place_files(fresh, self.settings.files)
-            index_study(connection, fresh, places, load_rules(self.settings.projects_file))
-        return str(study.files[0].dataset.SOPInstanceUID)
+    def _place(self, study: DeidentifiedStudy) -> dict[str, str]:
+        """Move the files that the index does not hold to their places, before anybody has to wait for it."""
+        with self._engine.begin() as connection:
+            known = list_known(connection, [file.SOPInstanceUID for file in study.files])
+        return place_files([file for file in study.files if file.SOPInstanceUID not in known], self.settings.files)
+
+    def _index(self, connection: Connection, study: DeidentifiedStudy, places: dict[str, str]) -> bool:
+        return index_study(connection, study, places, load_rules(self.settings.projects_file))
 
     def _write_label(
         self,
@@ -308,6 +309,11 @@ class LocalStore:
         with tempfile.NamedTemporaryFile(dir=self.settings.files, suffix=".part", delete=False) as file:
             segmentation.save_as(file, enforce_file_format=True)
         return DeidentifiedStudy(record.site, (read_deidentified(Path(file.name)),))
+
+    def _may_open(self, record: DatasetRecord, visible: set[str]) -> bool:
+        if not record.remaining:  # nothing is left to tell by whose it was
+            return self.person.sees_everything or record.created_by == self.person.name
+        return visible.issuperset(record.remaining)
 
     def _visible(self, SOPInstanceUID: str) -> InstanceRecord:
         with self._engine.begin() as connection:

@@ -1,6 +1,6 @@
 """The intake: identified files come in at one end, de-identified studies reach the catalog at the other.
 
-One object in is one disposition out: stored, duplicate, quarantined or failed, with the reason. Started as
+One object in is one disposition out: stored, duplicate, conflict, quarantined or failed, with the reason. Started as
 ``python -m aurelius_catalog.intake run``.
 """
 

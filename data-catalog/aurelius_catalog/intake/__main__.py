@@ -1,4 +1,4 @@
-"""The intake's command line: ``python -m aurelius_catalog.intake run | status | add``."""
+"""The intake's command line: ``python -m aurelius_catalog.intake run | status | add | pull``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from aurelius_catalog.errors import CatalogError
-from aurelius_catalog.intake.items import Items
+from aurelius_catalog.intake.pull_command import pull
 from aurelius_catalog.intake.status import describe_status, print_status
 from aurelius_catalog.intake.zone import Zone
 from aurelius_catalog.settings import CatalogSettings
@@ -24,17 +24,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # they would print the values of variables
 )
 
+app.command()(pull)
+
 
 @app.command()
 def run(
     once: Annotated[bool, typer.Option(help="Stop when the inboxes are empty.")] = False,
 ) -> None:
     """Take what comes to rest in the inboxes, until told to stop."""
+    from aurelius_catalog.intake.crew import configure_logging
     from aurelius_catalog.intake.runner import serve  # brings the imaging stack; `status` and `add` need none of it
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
-    for noisy in ("alembic", "pydicom", "highdicom"):
-        logging.getLogger(noisy).setLevel(logging.CRITICAL)  # pydicom's messages quote values
+    configure_logging(logging.INFO)
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -49,8 +50,7 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
     """Show what became of everything that came in."""
-    zone = Zone(CatalogSettings())
-    described = describe_status(zone, Items(zone.database))
+    described = describe_status(CatalogSettings())
     if as_json:
         typer.echo(json.dumps(described.to_json(), indent=2))
     else:

@@ -2,179 +2,248 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import shutil
-from collections import defaultdict
-from pathlib import Path
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
 
 from sqlalchemy.exc import OperationalError
 
-from aurelius_catalog.deidentified import DeidentifiedFile, DeidentifiedStudy, read_deidentified
-from aurelius_catalog.deidentify import Deidentifier, PseudonymKey, read_identified, write_deidentified
-from aurelius_catalog.errors import CatalogError, NotDeidentifiable
-from aurelius_catalog.intake.check import find_refusal
-from aurelius_catalog.intake.inbox import Inbox
-from aurelius_catalog.intake.items import FINAL, IntakeItem, Items, State
+from aurelius_catalog.deidentified import DeidentifiedStudy
+from aurelius_catalog.deidentify import load_profile
+from aurelius_catalog.deidentify.certificate import CertifiedObject, issue_certificate
+from aurelius_catalog.deidentify.residue import ResidueReport
+from aurelius_catalog.errors import CatalogError, Withdrawn
+from aurelius_catalog.intake.archive import name_draft, reveal
+from aurelius_catalog.intake.disk_guard import has_room
+from aurelius_catalog.intake.inbox import Inbox, Pile
+from aurelius_catalog.intake.items import IntakeItem, Items, State
+from aurelius_catalog.intake.preparation import Preparation
+from aurelius_catalog.intake.prepared import FOLDERS, Prepared, Ready
+from aurelius_catalog.intake.sources import SHORTAGES
 from aurelius_catalog.intake.zone import Zone
 from aurelius_catalog.local import LocalStore
 from aurelius_catalog.person import Person
 from aurelius_catalog.settings import CatalogSettings
+from aurelius_catalog.vault import Vault
 
 log = logging.getLogger("aurelius.intake")
-
-#: Where the original of an object that ended is kept.
-FOLDERS = {
-    State.STORED: "processed",
-    State.DUPLICATE: "processed",
-    State.QUARANTINED: "quarantine",
-    State.FAILED: "failed",
-}
-PATIENCE_S = 5
-Ready = tuple[IntakeItem, DeidentifiedFile]
+PATIENCE_S = 5.0
+WITHDRAWN = "Withdrawn: this patient's images must not come in again."
+#: Whose reasons are written beside the original.
+EXPLAINED = frozenset({State.CONFLICT, State.QUARANTINED, State.FAILED})
 
 
 class Desk:
-    """Takes studies from the inboxes, one after the other, and gives every file of them a disposition.
+    """Takes piles from the inboxes, one after the other, and gives every file of them a disposition.
 
     Whatever moment the process dies at, the next one continues: a file leaves the inbox only after its end was
     recorded, the record is made only after the catalog holds the study, and doing any step again changes nothing,
     because de-identification gives the same bytes again and the catalog leaves alone what it has.
 
+    While one pile waits for the disk, the next is de-identified.
+
     Parameters
     ----------
     settings
         Where the house keeps its state.
-    key
-        For pseudonyms and UIDs.
+    vault
+        Gives the key of pseudonyms, and keeps the way back.
     """
 
-    def __init__(self, settings: CatalogSettings, key: PseudonymKey) -> None:
+    def __init__(self, settings: CatalogSettings, vault: Vault) -> None:
+        self.settings = settings
+        self.vault = vault
         self.zone = Zone(settings)
         self.items = Items(self.zone.database)
         self.inbox = Inbox(self.zone, settings.intake_quiet_s)
         self.store = LocalStore(settings, Person.service("intake"))
-        self.key = key
+        self.profile = load_profile(settings.intake_profile)
+        self.preparation = Preparation(settings, self.zone, self.items, vault.pseudonyms, self.profile)
+        self._full = False
 
     def recover(self) -> None:
         """Finish what an earlier process had decided but not carried out, and drop its drafts."""
         shutil.rmtree(self.zone.drafts, ignore_errors=True)
-        for item in self.items.list_unsettled():
-            self._settle(item)
+        self._settle(self.items.list_unsettled())
 
     def work(self, stop: Event) -> int:
-        """Take every study that came to rest; returns how many files were given a disposition."""
+        """Take every pile that came to rest; returns how many files were given a disposition."""
+        return sum(self.take(self.inbox.collect(site), stop) for site in self.zone.list_sites())
+
+    def take(self, piles: Iterable[Pile], stop: Event) -> int:
+        """Take piles of files; returns how many files were given a disposition."""
         taken = 0
-        for site in self.zone.list_sites():
-            deidentifier = Deidentifier(self.key, site)
-            for paths in self.inbox.collect(site):
-                if stop.is_set():
-                    return taken
-                try:
-                    taken += self._take_study(site, paths, deidentifier, stop)
-                except (OSError, OperationalError) as error:
-                    # A full disk or a busy index is no file's fault: everything stays where it is for the next round.
-                    log.error("a study of %s must wait %d s: %s", site, PATIENCE_S, _explain(error))
-                    stop.wait(PATIENCE_S)
-                except Exception as error:
-                    log.error("a study of %s is skipped for now: unexpected %s", site, type(error).__name__)
-                    stop.wait(PATIENCE_S)
-        return taken
+        with ThreadPoolExecutor(1, "finish") as finisher:
+            pending: Future[int] | None = None
+            for pile in piles:
+                if stop.is_set() or not self._finds_room(pile):
+                    break
+                following = self._begin(pile, finisher, stop)
+                taken += self._await(pending, stop)
+                pending = following
+            return taken + self._await(pending, stop)
 
-    def _take_study(self, site: str, paths: list[Path], deidentifier: Deidentifier, stop: Event) -> int:
-        self.zone.drafts.mkdir(parents=True, exist_ok=True, mode=0o700)
-        ready: list[Ready] = []
-        for path in paths:
-            if stop.is_set():
-                return 0  # the study will be taken whole next time
-            ready += self._take_file(site, path, deidentifier)
-        if ready:
-            self._store(site, ready)
-        return len(paths)
-
-    def _take_file(self, site: str, path: Path, deidentifier: Deidentifier) -> list[Ready]:
-        """Return the de-identified file, or nothing if it got its disposition already."""
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        name = str(path.relative_to(self.zone.inbox / site))
-        item = self.items.receive(site, name, digest, str(path.relative_to(self.zone.root)))
-        if item.state in FINAL:
-            self._settle(item)
-            return []
+    def _begin(self, pile: Pile, finisher: ThreadPoolExecutor, stop: Event) -> Future[int] | None:
         try:
-            return self._deidentify(item, path, deidentifier)
-        except NotDeidentifiable as error:
-            self._end(item, State.QUARANTINED, str(error))
-        except OSError:
-            raise
+            return finisher.submit(self._finish, self.preparation.prepare(pile))
+        except (OSError, OperationalError) as error:
+            self._wait(error, stop)
         except Exception as error:
-            log.error("item %d: unexpected %s", item.id, type(error).__name__)
-            self._end(item, State.FAILED, f"Unexpected {type(error).__name__}: please report it, without the file.")
-        return []
+            log.error("a study of %s is skipped for now: unexpected %s", pile.site, type(error).__name__)
+            stop.wait(PATIENCE_S)
+        return None
 
-    def _deidentify(self, item: IntakeItem, path: Path, deidentifier: Deidentifier) -> list[Ready]:
-        dataset = read_identified(path)
-        refusal = find_refusal(dataset)
-        if refusal:
-            self._end(item, State.QUARANTINED, refusal)
-            return []
-        SOPInstanceUID = str(dataset.get("SOPInstanceUID") or "")
-        twin = self.items.find_twin(item, SOPInstanceUID) if SOPInstanceUID else None
-        if twin is not None and twin.sha256 == item.sha256:
-            self._end(item, State.DUPLICATE, f"The same content came before, as item {twin.id}.")
-            return []
-        if twin is not None:
-            self._end(item, State.QUARANTINED, f"Conflict: item {twin.id} has the same UID and other content.")
-            return []
-        item = self.items.advance(item, State.CHECKED, SOPInstanceUID=SOPInstanceUID)
-        draft = self.zone.drafts / f"{item.id}.dcm"
-        write_deidentified(dataset, draft, deidentifier)
-        file = read_deidentified(draft)
-        return [(self.items.advance(item, State.DEIDENTIFIED), file)]
-
-    def _store(self, site: str, ready: list[Ready]) -> None:
+    def _await(self, pending: Future[int] | None, stop: Event) -> int:
         try:
-            self.store.add_study(DeidentifiedStudy(site, tuple(file for _, file in ready)))
+            return pending.result() if pending else 0
+        except (OSError, OperationalError) as error:
+            self._wait(error, stop)
+        except Exception as error:
+            log.error("a study is skipped for now: unexpected %s", type(error).__name__)
+            stop.wait(PATIENCE_S)
+        return 0
+
+    def _wait(self, error: OSError | OperationalError, stop: Event) -> None:
+        # A full disk or a busy index is no file's fault: everything stays where it is for the next round.
+        log.error("a study must wait %g s: %s", PATIENCE_S, _explain(error))
+        stop.wait(PATIENCE_S)
+
+    def _finds_room(self, pile: Pile) -> bool:
+        """Whether the pile may be taken; what changes about that is said once."""
+        full = not has_room(self.settings, pile.size_bytes)
+        if full != self._full:
+            reserve = self.settings.intake_reserve_mb
+            if full:
+                log.error("the disk is too full: nothing is taken until %d MiB stay free", reserve)
+            else:
+                log.info("there is room again: files are taken")
+        self._full = full
+        return not full
+
+    # -- finishing -------------------------------------------------------------------------------
+
+    def _finish(self, prepared: Prepared) -> int:
+        try:
+            if prepared.ready:
+                self._store(prepared, prepared.ready)
+            self._record(prepared)
+        finally:
+            shutil.rmtree(prepared.drafts, ignore_errors=True)
+        return len(prepared.endings) + len(prepared.unsettled)
+
+    def _store(self, prepared: Prepared, ready: Sequence[Ready]) -> None:
+        study = DeidentifiedStudy(
+            prepared.site, tuple(each.file for each in ready), projects=frozenset(prepared.projects)
+        )
+        try:
+            self._remember(prepared, study)
+            self.store.add_study(study)
         except (OSError, OperationalError):
             raise
+        except Withdrawn:
+            self._end_all(prepared, ready, State.QUARANTINED, WITHDRAWN)
         except Exception as error:
-            self._store_apart(site, ready, error)
-            return
-        ended = [self._record_end(item, State.STORED, None) for item, _ in ready]
-        self.items.sync()
-        for item in ended:
-            self._settle(item)
+            self._store_apart(prepared, ready, error)
+        else:
+            self._certify(prepared, study, ready)
+            self._end_all(prepared, ready, State.STORED, None)
 
-    def _store_apart(self, site: str, ready: list[Ready], error: Exception) -> None:
+    def _remember(self, prepared: Prepared, study: DeidentifiedStudy) -> None:
+        """Seal the way back before anybody can see what it leads back from."""
+        for pseudonym, (PatientID, PatientName) in prepared.people.items():
+            self.vault.remember(
+                site=prepared.site,
+                PatientID=PatientID,
+                PatientName=PatientName,
+                pseudonym=pseudonym,
+                StudyInstanceUID=study.StudyInstanceUID,
+                uids=prepared.session.uids,
+                evidence=prepared.session.evidence,
+            )
+
+    def _certify(self, prepared: Prepared, study: DeidentifiedStudy, ready: Sequence[Ready]) -> None:
+        scanned = sum(file.size_bytes for file in study.files)
+        issue_certificate(
+            self.settings,
+            site=study.site,
+            StudyInstanceUID=study.StudyInstanceUID,
+            profile=self.profile,
+            objects=[CertifiedObject(each.file.SOPInstanceUID, each.file.sha256, each.summary, 0) for each in ready],
+            touched=prepared.session.touched,
+            residue=ResidueReport(prepared.residue_values, scanned, 0),
+            signer=self.vault.sign,
+            public_key=self.vault.public_key,
+        )
+
+    def _store_apart(self, prepared: Prepared, ready: Sequence[Ready], error: Exception) -> None:
         """Store the other series of a study although one of them cannot be stored."""
         series: dict[str, list[Ready]] = defaultdict(list)
-        for item, file in ready:
-            series[str(file.dataset.SeriesInstanceUID)].append((item, file))
+        for each in ready:
+            series[each.file.SeriesInstanceUID].append(each)
         if len(series) > 1:
             for part in series.values():
-                self._store(site, part)
+                self._store(prepared, part)
             return
         said = str(error) if isinstance(error, CatalogError) else f"unexpected {type(error).__name__}"
-        for item, _ in ready:
-            self._end(item, State.FAILED, f"The catalog could not take its series: {said}")
+        self._end_all(prepared, ready, State.FAILED, f"The catalog could not take its series: {said}")
 
-    def _end(self, item: IntakeItem, state: State, reason: str | None) -> None:
-        """Record how an object ended, then move its original to where that is kept."""
-        item = self._record_end(item, state, reason)
+    def _end_all(self, prepared: Prepared, ready: Iterable[Ready], state: State, reason: str | None) -> None:
+        for each in ready:
+            prepared.end(each.item, state, reason, each.findings)
+
+    def _record(self, prepared: Prepared) -> None:
+        """Record how every object ended, in one transaction, then move the originals to where they are kept."""
+        self.items.update(
+            [
+                {
+                    "id": ending.item.id,
+                    "state": ending.state,
+                    "reason": ending.reason,
+                    "pseudonym": ending.findings.pseudonym,
+                    "actions": ending.findings.actions,
+                    "verdict": ending.findings.verdict,
+                    "location": self._place(ending.item, ending.state),
+                }
+                for ending in prepared.endings
+            ]
+        )
         self.items.sync()
-        self._settle(item)
+        ids = [ending.item.id for ending in prepared.endings]
+        counted = Counter(ending.state for ending in prepared.endings)
+        if ids:
+            said = ", ".join(f"{number} {state}" for state, number in counted.items())
+            log.info("%s: %s (items %d to %d)", prepared.site, said, min(ids), max(ids))
+        for ending in prepared.endings:
+            if ending.state in EXPLAINED:
+                log.info("item %d: %s - %s", ending.item.id, ending.state, ending.reason)
+        self._settle([*prepared.unsettled, *self.items.find(ids=ids)])
 
-    def _record_end(self, item: IntakeItem, state: State, reason: str | None) -> IntakeItem:
-        location = self.zone.place(FOLDERS[state], item.site, item.name, item.id)
-        log.info("item %d: %s%s", item.id, state, f" - {reason}" if reason else "")
-        return self.items.advance(item, state, reason=reason, location=location)
+    def _place(self, item: IntakeItem, state: State) -> str:
+        return self.zone.place(FOLDERS[state], item.site, item.name, item.id)
 
-    def _settle(self, item: IntakeItem) -> None:
-        beside = item.reason if item.state in (State.QUARANTINED, State.FAILED) else None
-        self.zone.move(item.site, item.name, item.location, beside)
-        self.items.advance(item, item.state, settled=True)
+    def _settle(self, ended: Sequence[IntakeItem]) -> None:
+        """Move originals to where their records say they are."""
+        moved = []
+        for item in ended:
+            beside = item.reason if item.state in EXPLAINED else None
+            try:
+                if item.state == State.UNPACKED:
+                    archive = self.zone.inbox / item.site / item.name
+                    reveal(name_draft(archive, item.id), archive)
+                self.zone.move(item.site, [item.name, *item.companions], item.location, beside)
+            except OSError as error:
+                if error.errno in SHORTAGES:
+                    raise
+                log.error("item %d cannot be moved out of the inbox: %s", item.id, _explain(error))
+            else:
+                moved.append(item)
+        for site in {item.site for item in moved}:
+            self.zone.tidy(site, [item.name for item in moved if item.site == site])
+        self.items.settle([item.id for item in moved])
 
 
 def _explain(error: OSError | OperationalError) -> str:

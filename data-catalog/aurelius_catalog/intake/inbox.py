@@ -2,28 +2,71 @@
 
 from __future__ import annotations
 
+import os
 import time
-import warnings
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydicom import dcmread
-
+from aurelius_catalog.intake.foreign import find_principal
+from aurelius_catalog.intake.glance import MARK_AT, META_AT, NOTHING, Glance, glance_at
 from aurelius_catalog.intake.zone import Zone
 
 #: Objects that refer to others, which should be there first.
 DERIVED = frozenset({"KO", "PR", "RTDOSE", "RTPLAN", "RTSTRUCT", "SEG", "SR"})
-GROUPING = ["StudyInstanceUID", "SeriesInstanceUID", "Modality"]
+#: Of a file so much is read to see where it belongs; all of it where that does not tell.
+GLANCE_BYTES = 16 * 1024
 
 
 @dataclass(frozen=True)
-class Glance:
-    """What is read of a header to group a file: empty strings for what is no DICOM file."""
+class Waiting:
+    """A file of an inbox as it was at one moment.
 
-    StudyInstanceUID: str = ""
-    SeriesInstanceUID: str = ""
-    Modality: str = ""
+    Parameters
+    ----------
+    path
+        Where it is.
+    stamp
+        Time of its last change in ns, and its size in bytes: other ones mean another content.
+    changed
+        When it last changed or was moved here, in seconds since 1970.
+    glance
+        What its header says first.
+    """
+
+    path: Path
+    stamp: tuple[int, int]
+    changed: float
+    glance: Glance
+
+
+@dataclass(frozen=True)
+class Pile:
+    """Files of a site that came to rest and belong together: a study, or something that is no DICOM object.
+
+    Parameters
+    ----------
+    site
+        The clinic.
+    key
+        Tells piles apart: the StudyInstanceUID, or a path.
+    files
+        Those of a study are sorted by series.
+    """
+
+    site: str
+    key: str
+    files: tuple[Waiting, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        """Of all files together."""
+        return sum(file.stamp[1] for file in self.files)
+
+    @property
+    def is_study(self) -> bool:
+        """Whether they are DICOM objects of one study."""
+        return self.files[0].glance.is_object
 
 
 class Inbox:
@@ -40,50 +83,52 @@ class Inbox:
     def __init__(self, zone: Zone, quiet_s: float) -> None:
         self.zone = zone
         self.quiet_s = quiet_s
-        self._glances: dict[tuple[Path, int, int], Glance] = {}
+        self._seen: dict[str, dict[Path, Waiting]] = {}
 
-    def collect(self, site: str) -> list[list[Path]]:
-        """Return the studies of a site that came to rest, each as its files sorted by series.
-
-        A file that is no DICOM object stands alone. Studies of derived objects only come last.
-        """
-        studies: dict[str, list[tuple[Glance, Path]]] = defaultdict(list)
-        busy: set[str] = set()
-        seen: dict[tuple[Path, int, int], Glance] = {}
+    def collect(self, site: str) -> list[Pile]:
+        """Return what came to rest in the inbox of a site; studies of derived objects only come last."""
+        before = self._seen.get(site, {})
+        now = self._seen[site] = {}
         border = time.time() - self.quiet_s
+        groups: dict[str, list[Waiting]] = defaultdict(list)
         for path in self.zone.list_waiting(site):
             try:
-                status = path.stat()
+                seen = now[path] = _look(path, before.get(path))
             except FileNotFoundError:  # taken back by whoever put it there
                 continue
-            stamp = (path, status.st_mtime_ns, status.st_size)
-            glance = seen[stamp] = self._glances.get(stamp) or glance_at(path)
-            group = glance.StudyInstanceUID or str(path)
-            studies[group].append((glance, path))
-            if max(status.st_mtime, status.st_ctime) > border:
-                busy.add(group)
-        self._glances = {key: glance for key, glance in self._glances.items() if not _lies_in(key[0], self.zone, site)}
-        self._glances |= seen
-        resting = [files for group, files in studies.items() if group not in busy]
-        resting.sort(key=lambda files: all(glance.Modality in DERIVED for glance, _ in files))
-        return [[path for _, path in sorted(files, key=_order)] for files in resting]
+            groups[seen.glance.StudyInstanceUID or _find_principal(path)].append(seen)
+        resting = [entry for entry in groups.items() if all(seen.changed <= border for seen in entry[1])]
+        resting.sort(key=lambda entry: all(seen.glance.Modality in DERIVED for seen in entry[1]))
+        return [Pile(site, key, tuple(sorted(group, key=_order))) for key, group in resting]
 
 
-def glance_at(path: Path) -> Glance:
-    """Read the few attributes that say where a file belongs; anything unreadable belongs to itself."""
+def _look(path: Path, before: Waiting | None) -> Waiting:
+    status = os.stat(path)
+    stamp = (status.st_mtime_ns, status.st_size)
+    glance = before.glance if before and before.stamp == stamp else _glance_at_file(path)
+    return Waiting(path, stamp, max(status.st_mtime, status.st_ctime), glance)
+
+
+def _glance_at_file(path: Path) -> Glance:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            header = dcmread(path, stop_before_pixels=True, specific_tags=GROUPING)
-            return Glance(*(str(header.get(keyword) or "") for keyword in GROUPING))
-    except Exception:  # whatever it is, the desk will look at the file itself and say why
-        return Glance()
+        with path.open("rb", buffering=0) as file:
+            start = file.read(GLANCE_BYTES)
+            glance = glance_at(start)
+            if glance.is_object or glance.is_directory or start[MARK_AT:META_AT] != b"DICM":
+                return glance
+            return glance_at(start + file.read())
+    except FileNotFoundError:
+        raise
+    except OSError:  # the desk will try again, and say why if it cannot be read
+        return NOTHING
 
 
-def _order(entry: tuple[Glance, Path]) -> tuple[bool, str, str]:
-    glance, path = entry
-    return (glance.Modality in DERIVED, glance.SeriesInstanceUID, str(path))
+def _find_principal(path: Path) -> str:
+    try:
+        return str(find_principal(path))
+    except OSError:  # a name so long that no other can be made of it
+        return str(path)
 
 
-def _lies_in(path: Path, zone: Zone, site: str) -> bool:
-    return path.is_relative_to(zone.inbox / site)
+def _order(file: Waiting) -> tuple[bool, str, str]:
+    return file.glance.Modality in DERIVED, file.glance.SeriesInstanceUID, str(file.path)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from threading import Event
 
-from aurelius_catalog.deidentify import PseudonymKey, create_key, read_key
-from aurelius_catalog.errors import InvalidRequest, KeyUnusable
+from aurelius_catalog.intake.awaited import finish_withdrawals
+from aurelius_catalog.intake.crew import Crew
 from aurelius_catalog.intake.desk import Desk
-from aurelius_catalog.intake.items import Items
+from aurelius_catalog.intake.lock import hold_lock
+from aurelius_catalog.intake.network import start_network
 from aurelius_catalog.intake.zone import Zone
 from aurelius_catalog.settings import CatalogSettings
+from aurelius_catalog.vault import open_vault
 
 log = logging.getLogger("aurelius.intake")
 POLL_S = 1.0
@@ -28,47 +29,39 @@ def serve(settings: CatalogSettings, stop: Event, *, once: bool = False) -> None
     InvalidRequest
         If another intake works on the same state folder.
     KeyUnusable
-        If there is no usable pseudonym key although objects were taken with one.
+        If the vault does not open: without it nothing may be taken.
     """
     zone = Zone(settings)
+    vault = open_vault(settings)
     with hold_lock(zone):
-        desk = Desk(settings, open_key(zone, Items(zone.database)))
+        finish_withdrawals(settings, vault)
+        desk = Desk(settings, vault)
         desk.recover()
-        log.info("the intake is ready, %g s of quiet before a file is taken", settings.intake_quiet_s)
-        patience_s = 2 * settings.intake_quiet_s + 10
-        moved = time.monotonic()
-        while not stop.is_set():
-            if desk.work(stop):
-                moved = time.monotonic()
-            waiting = any(next(zone.list_waiting(site), None) for site in zone.list_sites())
-            if once and (not waiting or time.monotonic() - moved > patience_s):
-                break
-            stop.wait(min(POLL_S, max(settings.intake_quiet_s / 4, 0.05)))
+        with start_network(settings, zone), open_crew(settings, desk) as crew:
+            log.info("the intake is ready, %g s of quiet before a file is taken", settings.intake_quiet_s)
+            _work(crew, zone, settings, stop, once)
     log.info("the intake has stopped")
 
 
-def open_key(zone: Zone, items: Items) -> PseudonymKey:
-    """Read the pseudonym key; make one if nothing was ever taken.
-
-    Raises
-    ------
-    KeyUnusable
-        If it is missing although objects were taken with it: a new one would split every patient in two.
-    """
-    if zone.key.exists():
-        return read_key(zone.key)
-    if items.count():
-        raise KeyUnusable("The pseudonym key is gone. Restore identified/key from your safe copy, then start again.")
-    log.warning("made a new pseudonym key; keep a safe copy of identified/key")
-    return create_key(zone.key)
-
-
 @contextmanager
-def hold_lock(zone: Zone) -> Iterator[None]:
-    """Keep a second intake out of the same identified zone; the system frees the lock when the process dies."""
-    with zone.lock.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InvalidRequest("An intake is running on this state folder already; it takes the files.") from None
-        yield
+def open_crew(settings: CatalogSettings, desk: Desk) -> Iterator[Desk | Crew]:
+    """Give the desk, or several processes with a desk each, while the block runs."""
+    if settings.intake_workers == 1:
+        yield desk
+        return
+    with closing(Crew(settings, desk)) as crew:
+        yield crew
+
+
+def _work(crew: Desk | Crew, zone: Zone, settings: CatalogSettings, stop: Event, once: bool) -> None:
+    patience_s = 2 * settings.intake_quiet_s + 10
+    moved = time.monotonic()
+    while not stop.is_set():
+        taken = crew.work(stop)
+        if taken:
+            moved = time.monotonic()
+        waiting = any(next(zone.list_waiting(site), None) for site in zone.list_sites())
+        if once and (not waiting or time.monotonic() - moved > patience_s):
+            break
+        if not (once and taken):
+            stop.wait(min(POLL_S, max(settings.intake_quiet_s / 4, 0.05)))

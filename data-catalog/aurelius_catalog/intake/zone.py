@@ -6,10 +6,11 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from aurelius_catalog.disk import sync_folder
 from aurelius_catalog.errors import InvalidRequest
 from aurelius_catalog.settings import CatalogSettings
 
@@ -31,9 +32,9 @@ class Zone:
         self.root.chmod(0o700)
         self.inbox = self.root / "inbox"
         self.inbox.mkdir(exist_ok=True)
-        self.key = self.root / "key"
         self.database = self.root / "intake.sqlite"
         self.lock = self.root / "intake.lock"
+        self.workers_lock = self.root / "workers.lock"
         # De-identified drafts wait on the same file system as the catalog's files, so that they can be moved there.
         self.drafts = settings.files.parent / "drafts"
 
@@ -41,18 +42,18 @@ class Zone:
         """Return the sites that have an inbox."""
         return sorted(path.name for path in self.inbox.iterdir() if path.is_dir() and SITE_NAME.fullmatch(path.name))
 
-    def list_strays(self) -> list[Path]:
-        """Return what lies in the inbox outside of any site's folder, and so belongs to no one."""
-        return [path for path in self.inbox.iterdir() if not (path.is_dir() and SITE_NAME.fullmatch(path.name))]
+    def list_strays(self) -> list[str]:
+        """Return, below the inbox, what belongs to no site, and links, which are not followed."""
+        strays = [path for path in self.inbox.iterdir() if not (path.is_dir() and SITE_NAME.fullmatch(path.name))]
+        for site in self.list_sites():
+            strays += [Path(entry.path) for entry in _walk(str(self.inbox / site)) if entry.is_symlink()]
+        return sorted(str(path.relative_to(self.inbox)) for path in strays)
 
     def list_waiting(self, site: str) -> Iterator[Path]:
         """Yield the files in a site's inbox, at any depth; names that begin with a dot are still being written."""
-        for folder, names, files in os.walk(self.inbox / site):
-            names[:] = sorted(_make_readable(folder, name) for name in names if not name.startswith("."))
-            for name in sorted(files):
-                path = Path(folder, _make_readable(folder, name))
-                if not name.startswith(".") and path.is_file() and not path.is_symlink():
-                    yield path
+        for entry in _walk(str(self.inbox / site)):
+            if entry.is_file(follow_symlinks=False):
+                yield Path(entry.path)
 
     def take_in(self, path: Path, site: str) -> Path:
         """Copy a file or folder into a site's inbox; it appears there whole.
@@ -80,30 +81,59 @@ class Zone:
 
     def place(self, kind: str, site: str, name: str, number: int) -> str:
         """Return the place, below the zone, for the file of an item; its number makes it free if need be."""
-        path = self.root / kind / site / name
-        if path.exists():
-            path = path.with_name(f"{path.stem}.item-{number}{path.suffix}")
-        return str(path.relative_to(self.root))
+        location = f"{kind}/{site}/{name}"
+        if os.path.lexists(self.root / location):
+            path = Path(location)
+            location = str(path.with_name(f"{path.stem}.item-{number}{path.suffix}"))
+        return location
 
-    def move(self, site: str, name: str, location: str, reason: str | None) -> None:
-        """Move an original out of the inbox, with its reason beside it, and tidy up the folders it leaves empty.
+    def move(self, site: str, names: Sequence[str], location: str, reason: str | None) -> None:
+        """Move an original out of the inbox, with its reason beside it; doing it again changes nothing.
 
-        Doing it again changes nothing.
+        Parameters
+        ----------
+        site
+            The clinic.
+        names
+            The file below its inbox, and those that belong to it.
+        location
+            Where the first goes, below the zone; the others go beside it, as they lay beside it.
+        reason
+            Is written to a file of its own.
         """
-        source, target = self.inbox / site / name, self.root / location
-        target.parent.mkdir(parents=True, exist_ok=True)
+        target = self.root / location
         if reason is not None:
-            note = target.with_name(f"{_shorten(target.name)}.reason.txt")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            note = _name_note(target)
             draft = note.with_name(f".{note.name}")
             draft.write_text(reason + "\n")
             draft.replace(note)
-        if not target.exists():  # the place was free when it was chosen: what is there now is the file itself
-            source.replace(target)
-        for parent in source.parents:
-            if parent == self.inbox / site:
-                break
-            with suppress(OSError):  # not empty: others are still to be taken
-                parent.rmdir()
+        inbox = self.inbox / site
+        _rename(inbox / names[0], target)
+        for name in names[1:]:
+            beside = target.parent / os.path.relpath(name, os.path.dirname(names[0]) or ".")
+            _rename(inbox / name, beside)
+
+    def discard(self, names: Sequence[str], location: str) -> None:
+        """Remove an original for good, with what `move` put beside it; doing it again changes nothing."""
+        target = self.root / location
+        beside = (os.path.relpath(name, os.path.dirname(names[0]) or ".") for name in names[1:])
+        for path in (target, *(target.parent / name for name in beside), _name_note(target)):
+            path.unlink(missing_ok=True)
+        if target.parent.is_dir():
+            sync_folder(target.parent)
+
+    def tidy(self, site: str, names: Iterable[str]) -> None:
+        """Remove the folders of the inbox that files left empty."""
+        for folder in {os.path.dirname(name) for name in names}:
+            while folder:
+                try:
+                    os.rmdir(self.inbox / site / folder)
+                except FileNotFoundError:
+                    pass
+                except OSError:  # not empty: others are still to be taken
+                    break
+                folder = os.path.dirname(folder)
 
 
 def find_free(path: Path) -> Path:
@@ -115,14 +145,42 @@ def find_free(path: Path) -> Path:
     return free
 
 
-def _make_readable(folder: str, name: str) -> str:
-    """Rename what is not named in UTF-8, as old media are: the name must fit into a database and a report."""
-    readable = os.fsencode(name).decode("utf-8", "backslashreplace")
-    if readable != name:
-        Path(folder, name).rename(find_free(Path(folder, readable)))
-    return readable
+def _rename(source: Path, target: Path) -> None:
+    if os.path.lexists(target):  # the place was free when it was chosen: what is there now is the file itself
+        return
+    try:
+        os.rename(source, target)
+    except FileNotFoundError:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.rename(source, target)
 
 
-def _shorten(name: str) -> str:
-    """Leave room for a suffix within the 255 bytes a file name may have."""
-    return os.fsencode(name)[:235].decode("utf-8", "ignore")
+def _walk(folder: str) -> Iterator[os.DirEntry[str]]:
+    """Yield everything below a folder that is none itself, in order; what begins with a dot is left alone."""
+    with os.scandir(folder) as found:
+        entries = sorted((entry for entry in found if not entry.name.startswith(".")), key=lambda entry: entry.name)
+    if any(not entry.name.isprintable() for entry in entries) and _make_readable(folder, entries):
+        yield from _walk(folder)
+        return
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            with suppress(FileNotFoundError):
+                yield from _walk(entry.path)
+        else:
+            yield entry
+
+
+def _make_readable(folder: str, entries: Iterable[os.DirEntry[str]]) -> bool:
+    """Rename what is not named in UTF-8, as old media are: a name must fit into a database and a report."""
+    renamed = False
+    for entry in entries:
+        readable = os.fsencode(entry.name).decode("utf-8", "backslashreplace")
+        if readable != entry.name:
+            os.rename(entry.path, find_free(Path(folder, readable)))
+            renamed = True
+    return renamed
+
+
+def _name_note(path: Path) -> Path:
+    """Return the place of the reason, leaving room for its suffix within the 255 bytes a file name may have."""
+    return path.with_name(os.fsencode(path.name)[:235].decode("utf-8", "ignore") + ".reason.txt")

@@ -1,0 +1,58 @@
+"""Headers as DICOM JSON (PS3.18 Annex F): what the index keeps, and what its columns are read from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from pydicom import Dataset
+from pydicom.datadict import tag_for_keyword
+
+#: Values longer than this stay in the file; nobody searches by a lookup table.
+LONGEST_INLINE_BYTES = 1024
+Header = Mapping[str, Any]
+
+
+def make_header(dataset: Dataset) -> dict[str, Any]:
+    """Return a header as DICOM JSON, without values longer than `LONGEST_INLINE_BYTES`."""
+    return dataset.to_json_dict(
+        bulk_data_threshold=LONGEST_INLINE_BYTES, bulk_data_element_handler=lambda _: "", suppress_invalid_tags=True
+    )
+
+
+def read_values(header: Header, keyword: str) -> list[Any]:
+    """Return the values of an attribute; empty if it is absent or has none."""
+    element = header.get(_spell_tag(keyword))
+    values = element.get("Value") if element else None
+    return values if isinstance(values, list) else []
+
+
+def read_text(header: Header, keyword: str) -> str | None:
+    r"""Return an attribute as text, several values joined by ``\``; None if there is none."""
+    found = [str(value) for value in read_values(header, keyword) if value is not None]
+    return "\\".join(found).replace("\0", "") or None
+
+
+def read_number(header: Header, keyword: str) -> float | None:
+    """Return the first value of an attribute as a number; None if it is none, or not finite."""
+    values = read_numbers(header, keyword)
+    return values[0] if values else None
+
+
+def read_numbers(header: Header, keyword: str) -> list[float]:
+    """Return the values of an attribute as numbers; empty if one of them is none, or not finite."""
+    try:
+        numbers = [float(value) for value in read_values(header, keyword)]
+    except (TypeError, ValueError):
+        return []
+    return numbers if all(map(math.isfinite, numbers)) else []
+
+
+@cache
+def _spell_tag(keyword: str) -> str:
+    tag = tag_for_keyword(keyword)
+    if tag is None:
+        raise KeyError(f"{keyword} is no keyword of DICOM.")
+    return f"{tag:08X}"

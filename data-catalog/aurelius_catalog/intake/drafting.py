@@ -1,0 +1,191 @@
+"""One object at a time: from its bytes to a de-identified draft on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from aurelius_catalog.deidentified import DeidentifiedFile, read_deidentified
+from aurelius_catalog.deidentify import Profile, Rewritten
+from aurelius_catalog.deidentify.residue import ResidueScanner, find_residue
+from aurelius_catalog.errors import NotDeidentifiable
+from aurelius_catalog.frames import locate_frames
+from aurelius_catalog.intake.approvals import Approvals
+from aurelius_catalog.intake.check import find_refusal
+from aurelius_catalog.intake.foreign import Foreign
+from aurelius_catalog.intake.items import IntakeItem
+from aurelius_catalog.intake.prepared import Findings, Prepared, Ready
+from aurelius_catalog.media import find_suffix
+from aurelius_catalog.pixels import PixelVerdict, judge_pixels, mask_pixels
+
+#: Tag, VR and length in front of native pixel data.
+PIXEL_HEADER_BYTES = 12
+Buffer = bytes | memoryview
+NO_PIXELS = memoryview(b"")
+
+
+class Refused(NotDeidentifiable):
+    """Only a person may let this object through; ``findings`` are what is known of it."""
+
+    def __init__(self, reason: str, findings: Findings) -> None:
+        super().__init__(reason)
+        self.findings = findings
+
+
+class Draft:
+    """A draft, and its bytes until they were searched.
+
+    Parameters
+    ----------
+    ready
+        What is to be stored.
+    pieces
+        The file in three parts, the middle one its pixel data; None where it is too large to be held.
+    """
+
+    def __init__(self, ready: Ready, pieces: tuple[bytes, memoryview, bytes] | None) -> None:
+        self.ready, self.pieces = ready, pieces
+
+    def is_clean(self, scanner: ResidueScanner) -> bool:
+        """Whether none of the values is left in it, but by a coincidence that can be explained."""
+        if self.pieces is None:
+            with (
+                self.ready.file.path.open("rb") as file,
+                mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
+                memoryview(data) as view,
+            ):
+                return not scanner.scan(view, (0, len(view)))
+        head, pixels, tail = self.pieces
+        if not (scanner.scan(head) or scanner.scan(pixels, (0, len(pixels))) or scanner.scan(tail)):
+            return True
+        # Only what is not a coincidence counts; telling takes the whole file.
+        return not find_residue(scanner, b"".join(self.pieces), (len(head), len(head) + len(pixels)))
+
+
+class Drafter:
+    """Writes drafts.
+
+    Parameters
+    ----------
+    root
+        The identified zone, where people's decisions about single objects are.
+    profile
+        Is recorded with every object.
+    """
+
+    def __init__(self, root: Path, profile: Profile) -> None:
+        self.approvals = Approvals(root)
+        self.profile = f"{profile.name}@{profile.version}"
+        self._profile_hash = profile.sha256
+
+    def draft(self, prepared: Prepared, item: IntakeItem, content: bytes) -> Draft:
+        """De-identify a DICOM object.
+
+        Raises
+        ------
+        NotDeidentifiable
+            If it may not be given away; as `Refused` where it could be read.
+        """
+        out = prepared.session.rewrite(content)
+        approval = self.approvals.find(item.digest)
+        findings = Findings(out.pseudonym, dict(out.actions))
+        if refusal := find_refusal(out.original, pixels=out.pixels, approved=approval is not None):
+            raise Refused(refusal, findings)
+        verdict = approval.verdict if approval else judge_pixels(out.original, content, prepared.session.evidence)
+        findings = Findings(out.pseudonym, dict(out.actions), _describe(verdict))
+        if verdict.outcome == "person":
+            self.approvals.note_verdict(item.id, verdict)
+            raise Refused(verdict.reason, findings)
+        path = prepared.drafts / f"{item.id}.dcm"
+        masked = (
+            mask_pixels(b"".join((out.head, out.pixels, out.tail)), verdict.regions)
+            if verdict.outcome == "mask"
+            else None
+        )
+        file, pieces = self._write(path, out) if masked is None else self._write_masked(path, out, masked)
+        prepared.people[out.pseudonym] = (out.PatientID, out.PatientName)
+        return Draft(Ready(item, findings, file, verdict.summary), pieces)
+
+    def draft_foreign(self, prepared: Prepared, item: IntakeItem, foreign: Foreign) -> Draft:
+        """Clean a file that is no DICOM object.
+
+        Raises
+        ------
+        NotDeidentifiable
+            If it may not be given away.
+        """
+        if (content := foreign.to_dicom()) is not None:
+            draft = self.draft(prepared, item, content)
+        else:
+            out = prepared.session.rewrite(foreign.stub())
+            path = prepared.drafts / f"{item.id}{find_suffix(foreign.media_type)}"
+            foreign.write_clean(path)
+            with path.open("rb") as written:
+                digest = hashlib.file_digest(written, "sha256").hexdigest()
+            file = DeidentifiedFile(
+                path,
+                out.dataset,
+                (),
+                digest,
+                path.stat().st_size,
+                foreign.media_type,
+                out.header,
+                self._describe_profile(out),
+            )
+            prepared.people[out.pseudonym] = (out.PatientID, out.PatientName)
+            said = "clean by rule: whatever is no pixel of the image itself was left out"
+            draft = Draft(Ready(item, Findings(out.pseudonym, dict(out.actions)), file, said), None)
+        prepared.session.evidence |= foreign.evidence
+        prepared.projects |= {foreign.project} if foreign.project else set()
+        return draft
+
+    def _write(self, path: Path, out: Rewritten) -> tuple[DeidentifiedFile, tuple[bytes, memoryview, bytes]]:
+        pieces = (out.head, out.pixels, out.tail)
+        size = write_pieces(path, pieces)
+        digest = hashlib.sha256(out.head)
+        digest.update(out.pixels)
+        digest.update(out.tail)
+        frames = locate_frames(out.pixels, len(out.head), out.header, out.dataset)
+        record = self._describe_profile(out)
+        file = DeidentifiedFile(
+            path, out.dataset, frames, digest.hexdigest(), size, header=out.header, deidentification=record
+        )
+        return file, pieces
+
+    def _write_masked(
+        self, path: Path, out: Rewritten, masked: bytes
+    ) -> tuple[DeidentifiedFile, tuple[bytes, memoryview, bytes]]:
+        write_pieces(path, (masked,))
+        read = read_deidentified(path)
+        record = self._describe_profile(out)
+        file = DeidentifiedFile(
+            path, read.dataset, read.frames, read.sha256, read.size_bytes, header=read.header, deidentification=record
+        )
+        start = read.frames[0][0] - PIXEL_HEADER_BYTES if read.frames else len(masked)
+        return file, (masked[:start], memoryview(masked)[start:], b"")
+
+    def _describe_profile(self, out: Rewritten) -> dict[str, Any]:
+        return {"profile": self.profile, "sha256": self._profile_hash, "actions": dict(out.actions)}
+
+
+def write_pieces(path: Path, pieces: Iterable[Buffer]) -> int:
+    """Write the pieces of a file one after the other; returns its size in bytes."""
+    rest = [memoryview(piece) for piece in pieces if len(piece)]
+    size = sum(map(len, rest))
+    with path.open("wb", buffering=0) as file:
+        while rest:
+            written = os.writev(file.fileno(), rest)
+            while rest and written >= len(rest[0]):
+                written -= len(rest.pop(0))
+            if written:
+                rest[0] = rest[0][written:]
+    return size
+
+
+def _describe(verdict: PixelVerdict) -> dict[str, Any]:
+    regions = [[region.x, region.y, region.width, region.height] for region in verdict.regions]
+    return {"outcome": verdict.outcome, "method": verdict.method, "reason": verdict.reason, "regions": regions}
