@@ -207,9 +207,11 @@ def hash_content(connection: Connection, name: str, SeriesInstanceUIDs: Sequence
 
 
 def _with_series(connection: Connection, row: dict[str, Any]) -> DatasetRecord:
-    statement = select(dataset_series.c.SeriesInstanceUID).where(dataset_series.c.dataset_id == row["id"])
-    uids = connection.execute(statement.order_by(dataset_series.c.SeriesInstanceUID)).scalars()
-    return DatasetRecord(**row, SeriesInstanceUIDs=tuple(uids))
+    statement = select(dataset_series.c.SeriesInstanceUID, dataset_series.c.withdrawn_at)
+    statement = statement.where(dataset_series.c.dataset_id == row["id"]).order_by(dataset_series.c.SeriesInstanceUID)
+    held = connection.execute(statement).all()
+    withdrawn = tuple(uid for uid, at in held if at is not None)
+    return DatasetRecord(**row, SeriesInstanceUIDs=tuple(uid for uid, _ in held), withdrawn=withdrawn)
 
 
 def _of_visible(table: Any, person: Person, SeriesInstanceUID: str | None) -> Select[Any]:

@@ -173,13 +173,22 @@ class DecisionRecord(Record):
 
 
 class DatasetRecord(Record):
-    """A frozen, citable list of series; ``id`` is the hash of its content."""
+    """A frozen, citable list of series; ``id`` is the hash of its content.
+
+    ``withdrawn`` are those of its series whose patient was withdrawn since: they stay listed, their images are gone.
+    """
 
     id: str
     name: str
     created_by: str
     created_at: datetime
     SeriesInstanceUIDs: tuple[str, ...]
+    withdrawn: tuple[str, ...] = ()
+
+    @property
+    def remaining(self) -> tuple[str, ...]:
+        """The series that can still be opened."""
+        return tuple(uid for uid in self.SeriesInstanceUIDs if uid not in set(self.withdrawn))
 
 
 class WorklistRow(Record):
