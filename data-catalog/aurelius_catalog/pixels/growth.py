@@ -20,10 +20,12 @@ EDGE_PART, EDGE_LEAST = 0.5, 16.0
 
 
 #: Drawn text has two values, ink and ground; tissue has all between. Shares of a word's box near its extremes.
-NEAR_PART, MOST_BETWEEN, LEAST_INK, PLAIN_CONFIDENCE = 0.1, 0.6, 0.18, 85.0
+NEAR_PART, LEAST_INK, PLAIN_CONFIDENCE = 0.1, 0.18, 85.0
+#: Compression blurs ink, so a screen's text may have more between than what was drawn into measured values.
+MOST_BETWEEN, MOST_BETWEEN_MEASURED = 0.75, 0.6
 
 
-def is_drawn(word: Word, picture: Picture) -> bool:
+def is_drawn(word: Word, picture: Picture, measured: bool) -> bool:
     """Whether a word has been drawn with ink; what was read without any doubt has."""
     if word.confidence >= PLAIN_CONFIDENCE and count_letters(word.text) >= SURE_LETTERS:
         return True
@@ -31,7 +33,7 @@ def is_drawn(word: Word, picture: Picture) -> bool:
     box = picture[region.y : region.bottom, region.x : region.right].astype(np.int16)
     near = NEAR_PART * (int(box.max()) - int(box.min()))
     bright, dark = float((box >= box.max() - near).mean()), float((box <= box.min() + near).mean())
-    return bright >= LEAST_INK or 1 - bright - dark <= MOST_BETWEEN
+    return bright >= LEAST_INK or 1 - bright - dark <= (MOST_BETWEEN_MEASURED if measured else MOST_BETWEEN)
 
 
 def grow_words(words: Iterable[Word], views: Iterable[Picture]) -> list[Word]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -161,11 +162,10 @@ class Search:
         The first picture is looked at in two sizes, the others, and a picture seen ``again``, in the larger one.
         """
         words: list[Word] = []
-        own = Evidence(self.evidence)
         for number, view in enumerate(views):
             factors = choose_factors(view)
-            found = choose_words(self.reader.read(view, factors[:1] if again or number else factors), self.evidence)
-            words += [word for word in found if not self.measured or own.matches(word.text) or is_drawn(word, view)]
+            looks = self.reader.read(view, factors[:1] if again or number else factors)
+            words += choose_words(looks, self.evidence, partial(is_drawn, picture=view, measured=self.measured))
         words = grow_words(words, views[:2])
         return list({word.region: word for word in sorted(words, key=lambda word: word.confidence)}.values())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
@@ -21,16 +21,27 @@ SIMILAR = 0.8
 PADDING_HEIGHTS = 0.3
 
 
-def choose_words(looks: Sequence[Sequence[Word]], evidence: Collection[str]) -> list[Word]:
-    """Return what is taken for words: seen clearly, or twice, or the patient's own, or next to such a word."""
+def choose_words(
+    looks: Sequence[Sequence[Word]], evidence: Collection[str], is_ink: Callable[[Word], bool]
+) -> list[Word]:
+    """Return what is taken for words: drawn, and seen clearly or twice; the patient's own; and what is next to these.
+
+    Parameters
+    ----------
+    looks
+        What the reader saw, each time it looked.
+    evidence
+        The patient's values.
+    is_ink
+        Says of a word whether it was drawn, or is only what the reader makes of tissue.
+    """
     seen = [(index, word) for index, look in enumerate(looks) for word in look]
     own = Evidence(evidence)
     chosen = [
         word
         for index, word in seen
-        if _is_clear(word)
-        or own.matches(word.text)
-        or _is_confirmed(word, (other for at, other in seen if at != index))
+        if own.matches(word.text)
+        or ((_is_clear(word) or _is_confirmed(word, (other for at, other in seen if at != index))) and is_ink(word))
     ]
     rest = [word for _, word in seen if word not in chosen and count_letters(word.text) >= 1]
     grown = True
