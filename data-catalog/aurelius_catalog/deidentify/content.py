@@ -30,11 +30,11 @@ def choose_mode(mode: str, data: bytes, item: list[Found], implicit: bool, profi
         return "walk" if _read(data, item, CODING_SCHEME) in PUBLIC_SCHEMES else "replace"
     if mode != "content":
         return mode
-    concept = next((found for found in item if found.head.tag == CONCEPT_NAME), None)
+    concept = next((found for found in item if found[0].tag == CONCEPT_NAME), None)
     code = ("", "")
     if concept is not None:
         try:
-            inner = split_items(data, concept.value, concept.value_end, implicit)
+            inner = split_items(data, concept[2], concept[3], implicit)
         except Unfamiliar:
             return None
         if inner:
@@ -81,7 +81,7 @@ def _rule_content(rule: Rule, action: str, profile: Profile) -> Rule:
 
 
 def _read(data: bytes, item: list[Found], tag: int) -> str:
-    for found in item:
-        if found.head.tag == tag:
-            return data[found.value : found.value_end].decode("latin-1").strip(" \0")
+    for head, _, value, value_end, _ in item:
+        if head.tag == tag:
+            return data[value:value_end].decode("latin-1").strip(" \0")
     return ""

@@ -87,11 +87,11 @@ def read_nested(
     except Unfamiliar:
         return
     for item in items:
-        for found in item:
-            VR = found.head.VR
+        for head, _, value, value_end, _ in item:
+            VR = head.VR
             if VR == "SQ":
-                yield from read_nested(data, found.value, found.value_end, implicit, encodings)
+                yield from read_nested(data, value, value_end, implicit, encodings)
             elif VR in STRINGS:
-                keyword = DicomDictionary.get(found.head.tag, _UNKNOWN)[4]
+                keyword = DicomDictionary.get(head.tag, _UNKNOWN)[4]
                 if keyword not in CODES:
-                    yield keyword, VR, decode_text(data[found.value : found.value_end], VR, encodings)
+                    yield keyword, VR, decode_text(data[value:value_end], VR, encodings)

@@ -7,7 +7,6 @@ Only the hot copy path parses by itself, and only what it is sure of: at anythin
 from __future__ import annotations
 
 from struct import Struct
-from typing import NamedTuple
 
 from pydicom.datadict import DicomDictionary
 from pydicom.tag import BaseTag
@@ -50,10 +49,12 @@ class Head:
         As written in the file; of implicit encodings, as PS3.6 says where that is one VR.
     """
 
-    __slots__ = ("VR", "block", "group", "is_creator", "is_private", "key", "long", "role", "tag")
+    __slots__ = ("VR", "base", "block", "group", "is_creator", "is_private", "key", "long", "role", "tag")
 
     def __init__(self, tag: int, VR: str) -> None:
-        self.tag, self.VR, self.long = BaseTag(tag), VR, VR in LONG_VRS
+        #: The tag as pydicom has it, whose comparisons are slow.
+        self.base = BaseTag(tag)
+        self.tag, self.VR, self.long = tag, VR, VR in LONG_VRS
         self.key = f"{tag:08X}"
         self.group = tag >> 16
         self.is_private = bool(self.group & 1)
@@ -64,29 +65,9 @@ class Head:
         self.role = find_role(tag)
 
 
-class Found(NamedTuple):
-    """Where an element stands in the bytes.
-
-    Parameters
-    ----------
-    head
-        Its tag and VR.
-    start
-        Offset of its first byte.
-    value
-        Offset of its value.
-    value_end
-        Offset behind its value, before a sequence delimiter.
-    end
-        Offset behind the element.
-    """
-
-    head: Head
-    start: int
-    value: int
-    value_end: int
-    end: int
-
+#: Where an element stands in the bytes: its head, and the offsets of its first byte, of its value, behind its value
+#: (before a sequence delimiter), and behind the element.
+Found = tuple[Head, int, int, int, int]
 
 _explicit: dict[bytes, Head] = {}
 _implicit: dict[bytes, Head] = {}
@@ -148,7 +129,7 @@ def scan(data: bytes, start: int, end: int, implicit: bool, depth: int = 0) -> t
             value_end = behind = value + length
         if behind > end or head.group == 0xFFFE:
             raise Unfamiliar
-        found.append(Found(head, position, value, value_end, behind))
+        found.append((head, position, value, value_end, behind))
         position = behind
     return found, position
 

@@ -33,7 +33,7 @@ class Outcome:
         How often which action was taken on which tag; one each for ``letters``.
     """
 
-    __slots__ = ("counts", "element", "fragment", "key", "letters", "output", "source", "tag")
+    __slots__ = ("base", "counts", "element", "fragment", "key", "letters", "output", "source", "tag")
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Outcome:
         element: RawDataElement | None = None,
         counts: Counts = (),
     ) -> None:
-        self.tag, self.key = head.tag, head.key
+        self.tag, self.base, self.key = head.tag, head.base, head.key
         self.letters, self.output, self.fragment, self.element = letters, output, fragment, element
         self.counts = counts or (((head.key, letters), 1),)
         #: The original as pydicom has it, where its value is remembered.

@@ -92,7 +92,7 @@ def find_meta(source: bytes) -> tuple[list[Found], int]:
 
 def make_meta(data: bytes, found: list[Found]) -> FileMetaDataset:
     """Return file meta as pydicom has it."""
-    return FileMetaDataset({one.head.tag: _make_raw(one, data) for one in found})  # type: ignore[arg-type]
+    return FileMetaDataset({one[0].base: _make_raw(one, data) for one in found})  # type: ignore[arg-type]
 
 
 def write_meta(SOPClassUID: bytes, SOPInstanceUID: bytes, syntax: str) -> bytes:
@@ -132,9 +132,9 @@ def read_identified(source: Path | BytesIO) -> FileDataset:
         raise NotDeidentifiable("This is not a DICOM Part 10 file.") from None
     except EOFError:
         raise NotDeidentifiable(CUT_OFF) from None
-    except OSError:
-        raise
     except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the disk's fault; without a number it is pydicom's word for a damaged file
         raise NotDeidentifiable(DAMAGED.format(type(error).__name__)) from None
     if any("End of file reached" in str(warning.message) for warning in caught):
         raise NotDeidentifiable(CUT_OFF)
@@ -187,15 +187,16 @@ def _refuse_truncated(element: DataElement | RawDataElement) -> None:
 
 
 def _read_syntax(source: bytes, meta: list[Found]) -> str:
-    for one in meta:
-        if one.head.tag == 0x00020010:
-            return source[one.value : one.value_end].decode("ascii", "replace").strip(" \0")
+    for head, _, value, value_end, _ in meta:
+        if head.tag == 0x00020010:
+            return source[value:value_end].decode("ascii", "replace").strip(" \0")
     return ""
 
 
 def _make_raw(one: Found, data: bytes) -> RawDataElement:
-    value = data[one.value : one.value_end]
-    return RawDataElement(one.head.tag, one.head.VR, len(value), value, 0, False, True)
+    head, _, start, end, _ = one
+    value = data[start:end]
+    return RawDataElement(head.base, head.VR, len(value), value, 0, False, True)
 
 
 _IMPLEMENTATION = write_element(0x00020012, "UI", IMPLEMENTATION_CLASS_UID.encode(), implicit=False) + write_element(

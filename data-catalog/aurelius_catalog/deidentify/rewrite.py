@@ -63,7 +63,7 @@ class StudySession:
     def touched(self) -> Counter[tuple[str, str]]:
         """How often each action was taken on each tag (eight hexadecimal digits), at any depth."""
         self._sum_up()
-        return self._touched
+        return +self._touched
 
     def rewrite(self, source: bytes) -> Rewritten:
         """Return the de-identified version of a Part 10 file.
@@ -82,6 +82,10 @@ class StudySession:
         except Unfamiliar:
             with _no_quotes():
                 return self._rewrite_read(read_identified(BytesIO(source)))
+
+    def take_back(self, rewritten: Rewritten) -> None:
+        """Leave an object out of `touched` that is not given away after all; its UIDs and evidence stay known."""
+        self._uses.subtract(rewritten._before)
 
     def rewrite_dataset(self, dataset: FileDataset) -> Dataset:
         """Return the de-identified version of an object that pydicom read, pixel data included; see `rewrite`."""
@@ -111,9 +115,9 @@ class StudySession:
     def _rewrite(self, source: Part10) -> Rewritten:
         data = source.data
         found, _ = scan(data, source.start, len(data), source.implicit)
-        pixels = next((one for one in reversed(found) if one.head.tag in PIXELS), None)
+        pixels = next((one for one in reversed(found) if one[0].tag in PIXELS), None)
         if pixels is not None:
-            found = [one for one in found if one.head.tag not in PIXELS]
+            found = [one for one in found if one[0].tag not in PIXELS]
         room, named = self._rooms.find(data, found, source.implicit)
         before = room.walker.walk_elements(data, found, "walk", source.implicit)
         self._uses.update(before)
@@ -122,12 +126,12 @@ class StudySession:
         after += room.statement
         after.sort(key=_by_tag)
         split = len(after)
-        while pixels is not None and split and after[split - 1].tag > pixels.head.tag:
+        while pixels is not None and split and after[split - 1].tag > pixels[0].tag:
             split -= 1
         head = b"".join([outcome.output for outcome in after[:split]])
         tail = b"".join([outcome.output for outcome in after[split:]])
         meta = write_meta(_get(after, SOP_CLASS), _get(after, SOP_INSTANCE), source.syntax)
-        body = memoryview(b"") if pixels is None else memoryview(data)[pixels.start : pixels.end]
+        body = memoryview(b"") if pixels is None else memoryview(data)[pixels[1] : pixels[4]]
         if source.deflated:
             head, body, tail = deflate(b"".join((head, body, tail))), memoryview(b""), b""
         return Rewritten(
@@ -161,7 +165,7 @@ def _no_quotes() -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
-    except (NotDeidentifiable, OSError):
+    except NotDeidentifiable:
         raise
-    except Exception as error:
+    except Exception as error:  # an OSError too: the file is in memory, so it is pydicom's word for a damaged one
         raise NotDeidentifiable(DAMAGED.format(type(error).__name__)) from None

@@ -57,18 +57,18 @@ class Rewritten:
     def original(self) -> Dataset:
         """The identified header with file meta, without pixel data, decoded as it is asked."""
         data, implicit, elements = self._source.data, self._source.implicit, {}
-        for one, outcome in zip(self._found, self._before, strict=True):
+        for (head, _, start, end, _), outcome in zip(self._found, self._before, strict=True):
             source = outcome.source
             if source is None:
-                value = data[one.value : one.value_end]
-                source = RawDataElement(one.head.tag, one.head.VR or None, len(value), value, 0, implicit, True)
-            elements[outcome.tag] = source
+                value = data[start:end]
+                source = RawDataElement(head.base, head.VR or None, len(value), value, 0, implicit, True)
+            elements[outcome.base] = source
         return _make_dataset(elements, make_meta(*self._source.meta), implicit)
 
     @cached_property
     def dataset(self) -> Dataset:
         """The de-identified header with file meta, without pixel data, decoded as it is asked."""
-        elements = {outcome.tag: outcome.element for outcome in self._after if outcome.element is not None}
+        elements = {outcome.base: outcome.element for outcome in self._after if outcome.element is not None}
         return _make_dataset(elements, make_meta(self.head, find_meta(self.head)[0]), self._source.implicit)
 
     def join(self) -> bytes:

@@ -82,14 +82,14 @@ class Rooms:
         named: dict[int, bytes] = {}
         keyed: list[bytes] = []
         sequences: list[bytes] = []
-        for one in found:
-            role = one.head.role
+        for head, start, value, value_end, end in found:
+            role = head.role
             if role == SEQUENCED:
-                sequences.append(data[one.start : one.end])
+                sequences.append(data[start:end])
             elif role:
-                named[one.head.tag] = data[one.value : one.value_end]
+                named[head.tag] = data[value:value_end]
                 if role == KEYED:
-                    keyed.append(data[one.start : one.end])
+                    keyed.append(data[start:end])
         missing = [keyword for tag, keyword in REQUIRED.items() if not named.get(tag, b"").strip(b" \0")]
         if missing:
             raise NotDeidentifiable(f"The object has no {', '.join(missing)}.")

@@ -28,7 +28,7 @@ def make_statement(profile: Profile, pseudonym: str, implicit: bool) -> list[Out
 
 def _state(tag: int, VR: str, value: bytes, implicit: bool, fragment: Fragment | None = None) -> Outcome:
     head = Head(tag, VR)
-    element = RawDataElement(head.tag, VR, len(value), value, 0, implicit, True)
+    element = RawDataElement(head.base, VR, len(value), value, 0, implicit, True)
     fragment = fragment or make_fragment(VR, value, ["ascii"])
     return Outcome(head, "", write_element(tag, VR, value, implicit), fragment, element)
 

@@ -62,11 +62,11 @@ class ElementWalker:
         outcomes: list[Outcome] = []
         creators: dict[int, Creator] = {}
         for one in found:
-            head = one.head
+            head, start, _, _, end = one
             if head.is_private:
                 self._walk_private(data, one, mode, implicit, memory, creators, outcomes)
                 continue
-            raw = data[one.start : one.end]
+            raw = data[start:end]
             outcome = known.get(raw)
             if outcome is None:
                 rule = REMOVE if head.tag in PIXELS else find_rule(self.context.profile, head.tag, mode)
@@ -87,7 +87,7 @@ class ElementWalker:
             chosen = choose_mode(mode, data, item, implicit, self.context.profile)
             if chosen is None:
                 if item:
-                    self._note_nested(data, item[0].start - 8, item[-1].end, implicit)
+                    self._note_nested(data, item[0][1] - 8, item[-1][4], implicit)
                 counts[f"{attribute.tag:08X}", "X"] += 1
                 letters.append("X")
                 continue
@@ -118,16 +118,16 @@ class ElementWalker:
         outcomes: list[Outcome],
     ) -> None:
         """Append the outcome of a private element; its creator stays only if something of its block stays."""
-        head = one.head
+        head, start, value, value_end, end = one
         if head.is_creator:
-            creator = decode_text(data[one.value : one.value_end], "LO", self.context.encodings).strip()
+            creator = decode_text(data[value:value_end], "LO", self.context.encodings).strip()
             creators[head.block] = (creator, head, len(outcomes))
         else:
             creator = creators[head.block][0] if head.block in creators else ""
         known = memory.private.setdefault(creator, {})
         outcome = known.get(head)
         if outcome is None:
-            raw = data[one.start : one.end]
+            raw = data[start:end]
             outcome = known.get(raw)
             if outcome is None:
                 rule = self._find_private(head, creator, mode)
@@ -157,15 +157,15 @@ class ElementWalker:
 
     def _settle(self, data: bytes, one: Found, rule: Rule, mode: str, implicit: bool) -> Outcome:
         """Carry out the action for an element that is met for the first time."""
-        head = one.head
-        value = data[one.value : one.value_end]
+        head, _, start, end, _ = one
+        value = data[start:end]
         VR, fits = self._choose_VR(head.VR, rule, implicit)
         attribute = Attribute(head.tag, VR, fits, value, implicit or head.VR == "UN", rule, mode)
         made = ACTIONS[rule.action](attribute, self)
         if made is None or made != value:
             self._note(attribute)
         outcome = Outcome(head, rule.action) if made is None else self._finish(head, VR, made, rule.action)
-        outcome.source = RawDataElement(head.tag, head.VR or None, len(value), value, 0, implicit, True)
+        outcome.source = RawDataElement(head.base, head.VR or None, len(value), value, 0, implicit, True)
         return outcome
 
     def _finish(self, head: Head, VR: str, made: bytes | Items, action: str) -> Outcome:
@@ -178,7 +178,7 @@ class ElementWalker:
             fragment = make_fragment(VR, made, self.context.encodings)
             content, letters, pairs = made, action, ()
         output = write_element(tag, VR, content, implicit)
-        element = RawDataElement(tag, VR, len(content), content, 0, implicit, True)
+        element = RawDataElement(head.base, VR, len(content), content, 0, implicit, True)
         return Outcome(head, letters, output, fragment, element, pairs)
 
     def _choose_VR(self, found: str, rule: Rule, implicit: bool) -> tuple[str, bool]:
