@@ -12,11 +12,10 @@ from pydicom import Dataset, dcmread
 from aurelius_catalog.dicom_json import make_header, read_text
 from aurelius_catalog.errors import InvalidRequest
 from aurelius_catalog.frames import locate_frames
+from aurelius_catalog.media import DICOM
 
 #: What the index cannot do without.
 REQUIRED = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID", "Modality")
-#: The media type of what is a Part 10 file.
-DICOM = "application/dicom"
 
 
 @dataclass(frozen=True)
@@ -122,6 +121,11 @@ class DeidentifiedStudy:
     def PatientID(self) -> str:
         """Pseudonym of the patient."""
         return read_text(self.files[0].header, "PatientID") or ""
+
+    @property
+    def patients(self) -> set[str]:
+        """Pseudonyms of all its files; more than one where a site gave two patients one study."""
+        return {read_text(file.header, "PatientID") or "" for file in self.files}
 
 
 def read_deidentified(path: Path) -> DeidentifiedFile:

@@ -17,7 +17,7 @@ from aurelius_catalog.admission import add_version, index_study, link_segmentati
 from aurelius_catalog.audit import record_event
 from aurelius_catalog.database import open_engine, writing
 from aurelius_catalog.deidentified import DeidentifiedStudy, read_deidentified
-from aurelius_catalog.errors import InvalidLabel, PermissionDenied
+from aurelius_catalog.errors import InvalidLabel, PermissionDenied, Withdrawn
 from aurelius_catalog.frames import strip_items
 from aurelius_catalog.labels import write_segmentation
 from aurelius_catalog.media import DICOM
@@ -39,6 +39,7 @@ from aurelius_catalog.projects import load_rules
 from aurelius_catalog.schema import leases, predictions
 from aurelius_catalog.settings import CatalogSettings
 from aurelius_catalog.store import LabelMap
+from aurelius_catalog.withdrawal_rows import is_withdrawn, refuse_withdrawn
 
 
 class LocalStore:
@@ -238,7 +239,9 @@ class LocalStore:
         """
         with self._engine.begin() as connection:
             record = ledger.get_dataset(connection, id_or_name)
-            held = index.find_series(connection, self.person, {"SeriesInstanceUID": record.remaining})
+            few = len(record.remaining) < index.MANY
+            wanted = {"SeriesInstanceUID": record.remaining} if few else {}
+            held = index.find_series(connection, self.person, wanted)
             if not self._may_open(record, {each.SeriesInstanceUID for each in held}):
                 raise PermissionDenied(
                     f"{self.person.name} may not open dataset {id_or_name}: it holds series of other projects."
@@ -267,6 +270,8 @@ class LocalStore:
         ------
         PermissionDenied
             For anybody else.
+        Withdrawn
+            If the patient was withdrawn.
         """
         if "service" not in self.person.roles:
             raise PermissionDenied("Studies enter the catalog through the intake only: put the files into its inbox.")
@@ -277,6 +282,22 @@ class LocalStore:
                 detail = {"site": study.site, "instances": len(study.files)}
                 record_event(connection, self.person, "add study", study.StudyInstanceUID, detail)
 
+    def has_withdrawn(self, pseudonym: str) -> bool:
+        """Whether a patient was withdrawn."""
+        with self._engine.begin() as connection:
+            return is_withdrawn(connection, pseudonym)
+
+    def welcome(self, study: DeidentifiedStudy) -> None:
+        """Refuse a study of a patient who was withdrawn, before anything of theirs is kept.
+
+        Raises
+        ------
+        Withdrawn
+            If the patient was.
+        """
+        with self._engine.begin() as connection:
+            refuse_withdrawn(connection, study.patients)
+
     # -- inside ----------------------------------------------------------------------------------
 
     def _place(self, study: DeidentifiedStudy) -> dict[str, str]:
@@ -286,6 +307,12 @@ class LocalStore:
         return place_files([file for file in study.files if file.SOPInstanceUID not in known], self.settings.files)
 
     def _index(self, connection: Connection, study: DeidentifiedStudy, places: dict[str, str]) -> bool:
+        try:
+            refuse_withdrawn(connection, study.patients)
+        except Withdrawn:  # while the files were on their way
+            for place in places.values():
+                (self.settings.files / place).unlink(missing_ok=True)
+            raise
         return index_study(connection, study, places, load_rules(self.settings.projects_file))
 
     def _write_label(

@@ -16,21 +16,22 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, exists, select
+from sqlalchemy import Engine, exists, select
 
 from aurelius_catalog.audit import append_event, record_event
 from aurelius_catalog.database import open_engine, writing
 from aurelius_catalog.disk import sync_folder
 from aurelius_catalog.errors import InvalidRequest, NotFound
 from aurelius_catalog.person import Action, Person
-from aurelius_catalog.schema import studies, tombstones
+from aurelius_catalog.schema import studies
 from aurelius_catalog.settings import CatalogSettings
 from aurelius_catalog.vault import Identity, Vault
 from aurelius_catalog.vault.keyfile import write_private
 from aurelius_catalog.vault.openings import refuse_telltale
 from aurelius_catalog.withdrawal_files import Patient, remove_derived, remove_originals, remove_studies
-from aurelius_catalog.withdrawal_rows import Burial, bury_rows, list_buried
+from aurelius_catalog.withdrawal_rows import Burial, bury_rows, is_withdrawn, list_buried
 
+__all__ = ["Withdrawal", "finish_withdrawals", "is_withdrawn", "withdraw_patient"]
 log = logging.getLogger("aurelius.withdrawal")
 
 
@@ -76,12 +77,6 @@ class Plan:
     def patient(self) -> Patient:
         """Whose originals to look for."""
         return Patient(self.pseudonym, self.site, self.PatientID)
-
-
-def is_withdrawn(connection: Connection, pseudonym: str) -> bool:
-    """Whether a patient was withdrawn, and nothing of theirs may come in again."""
-    buried = exists().where(tombstones.c.kind == "patient", tombstones.c.uid == pseudonym)
-    return bool(connection.execute(select(buried)).scalar())
 
 
 def withdraw_patient(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Delete, Select, Update, delete, exists, func, insert, literal, select, update
 
+from aurelius_catalog.errors import Withdrawn
 from aurelius_catalog.schema import (
     Moment,
     annotation_versions,
@@ -46,6 +48,25 @@ class Gone:
     datasets: int
 
 
+def is_withdrawn(connection: Connection, pseudonym: str) -> bool:
+    """Whether a patient was withdrawn, and nothing of theirs may come in again."""
+    buried = exists().where(tombstones.c.kind == "patient", tombstones.c.uid == pseudonym)
+    return bool(connection.execute(select(buried)).scalar())
+
+
+def refuse_withdrawn(connection: Connection, pseudonyms: Iterable[str]) -> None:
+    """Refuse what belongs to patients who were withdrawn.
+
+    Raises
+    ------
+    Withdrawn
+        If one of them was.
+    """
+    for pseudonym in pseudonyms:
+        if is_withdrawn(connection, pseudonym):
+            raise Withdrawn(f"Patient {pseudonym} was withdrawn: their images must not come in again.")
+
+
 def bury_rows(connection: Connection, burial: Burial) -> Gone:
     """Remove every row of a patient and leave tombstones; doing it again changes nothing."""
     study = select(studies.c.StudyInstanceUID).where(studies.c.PatientID == burial.pseudonym)
@@ -53,7 +74,7 @@ def bury_rows(connection: Connection, burial: Burial) -> Gone:
     instance = select(instances.c.SOPInstanceUID).where(instances.c.SeriesInstanceUID.in_(serie))
     for kind, uids in (("study", study), ("series", serie), ("instance", instance)):
         _raise_stones(connection, burial, kind, uids)
-    if not connection.execute(select(exists().where(tombstones.c.uid == burial.pseudonym))).scalar():
+    if not is_withdrawn(connection, burial.pseudonym):
         _raise_stones(connection, burial, "patient", select(literal(burial.pseudonym)))
     mine = dataset_series.c.SeriesInstanceUID.in_(serie) & dataset_series.c.withdrawn_at.is_(None)
     held = select(func.count(dataset_series.c.dataset_id.distinct())).where(mine)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -14,10 +16,13 @@ import pytest
 from sqlalchemy import func, insert, select
 
 from aurelius_catalog import withdrawal
+from aurelius_catalog.audit_check import check_log
+from aurelius_catalog.audit_heads import read_outside_head
 from aurelius_catalog.database import open_engine, writing
 from aurelius_catalog.errors import InvalidRequest, NotFound, PermissionDenied, Withdrawn
 from aurelius_catalog.intake import Items, State, Zone
 from aurelius_catalog.intake.items import Arrival
+from aurelius_catalog.intake.runner import serve
 from aurelius_catalog.local import LocalStore
 from aurelius_catalog.model import DecisionAction, NewPrediction, Segment
 from aurelius_catalog.person import Person
@@ -25,6 +30,7 @@ from aurelius_catalog.schema import audit_events, leases, metadata, tombstones
 from aurelius_catalog.settings import CatalogSettings
 from aurelius_catalog.vault import Vault, create_vault
 from aurelius_catalog.withdrawal import Withdrawal, finish_withdrawals, is_withdrawn, withdraw_patient
+from builders import write_ct
 from cohort import add_phantom
 from houses import DATABASES, make_settings, temp_server
 
@@ -324,3 +330,49 @@ def test_withdrawing_takes_a_steward_a_patient_and_a_reason(house: House) -> Non
     assert len(house.open_as(STELLA).find_series()) == 2
     with open_engine(house.settings).begin() as connection:
         assert connection.execute(select(tombstones)).first() is None
+
+
+def test_what_a_withdrawn_patient_sends_later_is_refused_and_not_remembered(tmp_path: Path) -> None:
+    settings = CatalogSettings(home=tmp_path, intake_quiet_s=0.01, intake_reserve_mb=0)
+    vault = create_vault(settings)
+    source = tmp_path / "sent"
+    write_ct(source, slices=2)
+    zone = Zone(settings)
+    zone.take_in(source, "north")
+    serve(settings, Event(), once=True)
+    [record] = LocalStore(settings, STELLA).find_series()
+    assert vault.knows(record.PatientID)
+    done = withdraw_patient(settings, vault, record.PatientID, STELLA, "consent was taken back")
+    assert (done.instances, done.originals, done.pending) == (2, 2, 0)
+    shutil.copytree(source, tmp_path / "again")
+    zone.take_in(tmp_path / "again", "north")
+    serve(settings, Event(), once=True)
+    assert LocalStore(settings, STELLA).find_series() == []
+    assert not vault.knows(record.PatientID)
+    items = Items(zone.database).find()
+    assert [item.state for item in items] == ["withdrawn", "withdrawn", "quarantined", "quarantined"]
+    assert "must not come in again" in str(items[-1].reason)
+    assert not list(settings.files.rglob("*.dcm"))
+    assert not list(settings.certificates.rglob("*"))
+    with open_engine(settings).begin() as connection:
+        finding = check_log(connection, vault.public_key, read_outside_head(settings))
+    assert finding.faults == []
+    assert finding.signed_to == finding.events, "the intake signs where the log stands"
+
+
+def test_a_label_that_was_being_saved_meanwhile_does_not_bring_the_patient_back(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = LocalStore._write_label
+
+    def write(store: LocalStore, *arguments: Any, **keywords: Any) -> Any:
+        study = real(store, *arguments, **keywords)
+        house.withdraw()
+        return study
+
+    monkeypatch.setattr(LocalStore, "_write_label", write)
+    with pytest.raises(Withdrawn, match="must not come in again"):
+        house.open_as(ANTON).add_annotation(house.hers, np.zeros((3, 96, 96), np.uint8), NODULE, origin="slicer")
+    other = house.open_as(STELLA).get_series(house.other).StudyInstanceUID
+    assert {path.relative_to(house.settings.files).parts[0] for path in house.settings.files.rglob("*.dcm")} == {other}
+    assert house.count_rows()["studies"] == 1

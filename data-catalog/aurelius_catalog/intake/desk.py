@@ -140,11 +140,15 @@ class Desk:
             prepared.site, tuple(each.file for each in ready), projects=frozenset(prepared.projects)
         )
         try:
+            self.store.welcome(study)
             self._remember(prepared, study)
             self.store.add_study(study)
         except (OSError, OperationalError):
             raise
         except Withdrawn:
+            for pseudonym in study.patients:
+                if self.store.has_withdrawn(pseudonym):  # at this very moment, perhaps
+                    self.vault.forget(pseudonym)
             self._end_all(prepared, ready, State.QUARANTINED, WITHDRAWN)
         except Exception as error:
             self._store_apart(prepared, ready, error)

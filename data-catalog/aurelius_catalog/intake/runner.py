@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from threading import Event
 
-from aurelius_catalog.intake.awaited import finish_withdrawals
 from aurelius_catalog.intake.crew import Crew
 from aurelius_catalog.intake.desk import Desk
 from aurelius_catalog.intake.lock import hold_lock
 from aurelius_catalog.intake.network import start_network
+from aurelius_catalog.intake.upkeep import Upkeep
 from aurelius_catalog.intake.zone import Zone
 from aurelius_catalog.settings import CatalogSettings
 from aurelius_catalog.vault import open_vault
@@ -34,12 +34,13 @@ def serve(settings: CatalogSettings, stop: Event, *, once: bool = False) -> None
     zone = Zone(settings)
     vault = open_vault(settings)
     with hold_lock(zone):
-        finish_withdrawals(settings, vault)
+        upkeep = Upkeep(settings, vault)
         desk = Desk(settings, vault)
         desk.recover()
+        upkeep.tend(at_once=True)
         with start_network(settings, zone), open_crew(settings, desk) as crew:
             log.info("the intake is ready, %g s of quiet before a file is taken", settings.intake_quiet_s)
-            _work(crew, zone, settings, stop, once)
+            _work(crew, zone, settings, upkeep, stop, once)
     log.info("the intake has stopped")
 
 
@@ -53,11 +54,12 @@ def open_crew(settings: CatalogSettings, desk: Desk) -> Iterator[Desk | Crew]:
         yield crew
 
 
-def _work(crew: Desk | Crew, zone: Zone, settings: CatalogSettings, stop: Event, once: bool) -> None:
+def _work(crew: Desk | Crew, zone: Zone, settings: CatalogSettings, upkeep: Upkeep, stop: Event, once: bool) -> None:
     patience_s = 2 * settings.intake_quiet_s + 10
     moved = time.monotonic()
     while not stop.is_set():
         taken = crew.work(stop)
+        upkeep.tend(at_once=taken > 0)
         if taken:
             moved = time.monotonic()
         waiting = any(next(zone.list_waiting(site), None) for site in zone.list_sites())
