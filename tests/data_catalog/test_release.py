@@ -16,7 +16,7 @@ from PIL import Image
 from pydicom import dcmread
 from pydicom.pixels import pixel_array
 from pydicom.uid import EncapsulatedPDFStorage, SecondaryCaptureImageStorage
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from aurelius_catalog.database import open_engine
 from aurelius_catalog.errors import AlreadyDecided, InvalidRequest, NotFound, PermissionDenied
@@ -25,7 +25,7 @@ from aurelius_catalog.intake.approvals import Approvals
 from aurelius_catalog.intake.release import ReleaseDesk
 from aurelius_catalog.person import Person
 from aurelius_catalog.pixels import PixelVerdict, Region, Word, judge_pixels
-from aurelius_catalog.schema import audit_events
+from aurelius_catalog.schema import audit_events, studies
 from aurelius_catalog.service import login
 from aurelius_catalog.service.host import create_service, mount_router
 from builders import VISIT, write_ct
@@ -300,3 +300,29 @@ def test_approvals_survive_and_are_found_by_content(tmp_path: Path) -> None:
     approvals.forget_verdict(7)
     assert approvals.read_verdict(7) is None
     assert not [name for name in os.listdir(tmp_path / "findings") if name.startswith(".")]
+
+
+def test_a_flagged_study_is_looked_at_and_accepted_once(house: House) -> None:
+    paths = write_ct(house.home / "out", slices=3)
+    for path in paths:
+        path.rename(house.inbox() / path.name)
+    house.work()
+    (series,) = house.list_series()
+    engine = open_engine(house.settings)
+    with engine.begin() as connection:
+        connection.execute(update(studies).values(flags=["face"]))
+    client = Client(house)
+    (entry,) = [each for each in client.get("/desk").json() if each["state"] == "flagged"]
+    assert (entry["Modality"], entry["frames"], entry["has_image"]) == ("CT", 3, True)
+    shown = [client.get(f"/desk/{entry['id']}/image?frame={number}") for number in range(4)]
+    assert [answer.status_code for answer in shown] == [200, 200, 200, 404]
+    assert len({answer.content for answer in shown[:3]}) == 3
+    assert client.post(f"/desk/{entry['id']}/reject", {"reason": "No."}).status_code == 400
+    assert client.post(f"/desk/{entry['id']}/release", {"reason": " "}).status_code == 400
+    for _ in range(2):
+        assert client.post(f"/desk/{entry['id']}/release", {"reason": "Needed for planning."}).status_code == 204
+    assert [each for each in client.get("/desk").json() if each["state"] == "flagged"] == []
+    (event,) = list_audit(house, "accept")
+    assert event["object"] == series.StudyInstanceUID
+    with engine.connect() as connection:
+        assert connection.execute(select(studies.c.flags)).scalar() == ["face", "face-accepted"]

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from aurelius_catalog.errors import InvalidRequest
 from aurelius_catalog.intake.access import Steward
+from aurelius_catalog.intake.flagged import MEANINGS, FlaggedStudy
 from aurelius_catalog.intake.release import ReleaseDesk, WaitingObject
 from aurelius_catalog.pixels import Region
 from aurelius_catalog.service.stores import read_settings
@@ -45,7 +46,28 @@ Opened = Annotated[ReleaseDesk, Depends(open_desk)]
 @router.get("")
 def list_desk(steward: Steward, desk: Opened) -> JSONResponse:
     """Return what waits for a decision."""
-    return JSONResponse([_to_json(waiting) for waiting in desk.list_waiting()], headers=NO_STORE)
+    waiting = [_to_json(each) for each in desk.list_waiting()]
+    return JSONResponse(waiting + [_to_flag(each) for each in desk.flagged.list_waiting()], headers=NO_STORE)
+
+
+@router.get("/study-{uid}/image")
+def read_slice(steward: Steward, desk: Opened, uid: str, frame: int = 0) -> Response:
+    """Return one slice of a flagged study as PNG."""
+    return Response(desk.flagged.render(uid, frame), media_type="image/png", headers=NO_STORE)
+
+
+@router.post("/study-{uid}/release", status_code=204)
+def accept(steward: Steward, desk: Opened, uid: str, decision: Release) -> None:
+    """Accept a flagged study as it is stored."""
+    if decision.regions:
+        raise InvalidRequest("The study is stored already: nothing can be blacked out in it here.")
+    desk.flagged.accept(uid, steward, decision.reason)
+
+
+@router.post("/study-{uid}/reject", status_code=204)
+def refuse(steward: Steward, uid: str, decision: Rejection) -> None:
+    """Say how a stored study is taken out."""
+    raise InvalidRequest("The study is stored already: withdraw its patient (`aurelius withdraw`), or accept it.")
 
 
 @router.get("/{item_id}/image")
@@ -88,4 +110,22 @@ def _to_json(waiting: WaitingObject) -> dict[str, Any]:
         "has_image": original.has_image,
         "words": list(waiting.words),
         "regions": [[region.x, region.y, region.width, region.height] for region in waiting.regions],
+    }
+
+
+def _to_flag(study: FlaggedStudy) -> dict[str, Any]:
+    return {
+        "id": f"study-{study.StudyInstanceUID}",
+        "site": study.site,
+        "state": "flagged",
+        "reason": MEANINGS[study.flag],
+        "received_at": study.received_at.isoformat(),
+        "Modality": study.Modality,
+        "SOPClass": "",
+        "Rows": study.Rows,
+        "Columns": study.Columns,
+        "frames": study.slices,
+        "has_image": study.slices > 0,
+        "words": [],
+        "regions": [],
     }

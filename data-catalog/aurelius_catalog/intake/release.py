@@ -13,6 +13,7 @@ from aurelius_catalog.audit import append_event
 from aurelius_catalog.database import open_engine
 from aurelius_catalog.errors import AlreadyDecided, InvalidRequest, NotFound
 from aurelius_catalog.intake.approvals import Approval, Approvals
+from aurelius_catalog.intake.flagged import FlaggedStudies
 from aurelius_catalog.intake.items import IntakeItem, Items, State
 from aurelius_catalog.intake.originals import Original, describe_original, put_back, render_original
 from aurelius_catalog.intake.zone import Zone
@@ -54,6 +55,11 @@ class ReleaseDesk:
     ----------
     settings
         Where the house keeps its state.
+
+    Attributes
+    ----------
+    flagged
+        Stored studies that a steward should look at.
     """
 
     def __init__(self, settings: CatalogSettings) -> None:
@@ -61,6 +67,7 @@ class ReleaseDesk:
         self.items = Items(self.zone.database)
         self.approvals = Approvals(self.zone.root)
         self._audit = open_engine(settings)
+        self.flagged = FlaggedStudies(self._audit, settings.files)
 
     def list_waiting(self) -> list[WaitingObject]:
         """Return what waits for a decision, oldest first."""
