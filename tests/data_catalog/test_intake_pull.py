@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -77,11 +78,11 @@ def list_inbox(home: Path) -> list[Path]:
 
 
 def list_arrived(home: Path) -> set[str]:
+    """Read the journal of a pull that may only just have begun."""
     journal = home / "identified" / "pulls" / "journal.sqlite"
-    if not journal.exists():
-        return set()
-    with sqlite3.connect(journal) as connection:
+    with suppress(sqlite3.OperationalError), closing(sqlite3.connect(journal)) as connection:
         return {row[0] for row in connection.execute("SELECT instance FROM arrived")}
+    return set()
 
 
 def hash_all(files: list[Path]) -> Counter[str]:
@@ -162,7 +163,7 @@ def test_what_was_entered_but_not_moved_is_moved_by_the_next(home: Path, line: S
     (folder / "1.2.3.dcm").write_bytes(b"entered")
     (folder / "1.2.4.dcm").write_bytes(b"not entered")
     (folder / "half.part").write_bytes(b"not whole")
-    with sqlite3.connect(folder.parent / "journal.sqlite") as connection:
+    with closing(sqlite3.connect(folder.parent / "journal.sqlite", isolation_level=None)) as connection:
         connection.execute("INSERT INTO arrived (site, study, series, instance) VALUES ('north', '1', '2', '1.2.3')")
     with journal.hold():
         assert journal.list_arrived(SeriesName("1", "2")) == {"1.2.3"}

@@ -27,16 +27,16 @@ class StatusCollector(Collector):
 
     Parameters
     ----------
-    describe
+    read
         Returns what ``GET status`` answers.
     """
 
-    def __init__(self, describe: Callable[[], Mapping[str, Any]]) -> None:
-        self.describe = describe
+    def __init__(self, read: Callable[[], Mapping[str, Any]]) -> None:
+        self._read = read
 
     def collect(self) -> Iterator[Metric]:
         """Yield the gauges."""
-        status = self.describe()
+        status = self._read()
         objects = GaugeMetricFamily(
             "aurelius_intake_objects", "Objects by disposition; pending: none yet", labels=("site", "disposition")
         )
@@ -48,6 +48,6 @@ class StatusCollector(Collector):
             yield GaugeMetricFamily(f"aurelius_intake_disk_{name}", "Disk of the intake", value=status["disk"][name])
 
 
-def list_collectors(describe: Callable[[], Mapping[str, Any]]) -> tuple[Collector, ...]:
+def list_collectors(read: Callable[[], Mapping[str, Any]]) -> tuple[Collector, ...]:
     """Return everything the intake measures, for the registry of its service."""
-    return (RECEIVED, REFUSED, ASSOCIATIONS, STUDY_SECONDS, StatusCollector(describe))
+    return (RECEIVED, REFUSED, ASSOCIATIONS, STUDY_SECONDS, StatusCollector(read))

@@ -6,11 +6,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi.responses import RedirectResponse, Response
 
+from aurelius_catalog import certificate_api, withdrawal_api
 from aurelius_catalog.errors import InvalidRequest
-from aurelius_catalog.intake.access import Steward
+from aurelius_catalog.intake import desk_api
+from aurelius_catalog.intake.access import require_steward
 from aurelius_catalog.intake.metrics import list_collectors
 from aurelius_catalog.intake.sites import Site
 from aurelius_catalog.intake.status import describe_status
@@ -18,6 +20,7 @@ from aurelius_catalog.intake.stow import StowDoor
 from aurelius_catalog.intake.zone import Zone
 from aurelius_catalog.service.host import create_service, mount_router
 from aurelius_catalog.settings import CatalogSettings
+from aurelius_catalog.vault import vault_api
 
 #: What a steward's page shows and a metric may say: nothing with a file's name in it.
 SHOWN = ("pending", "sites", "disk", "profile", "rate_per_minute", "changed_at", "running")
@@ -35,18 +38,21 @@ def create_app(settings: CatalogSettings, zone: Zone, sites: Mapping[str, Site])
     router = APIRouter()
 
     @router.get("/status")
-    def read_status(steward: Steward) -> dict[str, Any]:
+    def read_status() -> dict[str, Any]:
         """Say what came in and what became of it, in numbers."""
         return describe()
 
     @router.get("/enter")
-    def enter(steward: Steward, next: str = "/") -> Response:
+    def enter(next: str = "/") -> Response:
         """Log in at this service, then go on to a page of the house that asks it for things."""
         if not HOUSE_PATH.fullmatch(next):
             raise InvalidRequest("`next` must be a path of this house.")
         return RedirectResponse(next, 302, {"Cache-Control": "no-store"})
 
+    guarded = APIRouter(dependencies=[Depends(require_steward)])  # of whatever is mounted: nothing is open by mistake
+    for each in (router, certificate_api.router, desk_api.router, vault_api.router, withdrawal_api.router):
+        guarded.include_router(each)
     app = create_service("intake", collectors=list_collectors(describe))
-    for each in (router, StowDoor(settings, zone, sites).router):
-        mount_router(app, each)
+    mount_router(app, guarded)
+    mount_router(app, StowDoor(settings, zone, sites).router)
     return app

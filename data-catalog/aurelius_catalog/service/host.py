@@ -82,7 +82,7 @@ def create_service(
         return {"status": "ok"}
 
     @shared.get("/metrics")
-    async def read_metrics() -> Response:
+    def read_metrics() -> Response:  # in a thread: a collector may have to look things up
         """Give counts and durations by route template to Prometheus; no identifiers."""
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
