@@ -94,6 +94,17 @@ def test_coincidences_are_explained_and_residue_is_not(tmp_path: Path) -> None:
     assert len(find_residue(SCANNER, clean + b"HEAD")) == 1, "behind the last element nothing explains it"
 
 
+def test_a_date_moved_onto_another_is_no_residue_and_one_that_was_not_moved_is(tmp_path: Path) -> None:
+    scanner = ResidueScanner(["20190712", "20190702", "19580417"])
+    dataset = _make_clean()
+    dataset.StudyDate, dataset.AcquisitionDateTime = "20190702", "20190622101530"  # ten days earlier, both
+    assert find_residue(scanner, write_object(tmp_path / "moved.dcm", dataset).read_bytes()) == ()
+    dataset.ContentDate = "20190712"
+    assert len(find_residue(scanner, write_object(tmp_path / "one.dcm", dataset).read_bytes())) == 2
+    dataset.StudyDate, dataset.AcquisitionDateTime = "20190702", "20190712101530"
+    assert len(find_residue(scanner, write_object(tmp_path / "all.dcm", dataset).read_bytes())) == 3
+
+
 def test_a_deflated_file_is_searched_inflated(tmp_path: Path) -> None:
     dataset = _make_clean()
     dataset.StudyDescription = "Smith"

@@ -10,13 +10,11 @@ from io import BytesIO
 from typing import Any
 
 import hyperscan
-from pydicom import Dataset, dcmread
-from pydicom.dataelem import DataElement
-from pydicom.uid import DeflatedExplicitVRLittleEndian
+from pydicom import dcmread
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
+from aurelius_catalog.deidentify.coincidences import SHORTEST_IN_BULK, Hit, drop_coincidences
 from aurelius_catalog.deidentify.evidence import UID, is_date
-from aurelius_catalog.deidentify.profile import CLASS_UIDS
-from aurelius_catalog.deidentify.vocabulary import load_vocabulary
 
 #: Character sets of PS3.3 C.12.1.1.2 a name may stand in; escape sequences stand between, not inside, the words.
 CHARSETS = (
@@ -29,26 +27,13 @@ CHARSETS = (
     "euc_kr",
     "gb18030",
 )
-#: Below this many bytes a match in pixel data, or in other bulk data, is as likely chance as not.
-SHORTEST_IN_PIXELS = 6
 SHORTEST_UTF16 = 4
 LONGEST_UID = 64
-BULK = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
-NUMBERS = frozenset({"AT", "DS", "FD", "FL", "IS", "SL", "SS", "SV", "UL", "US", "UV", "TM", "AS"})
-#: Name companies and coding schemes, which are called like places and people now and then.
-MAKERS = frozenset({"CodingSchemeDesignator", "Manufacturer"})
-LARGE = 1024
 UID_TAIL = re.compile(rb"[0-9.]+")
 ESCAPES = re.compile(rb"\x1b\$?[()\-]?[A-Z0-9]")
-DEFLATED = str(DeflatedExplicitVRLittleEndian).encode()
-
-
-@dataclass(frozen=True)
-class Hit:
-    """A match: ``length`` bytes at ``offset``; never the value itself."""
-
-    offset: int
-    length: int
+DEFLATED, EXPLICIT = str(DeflatedExplicitVRLittleEndian).encode(), str(ExplicitVRLittleEndian).encode()
+#: What may follow a date in a DT value, which has no sign between date and time.
+TIME = re.compile(rb"(?:[01][0-9]|2[0-3])(?:[0-5][0-9]){0,2}(?![0-9])")
 
 
 @dataclass(frozen=True)
@@ -157,12 +142,12 @@ def find_residue(scanner: ResidueScanner, data: bytes, pixels: tuple[int, int] |
     -----
     Coincidence is: digits inside numbers and times; a word of the vocabulary, or one below four letters, inside a value
     the profile keeps ("Head" as a body part, though the patient is called so); the name of a maker or coding scheme; a
-    UID that names a kind of thing; fewer than six bytes inside large binary values.
+    UID that names a kind of thing; fewer than six bytes inside large binary values; a date that was moved onto another.
     """
     if DEFLATED in data[:1024]:
         data, pixels = _inflate(data), None
     hits = scanner.scan(data, pixels)
-    return tuple(_drop_coincidences(data, hits)) if hits else ()
+    return tuple(drop_coincidences(data, hits, scanner.values)) if hits else ()
 
 
 def _find_root(uid: bytes) -> bytes:
@@ -213,7 +198,7 @@ def _compile(needles: list[bytes]) -> hyperscan.Database | None:
 
 
 def _is_told_from_chance(needle: bytes) -> bool:
-    return len(needle) >= (2 * SHORTEST_IN_PIXELS if b"\0" in needle else SHORTEST_IN_PIXELS)
+    return len(needle) >= (2 * SHORTEST_IN_BULK if b"\0" in needle else SHORTEST_IN_BULK)
 
 
 def _is_bounded(view: memoryview, start: int, end: int) -> bool:
@@ -225,7 +210,7 @@ def _is_bounded(view: memoryview, start: int, end: int) -> bool:
     if _is_digit(first) and (_is_digit(before) or (before == 0x2E and start > 1 and _is_digit(view[start - 2]))):
         return False
     if _is_digit(last) and _is_digit(after):
-        return False
+        return end - start == 8 and TIME.match(view[end : end + 7]) is not None
     return not (_is_letter(first) and _is_letter(before)) and not (_is_letter(last) and _is_letter(after))
 
 
@@ -238,67 +223,13 @@ def _is_letter(byte: int) -> bool:
 
 
 def _inflate(data: bytes) -> bytes:
-    """Return file meta as it is, followed by the inflated data set (PS3.5 section A.5)."""
+    """Return the file as if it had been written without deflating (PS3.5 section A.5), or as it is if it is damaged."""
     start = 144 + int.from_bytes(data[140:144], "little")
     try:
-        return data[:start] + zlib.decompressobj(-zlib.MAX_WBITS).decompress(data[start:])
+        inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data[start:])
     except zlib.error:
         return data
-
-
-def _drop_coincidences(data: bytes, hits: list[Hit]) -> Iterator[Hit]:
-    explained: dict[bytes, int] = {}
-    try:
-        source = data
-        if DEFLATED in data[:1024]:  # pydicom would inflate again what was inflated here
-            source = data.replace(DEFLATED, b"1.2.840.10008.1.2.1\0\0\0", 1)
-        dataset = dcmread(BytesIO(source), force=True)
-        elements = list(_list_elements(dataset))
-    except Exception:
-        elements = []  # unreadable here: then nothing is explained
-    for hit in hits:
-        found = bytes(data[hit.offset : hit.offset + hit.length]).lower()
-        if found not in explained:
-            explained[found] = sum(_count_coincidences(element, found) for element in elements)
-        explained[found] -= 1
-        if explained[found] < 0:
-            yield hit
-
-
-def _list_elements(dataset: Dataset) -> Iterator[DataElement]:
-    for element in dataset:
-        if element.VR != "SQ":
-            yield element
-            continue
-        for item in element.value:
-            yield from _list_elements(item)
-
-
-def _count_coincidences(element: DataElement, found: bytes) -> int:
-    """Return how often a match stands in an element by coincidence."""
-    value = element.value
-    if isinstance(value, bytes):
-        return value.lower().count(found) if len(value) > LARGE and len(found) < SHORTEST_IN_PIXELS else 0
-    if element.VR == "UI":
-        return str(value).encode().count(found) if element.keyword in CLASS_UIDS else 0
-    text = found.decode("ascii", "replace")
-    written = "\\".join(map(str, value)) if element.VM > 1 else str(value)
-    whole = written.casefold()
-    if text not in whole:
-        return 0
-    if element.VR in NUMBERS:
-        return whole.count(text)
-    if element.VR in ("PN", "DA", "DT"):
-        return whole.count(text) if _is_pseudonym(written) and len(found) < SHORTEST_IN_PIXELS else 0
-    if element.keyword in MAKERS and not any(sign.isdigit() for sign in text):
-        return whole.count(text)
-    vocabulary = load_vocabulary()
-    around = re.findall(rf"[^\W\d_]*{re.escape(text)}[^\W\d_]*", whole)
-    return sum(len(text) < 4 or vocabulary.understands(word) for word in around)
-
-
-def _is_pseudonym(written: str) -> bool:
-    return re.fullmatch(r"[A-Z]{2,5}-[A-Z0-9-]{8,}", written) is not None
+    return data[:start].replace(DEFLATED, EXPLICIT.ljust(len(DEFLATED), b"\0"), 1) + inflated
 
 
 def find_pixels(data: bytes) -> tuple[int, int] | None:
