@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import prod
+from math import isfinite, prod
 from pathlib import Path
 from typing import IO
 
@@ -86,7 +86,8 @@ def plan_nifti(path: Path) -> NiftiPlan | None:
     if version == 1:
         dims = struct.unpack(f"{order}8h", head[40:56])
         (bits,) = struct.unpack(f"{order}h", head[72:74])
-        data_at = int(struct.unpack(f"{order}f", head[108:112])[0])
+        (at,) = struct.unpack(f"{order}f", head[108:112])
+        data_at = int(at) if isfinite(at) else 0
         offset = struct.pack(f"{order}f", size + 4)
     else:
         dims = struct.unpack(f"{order}8q", head[16:80])
@@ -99,8 +100,8 @@ def plan_nifti(path: Path) -> NiftiPlan | None:
     header = bytearray(head[:size])
     for start, end in BLANKS[version]:
         header[start:end] = bytes(end - start)
-    at = 108 if version == 1 else 168
-    header[at : at + len(offset)] = offset
+    field = 108 if version == 1 else 168
+    header[field : field + len(offset)] = offset
     evidence = frozenset(
         text
         for start, end in TEXTS[version]

@@ -24,7 +24,7 @@ def merge_ranges(ranges: Iterable[Range]) -> list[Range]:
     return merged
 
 
-def read_ranges(source: BinaryIO, ranges: Iterable[Range], patches: Iterable[Patch]) -> Iterator[bytes]:
+def read_ranges(source: BinaryIO, ranges: Iterable[Range], patches: Iterable[Patch]) -> Iterator[bytearray]:
     """Yield a file block by block: the ranges as in the source, over them the patches, and zeros for the rest.
 
     Memory stays flat, whatever the size.
@@ -46,9 +46,13 @@ def read_ranges(source: BinaryIO, ranges: Iterable[Range], patches: Iterable[Pat
         for number, queue in enumerate((pieces, overlays)):
             while taken[number] < len(queue) and queue[taken[number]][0] < start + len(block):
                 at, size, data = queue[taken[number]]
-                block[at - start : at - start + size] = _read(source, at, size) if data is None else data
+                place = memoryview(block)[at - start : at - start + size]
+                if data is not None:
+                    place[:] = data
+                elif os.preadv(source.fileno(), [place], at) != size:
+                    raise NotDeidentifiable("The slide file ends too early: it was cut off on its way here.")
                 taken[number] += 1
-        yield bytes(block)
+        yield block
 
 
 def _split(pieces: Iterable[tuple[int, int, bytes | None]]) -> Iterator[tuple[int, int, bytes | None]]:
@@ -59,10 +63,3 @@ def _split(pieces: Iterable[tuple[int, int, bytes | None]]) -> Iterator[tuple[in
             end = min(at + size, (place // BLOCK_BYTES + 1) * BLOCK_BYTES)
             yield place, end - place, None if data is None else data[place - at : end - at]
             place = end
-
-
-def _read(source: BinaryIO, at: int, size: int) -> bytes:
-    data = os.pread(source.fileno(), size, at)
-    if len(data) != size:
-        raise NotDeidentifiable("The slide file ends too early: it was cut off on its way here.")
-    return data

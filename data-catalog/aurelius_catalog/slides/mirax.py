@@ -91,7 +91,7 @@ def plan_mirax(path: Path) -> MiraxPlan:
     folder = path.with_suffix("")
     try:
         return _Planner(folder).plan
-    except (KeyError, ValueError, struct.error, configparser.Error) as error:
+    except (LookupError, ValueError, struct.error, configparser.Error) as error:
         raise NotDeidentifiable(DAMAGED.format(f"unexpected {type(error).__name__}")) from None
     except FileNotFoundError:
         raise NotDeidentifiable(DAMAGED.format("a file of its folder is missing")) from None
