@@ -46,6 +46,8 @@ def make_entry(number: int, **changes: Any) -> dict[str, Any]:
         "received_at": f"2026-11-20T0{number}:00:00+00:00",
         "Modality": "US",
         "SOPClass": "Ultrasound Multi-frame Image Storage",
+        "Rows": 960,  # the picture comes at half the size
+        "Columns": 1280,
         "frames": 3,
         "has_image": True,
         "words": ["MUSTER^ERIKA", "12.03.1964"],

@@ -257,7 +257,8 @@ class Desk {
     try {
       const picture = await readPicture(`desk/${encodeURIComponent(this.entry.id)}/image?frame=${this.frame}`, stop.signal);
       if (stop.signal.aborted) return URL.revokeObjectURL(picture.url);
-      this.masks.show(picture);
+      // Large images are sent smaller; the masks count in the object's own pixels.
+      this.masks.show({ url: picture.url, width: this.entry.Columns || picture.width, height: this.entry.Rows || picture.height });
       wait.hidden = true;
     } catch (error) {
       if (!stop.signal.aborted) wait.textContent = error.message;

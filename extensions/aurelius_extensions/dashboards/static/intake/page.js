@@ -35,6 +35,7 @@ function render({ model, el }) {
   let slowAt = 0;
   let asking = false;
   let entered = false;
+  let ended = false;
   let clock = 0;
 
   function tell(words, bad = false) {
@@ -62,7 +63,7 @@ function render({ model, el }) {
 
   async function poll() {
     clearTimeout(clock);
-    if (asking || document.hidden || !el.isConnected) return;
+    if (asking || ended || document.hidden) return;
     asking = true;
     let again = false;
     try {
@@ -120,6 +121,7 @@ function render({ model, el }) {
   document.addEventListener("visibilitychange", poll);
   show("desk");
   return () => {
+    ended = true;
     clearTimeout(clock);
     document.removeEventListener("keydown", onKey);
     document.removeEventListener("visibilitychange", poll);
