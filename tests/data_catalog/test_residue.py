@@ -14,7 +14,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 from aurelius_catalog.deidentify.residue import Hit, ResidueScanner, find_pixels, find_residue
 from builders import make_identified, write_object
 
-VALUES = ["smith", "20190712", "48151623", "1.2.276.0.7230010.3.1.4.0.1", "müller", "김희중", "lee", "head"]
+VALUES = ["smith", "20190712", "48151623", "1.2.276.0.7230010.3.1.4.0.1", "müller", "김희중", "lee", "head", "schmidt"]
 SCANNER = ResidueScanner(VALUES)
 
 
@@ -30,7 +30,8 @@ SCANNER = ResidueScanner(VALUES)
         (b"M\xfcller", 0, 6),
         ("MÜLLER".encode(), 0, 7),
         ("김희중".encode("euc_kr"), 0, 6),
-        ("Smith".encode("utf-16-le"), 0, 10),
+        ("Müller".encode("utf-16-le"), 0, 12),
+        ("Schmidt".encode("utf-16-le"), 0, 14),
         (b"1.2.276.0.7230010.3.1.4.0.1\0", 0, 27),
         (b"1.2.276.0.7230010.3.1.4.0.1.5", 0, 27),
         (b"LEE2", 0, 3),

@@ -21,8 +21,10 @@ SHORTEST_IN_BULK = 6
 #: Binary values above this many bytes are bulk data.
 LARGE = 1024
 NUMBERS = frozenset({"AT", "DS", "FD", "FL", "IS", "SL", "SS", "SV", "UL", "US", "UV", "TM", "AS"})
-#: Name companies and coding schemes, which are called like places and people now and then.
-MAKERS = frozenset({"CodingSchemeDesignator", "Manufacturer"})
+#: Name companies, products and coding schemes, which are called like places and people now and then.
+MAKERS = frozenset({"CodingSchemeDesignator", "Manufacturer", "ManufacturerModelName", "SoftwareVersions"})
+#: A code of a public scheme can be as short as some clinic's number for a patient.
+LONGEST_CHANCE_CODE = 5
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,8 @@ def _count_coincidences(element: DataElement, found: bytes, moved: bool) -> int:
     if element.VR == "PN":
         return whole.count(text) if _is_pseudonym(written) and len(found) < SHORTEST_IN_BULK else 0
     if element.keyword in MAKERS and not any(sign.isdigit() for sign in text):
+        return whole.count(text)
+    if element.keyword == "CodeValue" and len(text) <= LONGEST_CHANCE_CODE:
         return whole.count(text)
     vocabulary = load_vocabulary()
     around = re.findall(rf"[^\W\d_]*{re.escape(text)}[^\W\d_]*", whole)

@@ -17,6 +17,7 @@ from aurelius_catalog.deidentify.vocabulary import load_vocabulary
 
 UID = re.compile(r"[0-2](?:\.[0-9]+){2,}")
 SHORTEST_UID = 10
+CONTEXT_GROUPS = "1.2.840.10008.6.1."
 #: A run of letters of any script, with apostrophes and hyphens inside.
 WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 DIGITS = re.compile(r"[0-9]{6,}")
@@ -253,7 +254,9 @@ def _find(keyword: str, VR: str, value: str) -> Iterable[str]:
 
 
 def _is_telling_uid(value: str) -> bool:
-    return len(value) >= SHORTEST_UID and UID.fullmatch(value) is not None and value not in UID_dictionary
+    if value in UID_dictionary or value.startswith(CONTEXT_GROUPS):
+        return False
+    return len(value) >= SHORTEST_UID and UID.fullmatch(value) is not None
 
 
 def _split_name(value: str) -> Iterator[str]:

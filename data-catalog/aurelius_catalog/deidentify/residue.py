@@ -27,7 +27,9 @@ CHARSETS = (
     "euc_kr",
     "gb18030",
 )
-SHORTEST_UTF16 = 4
+SHORTEST_UTF16 = 6
+#: Bytes before a match that say where it stands: tag, VR and length of the element it begins.
+AROUND = 12
 LONGEST_UID = 64
 UID_TAIL = re.compile(rb"[0-9.]+")
 ESCAPES = re.compile(rb"\x1b\$?[()\-]?[A-Z0-9]")
@@ -71,9 +73,12 @@ class ResidueScanner:
         needles = {needle for value in self.values if value.encode() not in self._uids for needle in _encode(value)}
         self._roots = sorted({_find_root(uid) for uid in self._uids})
         self._needles = self._roots + sorted(needles)
-        self._header = _compile(self._needles)
-        self._bulk_needles = self._roots + [needle for needle in sorted(needles) if _is_told_from_chance(needle)]
-        self._bulk = _compile(self._bulk_needles)
+        self._chancy = [
+            number >= len(self._roots) and _is_chancy(needle) for number, needle in enumerate(self._needles)
+        ]
+        self._database = _compile(self._needles)
+        #: What stood around matches that a coincidence explained, so that it need not be explained again.
+        self.explained: set[bytes] = set()
 
     def scan(self, data: bytes | memoryview, pixels: tuple[int, int] | None = None) -> list[Hit]:
         """Return every match, at the boundaries of a word or number.
@@ -85,32 +90,28 @@ class ResidueScanner:
         pixels
             (start, end) of the pixel data element; there, values below six bytes are not searched for.
         """
-        view = memoryview(data)
-        start, end = pixels or (len(view), len(view))
-        hits = self._scan(self._header, self._needles, view[:start], 0)
-        if end > start:
-            hits += self._scan(self._bulk, self._bulk_needles, view[start:end], start)
-        if end < len(view):
-            hits += self._scan(self._header, self._needles, view[end:], end)
-        return hits
-
-    def _scan(
-        self, database: hyperscan.Database | None, needles: list[bytes], view: memoryview, base: int
-    ) -> list[Hit]:
+        view, database = memoryview(data), self._database
         if database is None or not len(view):
             return []
         found: list[tuple[int, int]] = []
+        start, end = pixels or (0, 0)
+        chancy = self._chancy
+
+        def note(number: int, _from: int, to: int, _flags: int, _more: object) -> None:
+            if not (chancy[number] and start < to <= end):
+                found.append((number, to))
+
         buffer: Any = view  # the stub knows str and bytes only; any buffer will do
-        database.scan(buffer, match_event_handler=lambda number, _from, to, _flags, _more: found.append((number, to)))
+        database.scan(buffer, match_event_handler=note)
         hits: set[Hit] = set()
         for number, to in found:
-            offset = to - len(needles[number])
+            offset = to - len(self._needles[number])
             if number < len(self._roots):
                 length = self._measure_uid(view, offset)
             else:
-                length = len(needles[number]) if _is_bounded(view, offset, to) else 0
+                length = to - offset if _is_bounded(view, offset, to) else 0
             if length:
-                hits.add(Hit(base + offset, length))
+                hits.add(Hit(offset, length))
         return sorted(hits, key=lambda hit: hit.offset)
 
     def _measure_uid(self, view: memoryview, offset: int) -> int:
@@ -147,7 +148,13 @@ def find_residue(scanner: ResidueScanner, data: bytes, pixels: tuple[int, int] |
     if DEFLATED in data[:1024]:
         data, pixels = _inflate(data), None
     hits = scanner.scan(data, pixels)
-    return tuple(drop_coincidences(data, hits, scanner.values)) if hits else ()
+    around = {hit: bytes(data[max(0, hit.offset - AROUND) : hit.offset + hit.length + 2]) for hit in hits}
+    if scanner.explained.issuperset(around.values()):
+        return ()
+    left = tuple(drop_coincidences(data, hits, scanner.values))
+    if not left:  # a date is explained by the other dates of its file, so each file anew
+        scanner.explained.update(text for hit, text in around.items() if hit.length != len("YYYYMMDD"))
+    return left
 
 
 def _find_root(uid: bytes) -> bytes:
@@ -159,10 +166,12 @@ def _find_root(uid: bytes) -> bytes:
 def _encode(value: str) -> Iterator[bytes]:
     """Yield the byte sequences a value may stand as."""
     if value.isascii():
-        for form in _write_date(value) if is_date(value) else (value,):
-            yield form.encode()
-            if len(form) >= SHORTEST_UTF16:
-                yield form.encode("utf-16-le")
+        if is_date(value):
+            yield from (form.encode() for form in _write_date(value))
+            return
+        yield value.encode()
+        if len(value) >= SHORTEST_UTF16:
+            yield value.encode("utf-16-le")
         return
     for form in {value, value.upper(), value.title(), value.capitalize()}:
         for charset in CHARSETS:
@@ -197,8 +206,8 @@ def _compile(needles: list[bytes]) -> hyperscan.Database | None:
     return database
 
 
-def _is_told_from_chance(needle: bytes) -> bool:
-    return len(needle) >= (2 * SHORTEST_IN_BULK if b"\0" in needle else SHORTEST_IN_BULK)
+def _is_chancy(needle: bytes) -> bool:
+    return len(needle) < (2 * SHORTEST_IN_BULK if b"\0" in needle else SHORTEST_IN_BULK)
 
 
 def _is_bounded(view: memoryview, start: int, end: int) -> bool:
