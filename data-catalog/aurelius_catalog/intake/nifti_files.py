@@ -11,9 +11,9 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedIOBase
 from math import isfinite, prod
 from pathlib import Path
-from typing import IO
 
 from aurelius_catalog.errors import NotDeidentifiable
 
@@ -120,7 +120,7 @@ def _find_version(head: bytes) -> tuple[int, str] | None:
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[IO[bytes]]:
+def _open(path: Path) -> Iterator[BufferedIOBase]:
     with path.open("rb") as file:
         packed = file.read(2) == GZIP
         file.seek(0)
@@ -131,7 +131,7 @@ def _open(path: Path) -> Iterator[IO[bytes]]:
             yield unpacked
 
 
-def _skip(file: IO[bytes], size: int) -> None:
+def _skip(file: BufferedIOBase, size: int) -> None:
     while size:
         block = file.read(min(BLOCK_BYTES, size))
         if not block:

@@ -5,6 +5,7 @@ The object is a Secondary Capture, or a VL Photographic Image where the sidecar 
 
 from __future__ import annotations
 
+import struct
 import warnings
 from io import BytesIO
 from pathlib import Path
@@ -72,7 +73,7 @@ def _take_codestream(dataset: Dataset, data: bytes) -> bool:
     if len(frames) != 1 or frames[0].marker != SOF0 or not _is_upright(data):
         return False
     head = data[frames[0].start + 4 : frames[0].end]
-    precision, rows, columns, samples = head[0], *np.frombuffer(head[1:5], ">u2").tolist(), head[5]
+    precision, rows, columns, samples = struct.unpack(">BHHB", head[:6])
     if precision != 8 or samples not in (1, 3) or not rows:
         return False
     _check_size(columns, rows)

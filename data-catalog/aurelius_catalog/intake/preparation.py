@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+from dataclasses import replace
 from functools import cache
+
+from pydicom import Dataset
 
 from aurelius_catalog.deidentify import Deidentifier, Profile, PseudonymKey
 from aurelius_catalog.deidentify.residue import ResidueScanner
 from aurelius_catalog.errors import CatalogError, NotDeidentifiable
 from aurelius_catalog.intake.archive import count_listed, is_archive, name_draft, unpack
 from aurelius_catalog.intake.drafting import Draft, Drafter, Refused
-from aurelius_catalog.intake.foreign import read_foreign
+from aurelius_catalog.intake.foreign import Foreign, read_foreign
 from aurelius_catalog.intake.glance import Glance, glance_at
 from aurelius_catalog.intake.inbox import GLANCE_BYTES, Pile
 from aurelius_catalog.intake.items import FINAL, IntakeItem, Items, State
@@ -88,9 +91,22 @@ class Preparation:
         source = read_large(paths, self.zone.inbox / pile.site)
         if source is None:
             return
+        understood = self._understand(source)
+        if isinstance(understood, Foreign):
+            source = _name(source, understood.header)
         [(item, twin)] = self.items.receive(prepared.site, [source.arrival])
         if self._may_go_on(prepared, source, item, twin):
-            self._search(prepared, self._draft(prepared, source, item))
+            self._search(prepared, self._draft(prepared, source, item, understood))
+
+    def _understand(self, source: Source) -> Foreign | Exception | None:
+        """Read what is no DICOM, because its UID must be known first; why it cannot be read is said with its record."""
+        try:
+            projects = load_rules(self.settings.projects_file).keys()
+            return read_foreign(source.path, projects) if source.is_readable else None
+        except OSError:
+            raise
+        except Exception as error:
+            return error
 
     def _may_go_on(self, prepared: Prepared, source: Source, item: IntakeItem, twin: IntakeItem | None) -> bool:
         findings = Findings(self._name_patient(prepared.site, source.glance))
@@ -107,12 +123,16 @@ class Preparation:
             prepared.end(item, State.CONFLICT, reason, findings)
         return False
 
-    def _draft(self, prepared: Prepared, source: Source, item: IntakeItem) -> list[Draft]:
+    def _draft(
+        self, prepared: Prepared, source: Source, item: IntakeItem, understood: Foreign | Exception | None = None
+    ) -> list[Draft]:
         """Write the de-identified draft of a file; what gets none gets its disposition."""
         try:
+            if isinstance(understood, Foreign):
+                return [self.drafter.draft_foreign(prepared, item, understood)]
             if source.glance.is_object:
                 return [self.drafter.draft(prepared, item, source.content)]
-            return self._draft_other(prepared, source, item)
+            return self._draft_other(prepared, source, item, understood)
         except Refused as refused:
             prepared.end(item, State.QUARANTINED, str(refused), refused.findings)
         except NotDeidentifiable as error:
@@ -126,7 +146,9 @@ class Preparation:
             prepared.end(item, State.FAILED, f"{said}: please report it, without the file.")
         return []
 
-    def _draft_other(self, prepared: Prepared, source: Source, item: IntakeItem) -> list[Draft]:
+    def _draft_other(
+        self, prepared: Prepared, source: Source, item: IntakeItem, trouble: Exception | None
+    ) -> list[Draft]:
         with source.path.open("rb") as file:
             start = file.read(GLANCE_BYTES)
         if glance_at(start).is_directory:
@@ -135,8 +157,8 @@ class Preparation:
         elif is_archive(source.path, start):
             count = unpack(source.path, name_draft(source.path, item.id), self.settings)
             prepared.end(item, State.UNPACKED, f"An archive of {count} files, which come in by themselves.")
-        elif foreign := read_foreign(source.path, load_rules(self.settings.projects_file).keys()):
-            return [self.drafter.draft_foreign(prepared, item, foreign)]
+        elif trouble is not None:
+            raise trouble
         elif start[128:132] == b"DICM":
             return [self.drafter.draft(prepared, item, source.path.read_bytes())]
         else:
@@ -176,3 +198,16 @@ class Preparation:
         return self.find_deidentifier(site).key.name_patient(
             site, glance.PatientID or f"study {glance.StudyInstanceUID}"
         )
+
+
+def _name(source: Source, header: Dataset) -> Source:
+    """Give a file the names its sidecar gives it, as a DICOM header would have."""
+    SOPInstanceUID, StudyInstanceUID = str(header.SOPInstanceUID), str(header.StudyInstanceUID)
+    arrival = replace(source.arrival, SOPInstanceUID=SOPInstanceUID, StudyInstanceUID=StudyInstanceUID)
+    glance = replace(
+        source.glance,
+        SOPInstanceUID=SOPInstanceUID,
+        StudyInstanceUID=StudyInstanceUID,
+        PatientID=str(header.PatientID),
+    )
+    return replace(source, arrival=arrival, glance=glance)
