@@ -17,8 +17,8 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from aurelius_catalog.deidentify import Deidentifier, PseudonymKey, create_key, deidentify_file, load_profile, read_key
-from aurelius_catalog.errors import KeyUnusable, NotDeidentifiable
+from aurelius_catalog.deidentify import Deidentifier, PseudonymKey, deidentify_file, load_profile
+from aurelius_catalog.errors import NotDeidentifiable
 from builders import VISIT, make_identified, make_phantom, plant, write_object, write_phantom, write_truth
 
 KEY = PseudonymKey(bytes(range(32)))
@@ -152,20 +152,3 @@ def test_a_file_that_was_cut_off_is_refused(tmp_path: Path) -> None:
     source.write_bytes(whole[:-70])
     with pytest.raises(NotDeidentifiable):
         deidentify(source)
-
-
-def test_the_key_is_made_once_and_for_its_owner_only(tmp_path: Path) -> None:
-    path = tmp_path / "identified" / "key"
-    key = create_key(path)
-    assert read_key(path) == key
-    assert path.stat().st_mode & 0o777 == 0o600
-    assert key.secret.hex() not in repr(key)
-    with pytest.raises(FileExistsError):
-        create_key(path)
-    path.chmod(0o640)
-    with pytest.raises(KeyUnusable, match="chmod 600"):
-        read_key(path)
-    path.chmod(0o600)
-    path.write_text("not a key")
-    with pytest.raises(KeyUnusable, match="not a pseudonym key"):
-        read_key(path)

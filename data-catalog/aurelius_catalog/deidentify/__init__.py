@@ -6,7 +6,7 @@ A `Profile` says what becomes of each attribute; a `StudySession` of a `Deidenti
 from __future__ import annotations
 
 from aurelius_catalog.deidentify.dataset import Deidentifier, deidentify_file
-from aurelius_catalog.deidentify.keys import PseudonymKey, create_key, read_key
+from aurelius_catalog.deidentify.keys import PseudonymKey
 from aurelius_catalog.deidentify.part10 import read_identified
 from aurelius_catalog.deidentify.profile import Profile, Rule, load_profile
 from aurelius_catalog.deidentify.rewrite import StudySession
@@ -22,10 +22,8 @@ __all__ = [
     "Row",
     "Rule",
     "StudySession",
-    "create_key",
     "deidentify_file",
     "load_profile",
     "load_table",
     "read_identified",
-    "read_key",
 ]

@@ -5,10 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import os
-import secrets
 from dataclasses import dataclass, field
-from pathlib import Path
 from uuid import UUID
 
 from aurelius_catalog.errors import KeyUnusable
@@ -44,47 +41,3 @@ class PseudonymKey:
 
     def _digest(self, *parts: str) -> bytes:
         return hmac.new(self.secret, "\0".join(parts).encode("utf-8", "surrogateescape"), hashlib.sha256).digest()
-
-
-def create_key(path: Path) -> PseudonymKey:
-    """Create a key file that only its owner may read.
-
-    Raises
-    ------
-    FileExistsError
-        If there is one already: a new key would give every patient a second pseudonym.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    key = PseudonymKey(secrets.token_bytes(KEY_BYTES))
-    # Written aside and linked: whoever sees the name sees the whole key, and an existing key is never replaced.
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        with os.fdopen(handle, "w") as file:
-            file.write(key.secret.hex() + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(draft, path)
-    finally:
-        draft.unlink()
-    return key
-
-
-def read_key(path: Path) -> PseudonymKey:
-    """Read a key file.
-
-    Raises
-    ------
-    KeyUnusable
-        If it is missing, is no key, or may be read by others.
-    """
-    try:
-        mode, text = path.stat().st_mode, path.read_text()
-    except OSError as error:
-        raise KeyUnusable(f"The pseudonym key {path.name} cannot be read: {error.strerror}.") from error
-    if mode & 0o077:
-        raise KeyUnusable(f"Others than its owner may read the pseudonym key: chmod 600 {path}")
-    try:
-        return PseudonymKey(bytes.fromhex(text.strip()))
-    except ValueError as error:
-        raise KeyUnusable(f"{path.name} is not a pseudonym key; restore it from your safe copy.") from error
