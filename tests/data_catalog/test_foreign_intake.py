@@ -17,7 +17,7 @@ import tifffile
 from fastapi.testclient import TestClient
 from openslide import OpenSlide
 from PIL import Image
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
 
 from aurelius_catalog import Catalog, open_catalog
 from aurelius_catalog.errors import InvalidLabel, InvalidRequest, InvalidVolume
@@ -58,6 +58,22 @@ class House:
         return {item.name: item for item in self.desk.items.find()}
 
 
+def plant(source: Path, target: Path) -> None:
+    """Copy a DICOM slide with identifying values where microscopy has room for them."""
+    dataset = dcmread(source)
+    dataset.PatientID, dataset.PatientName = PATIENT["PatientID"], PATIENT["PatientName"]
+    dataset.ContainerIdentifier = dataset.BarcodeValue = dataset.LabelText = SECRET
+    dataset.ContainerDescription = f"Slide of {PATIENT['PatientName']} {SECRET}"
+    specimen, issuer = dataset.SpecimenDescriptionSequence[0], Dataset()
+    issuer.LocalNamespaceEntityID = SECRET
+    dataset.IssuerOfTheContainerIdentifierSequence = specimen.IssuerOfTheSpecimenIdentifierSequence = [issuer]
+    specimen.SpecimenIdentifier = SECRET
+    specimen.SpecimenShortDescription = f"{SECRET} short"
+    specimen.SpecimenDetailedDescription = f"{SECRET} in detail"
+    target.parent.mkdir(exist_ok=True)
+    dataset.save_as(target)
+
+
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory, data: Path) -> House:
     home = tmp_path_factory.mktemp("house")
@@ -68,7 +84,8 @@ def house(tmp_path_factory: pytest.TempPathFactory, data: Path) -> House:
     inbox.mkdir(parents=True)
     shutil.copy(data / "wsi" / "CMU-1-Small-Region.svs", inbox / "a.svs")
     shutil.copy(data / "wsi" / "broken.svs", inbox / "broken.svs")
-    shutil.copytree(data / "wsi" / "cmu-1-dicom", inbox / "dicom")
+    for path in (data / "wsi" / "cmu-1-dicom").iterdir():
+        plant(path, inbox / "dicom" / path.name)
     write_ndpi(inbox / "n.ndpi")
     write_mirax(inbox / "m.mrxs")
     write_pyramid(inbox / "t.tif", compression="lzw")

@@ -73,6 +73,8 @@ def _take_codestream(dataset: Dataset, data: bytes) -> bool:
     if len(frames) != 1 or frames[0].marker != SOF0 or not _is_upright(data):
         return False
     head = data[frames[0].start + 4 : frames[0].end]
+    if len(head) < 9:
+        return False
     precision, rows, columns, samples = struct.unpack(">BHHB", head[:6])
     if precision != 8 or samples not in (1, 3) or not rows:
         return False
