@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -17,7 +16,6 @@ from aurelius_catalog.deidentify.profile import Profile
 from aurelius_catalog.deidentify.values import CODES, STRINGS, decode_text
 
 _UNKNOWN = ("", "", "", "", "")
-_WORD = re.compile(r"[^\W_]+")
 
 
 @dataclass(eq=False)
@@ -66,15 +64,11 @@ def read_encodings(value: bytes) -> list[str]:
 
 
 def collect_words(found: Iterable[tuple[str, str, str]]) -> frozenset[str]:
-    """Return the identifying strings of (keyword, VR, text) of telling attributes, whole and word by word."""
+    """Return the identifying strings of (keyword, VR, text) of telling attributes; dates are recognised anywhere."""
     words: set[str] = set()
     for keyword, VR, text in found:
-        if VR == "DA":
-            continue  # a date in a descriptor is recognised as such
-        values = text.split("\\")
-        for value in identifying_values(keyword, VR, values):
-            words.add(value)
-            words.update(word for word in _WORD.findall(value) if len(word) > 2)
+        if VR not in ("DA", "DT", "UI"):
+            words.update(identifying_values(keyword, VR, text.split("\\")))
     return frozenset(words)
 
 

@@ -119,7 +119,7 @@ class Profile:
     options: frozenset[str]
     rules: tuple[SiteRule, ...] = ()
     edition: str = EDITION
-    _known: dict[int, Rule] = field(default_factory=dict, repr=False, compare=False)
+    _known: dict[int, Rule] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def method(self) -> str:

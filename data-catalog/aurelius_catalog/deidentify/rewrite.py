@@ -13,7 +13,7 @@ from operator import attrgetter
 
 from pydicom import Dataset, FileDataset
 
-from aurelius_catalog.deidentify.elements import PIXELS, Unfamiliar, scan
+from aurelius_catalog.deidentify.elements import PIXELS, scan
 from aurelius_catalog.deidentify.keys import PseudonymKey
 from aurelius_catalog.deidentify.outcomes import Outcome
 from aurelius_catalog.deidentify.part10 import (
@@ -79,7 +79,9 @@ class StudySession:
             self._rooms.forget_much()
         try:
             return self._rewrite(open_part10(source))
-        except Unfamiliar:
+        except NotDeidentifiable:
+            raise
+        except Exception:  # whatever the hot path stumbles over is for pydicom to judge
             with _no_quotes():
                 return self._rewrite_read(read_identified(BytesIO(source)))
 
