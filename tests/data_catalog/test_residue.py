@@ -11,7 +11,8 @@ import pytest
 from pydicom import Dataset, dcmread
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
-from aurelius_catalog.deidentify.residue import Hit, ResidueScanner, find_pixels, find_residue
+from aurelius_catalog.deidentify.coincidences import Hit, name_places
+from aurelius_catalog.deidentify.residue import ResidueScanner, find_pixels, find_residue
 from builders import make_identified, write_object
 
 VALUES = ["smith", "20190712", "48151623", "1.2.276.0.7230010.3.1.4.0.1", "müller", "김희중", "lee", "head", "schmidt"]
@@ -91,8 +92,11 @@ def test_coincidences_are_explained_and_residue_is_not(tmp_path: Path) -> None:
         setattr(planted, keyword, value)
         left = write_object(tmp_path / "left.dcm", planted).read_bytes()
         [hit] = find_residue(SCANNER, left)
+        assert keyword in name_places(left, [hit])
         assert left[hit.offset : hit.offset + hit.length].decode().upper() == value.upper()
-    assert len(find_residue(SCANNER, clean + b"HEAD")) == 1, "behind the last element nothing explains it"
+    behind = clean + b"HEAD"
+    assert len(find_residue(SCANNER, behind)) == 1, "behind the last element nothing explains it"
+    assert name_places(b"\0" * 200 + b"smith", [Hit(200, 5)]) == ["bytes outside of any attribute"]
 
 
 def test_a_date_moved_onto_another_is_no_residue_and_one_that_was_not_moved_is(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from io import BytesIO
@@ -124,3 +124,30 @@ def _read_date(text: str) -> date:
 
 def _is_pseudonym(written: str) -> bool:
     return re.fullmatch(re.escape(PSEUDONYM_PREFIX) + "[A-Z2-7]{16}", written) is not None
+
+
+def name_places(data: bytes, hits: Iterable[Hit]) -> list[str]:
+    """Return the keywords of the attributes in which matches stand, for a person to look there; never a value.
+
+    Parameters
+    ----------
+    data
+        The file the matches were found in, as `aurelius_catalog.deidentify.residue.find_residue` read it.
+    hits
+        The matches.
+    """
+    wanted = {bytes(data[hit.offset : hit.offset + hit.length]).lower() for hit in hits}
+    try:
+        elements = list(_list_elements(dcmread(BytesIO(data), force=True)))
+    except Exception:
+        return ["a header that cannot be read"]
+    places, seen = set(), set()
+    for element in elements:
+        value = element.value
+        held = (
+            value if isinstance(value, bytes) else "\\".join(map(str, _list_values(element))).encode("utf-8", "replace")
+        )
+        if found := {text for text in wanted if text in held.lower()}:
+            places.add(element.keyword or f"the private attribute {element.tag}")
+            seen |= found
+    return sorted(places) + (["bytes outside of any attribute"] if wanted - seen else [])
