@@ -154,7 +154,7 @@ def start_hub(run: Run) -> None:
     config = REPOSITORY / "jupyterhub_config.py"
     run.start("hub", [sys.executable, "-m", "aurelius_hub.app", "-f", str(config)])
     run.wait_answer("hub", f"http://127.0.0.1:{run.settings.hub_port}/hub/health", 180)
-    for name in ("catalog", "annotation", "dashboards", "reports"):
+    for name in ("catalog", "annotation", "dashboards", "reports", "intake"):
         run.wait_answer(name, f"{run.settings.address}/services/{name}/health", 180)
 
 
@@ -167,7 +167,7 @@ def use_stubs(settings: HubSettings) -> None:
         "from aurelius_hub.settings import HubSettings\n"
         "c.JupyterHub.services = [\n"
         f"    service | ({{'command': [{sys.executable!r}, {str(STUB)!r}]}} if 'url' in service else {{}})\n"
-        "    for service in build_services(HubSettings()) if service['name'] != 'intake'\n"
+        "    for service in build_services(HubSettings())\n"
         "]\n"
     )
 

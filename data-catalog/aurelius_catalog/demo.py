@@ -45,6 +45,18 @@ Modality = ["MR"]
 BodyPartExamined = ["BRAIN"]
 """
 
+SITES = """\
+# Who may send to which site over the network: `AURELIUS_DICOM_PORT=11112 make demo`, then
+# `storescu -aec NORTH 127.0.0.1 11112 FILE` (dcmtk calls itself STORESCU).
+[north]
+called_ae = "NORTH"
+callers = ["STORESCU"]
+
+[south]
+called_ae = "SOUTH"
+callers = ["STORESCU"]
+"""
+
 
 class Case(NamedTuple):
     """One study of the cohort; ``with_truth`` says whether its truth is sent along."""
@@ -81,13 +93,14 @@ def make_cohort() -> list[Case]:
 
 @app.command()
 def fill() -> None:
-    """Write projects.toml and put the cohort, packaged examples and one's own files into the inboxes, once."""
+    """Write the rules of projects and sites; put the cohort, examples and one's own files into the inboxes, once."""
     settings, console = CatalogSettings(), Console(stderr=True)
     zone = Zone(settings)
-    if not settings.projects_file.exists():
-        draft = settings.projects_file.with_suffix(".part")
-        draft.write_text(PROJECTS)
-        draft.replace(settings.projects_file)
+    for file, text in ((settings.projects_file, PROJECTS), (settings.sites_file, SITES)):
+        if not file.exists():
+            draft = file.with_suffix(".part")
+            draft.write_text(text)
+            draft.replace(file)
     marker = zone.root / MARKER
     if marker.exists():
         console.print("The demo data is there already.")

@@ -25,6 +25,8 @@ from aurelius_hub.signals import Stopped, ignore_stop, listen_for_stop
 Progress = Callable[[str], None]
 
 POLL_S = 0.5
+#: The status is a process of its own: asking more often would slow down what it asks about.
+STATUS_S = 2.0
 START_S = 300.0
 INTAKE_S = 600.0
 
@@ -76,6 +78,8 @@ class Demo:
         """Go from an empty folder, or one of an earlier start, to a house that answers."""
         passwords = load_passwords(self.settings.state / "passwords.json")
         self.prepare_model()
+        if not (self.settings.state / "identified" / "vault.sqlite").exists():
+            self.catalog_step("Making the vault and its key", "aurelius_catalog.vault_command", "create")
         if not self.is_done("filled"):
             self.catalog_step("Writing identified demo images into the inbox", "aurelius_catalog.demo", "fill")
             self.mark_done("filled")
@@ -148,7 +152,7 @@ class Demo:
                 if time.monotonic() > deadline:
                     raise StepFailed(f"The intake still has {pending} files. See {self.settings.logs / 'intake.log'}.")
                 report(f"{pending} files to go")
-                time.sleep(POLL_S)
+                time.sleep(STATUS_S)
 
     def catalog_step(self, title: str, module: str, *arguments: str) -> None:
         """Run a module of the catalog to its end."""

@@ -53,6 +53,7 @@ ROLES: dict[str, Role] = {
     "admin": Role(("catalog",), scopes=OPERATOR_SCOPES),
     "annotator": Role(("catalog", "annotation"), notebook=True, lands="/services/annotation/"),
     "clinician": Role(("catalog", "dashboards"), lands="/services/dashboards/"),
+    "gateway": Role(("intake",)),  # a machine of a site that sends by STOW-RS; sites.toml says to which site
     "ml-engineer": Role(("catalog", "annotation", "reports"), notebook=True, lands=NOTEBOOK),
     "pathologist": Role(("catalog", "annotation", "dashboards"), lands="/services/dashboards/"),
     "radiologist": Role(("catalog", "annotation", "dashboards", "reports"), lands="/services/dashboards/"),

@@ -64,7 +64,23 @@ SERVICES: tuple[Service, ...] = (
         "Run a report, run it again, see whether it still says the same.",
         needs=("notebooks", "models"),
     ),
-    Service("intake", "aurelius_catalog.intake", arguments=("run",), has_route=False, needs=("intake_quiet_s",)),
+    Service(
+        "intake",
+        "aurelius_catalog.intake",
+        arguments=("run",),
+        needs=(
+            "intake_quiet_s",
+            "intake_profile",
+            "intake_workers",
+            "intake_reserve_mb",
+            "dicom_port",
+            "dicom_host",
+            "vault_key",
+            "vault_key_file",
+            "approval_hours",
+            "audit_years",
+        ),
+    ),
 )
 
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Literal
 
+from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -106,8 +107,14 @@ class HubSettings(BaseSettings):
     intake_reserve_mb: int = 1024
     """Free disk, in MiB, below which the intake takes nothing."""
 
+    vault_key: SecretStr = SecretStr("")
+    """Key of the vault; a key file is the better place."""
+
     vault_key_file: Path | None = None
     """File with the key of the vault; without it ``home/identified/key``."""
+
+    approval_hours: float = 24
+    """Hours within which a second steward must approve that a patient is led back to."""
 
     audit_years: float = 7
     """Years an audit record is kept at least."""
@@ -169,7 +176,8 @@ class HubSettings(BaseSettings):
 
     def to_environment(self) -> dict[str, str]:
         """Return the ``AURELIUS_*`` variables from which another process reads these same settings."""
-        values = {name: value for name, value in self.model_dump().items() if value not in (None, "")}
+        dumped = self.model_dump() | {"vault_key": self.vault_key.get_secret_value()}
+        values = {name: value for name, value in dumped.items() if value not in (None, "")}
         # Paths are made absolute, for the other process has another working folder; a link to a Python stays a link.
         return {
             f"AURELIUS_{name.upper()}": str(value.absolute() if isinstance(value, Path) else value)

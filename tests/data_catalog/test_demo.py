@@ -29,6 +29,7 @@ def test_the_cohort_arrives_once_and_is_frozen_once(tmp_path: Path) -> None:
     assert "no CT series" in call(home, "aurelius_catalog.demo", "freeze", code=1)
     call(home, "aurelius_catalog.demo", "fill")
     assert "there already" in call(home, "aurelius_catalog.demo", "fill")
+    call(home, "aurelius_catalog.vault_command", "create")
     call(home, "aurelius_catalog.intake", "run", "--once")
 
     store = LocalStore(CatalogSettings(home=home), Person.of("stella", ["role-steward"]))

@@ -36,7 +36,7 @@ async def serve() -> None:
             (f"{PREFIX}oauth_callback", HubOAuthCallbackHandler),
             (f"{PREFIX}health", Health),
             (f"{PREFIX}environment", Environment),
-            (PREFIX, Who),
+            (f"{PREFIX}.*", Who),
         ],
         cookie_secret=os.urandom(32),
     )

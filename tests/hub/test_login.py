@@ -17,7 +17,7 @@ from aurelius_hub.people import DEMO_PEOPLE, DemoPerson
 from aurelius_hub.roles import ROLES
 from servers_hub import TempHub, login, new_session, poll, start_notebook, temp_hub
 
-SERVICES = ("catalog", "annotation", "dashboards", "reports")
+SERVICES = ("catalog", "annotation", "dashboards", "reports", "intake")
 PEOPLE = (*DEMO_PEOPLE, DemoPerson("nemo"))
 
 
