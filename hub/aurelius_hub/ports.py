@@ -6,7 +6,6 @@ import socket
 
 from aurelius_hub.settings import HubSettings
 
-
 #: Ports that stay shut unless somebody asks for them.
 OPTIONAL = frozenset({"dicom_port"})
 
