@@ -172,10 +172,10 @@ def test_an_object_cut_off_in_the_middle_never_reaches_the_inbox(listen: Listen,
         association.dul.socket.send = send_half  # type: ignore[union-attr, method-assign]
         dataset = make_identified()
         dataset.file_meta = make_meta(dataset, "1.2.840.10008.1.2")
-        dataset.is_little_endian, dataset.is_implicit_VR = True, True
         dataset.add_new(0x7FE00010, "OW", bytes(1_000_000))
         association.send_c_store(dataset)
         wait_until(lambda: not listener.n_associations, "the association ended")
+        assert len(list((zone.root / "arriving" / "dimse").iterdir())) == 1
         assert list_inbox(zone) == []
     with listen():  # what was left of it is swept away at the next start
         assert list((zone.root / "arriving" / "dimse").iterdir()) == []

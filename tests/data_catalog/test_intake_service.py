@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +17,7 @@ from pydicom import dcmread
 from aurelius_catalog.settings import CatalogSettings
 from builders import write_ct
 from servers_catalog import Hub, answers, free_ports, managed_service, temp_hub, wait_until
-from servers_intake import COMMAND, is_open, prepare_house, start_storescu
+from servers_intake import COMMAND, is_open, prepare_house, start_storescu, temp_intake
 
 
 @pytest.fixture(scope="module")
@@ -100,12 +103,15 @@ def test_enter_logs_in_and_goes_on_inside_the_house_only(hub: Hub) -> None:
 
 
 def test_listener_and_service_stop_with_the_intake(tmp_path: Path) -> None:
-    port, dicom = free_ports(2)
-    settings = prepare_house(tmp_path / "home")
-    environment = {"AURELIUS_HOME": str(settings.home), "AURELIUS_DICOM_PORT": str(dicom), "PATH": os.environ["PATH"]}
-    direct = f"http://127.0.0.1:{port}/services/intake/health"
-    with temp_hub(tmp_path / "hub", [managed_service("intake", [*COMMAND, "run"], environment, port)]):
-        assert answers(direct)
-        assert is_open(dicom)
-    wait_until(lambda: not answers(direct) and not is_open(dicom), "both stopped", 15)
-    assert "the intake has stopped" in (tmp_path / "hub" / "hub.log").read_text()
+    url = f"http://127.0.0.1:{free_ports(1)[0]}"
+    with temp_intake(tmp_path / "home", JUPYTERHUB_SERVICE_URL=url) as intake:
+        wait_until(lambda: answers(f"{url}/health"), "the service", process=intake.process)
+        with socket.create_connection(("127.0.0.1", intake.settings.dicom_port)):  # one who never asks for anything
+            start = time.monotonic()
+            intake.process.send_signal(signal.SIGTERM)
+            assert intake.process.wait(30) == 0
+            assert time.monotonic() - start < 8
+    assert not answers(f"{url}/health")
+    assert not is_open(intake.settings.dicom_port)
+    assert "the intake has stopped" in intake.log.read_text()
+    assert "Traceback" not in intake.log.read_text()

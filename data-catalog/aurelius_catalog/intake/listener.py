@@ -35,6 +35,10 @@ log = logging.getLogger("aurelius.intake.listener")
 MOST_ASSOCIATIONS = 32
 #: Seconds without a word from a peer after which its association is ended.
 NETWORK_TIMEOUT_S = 60
+#: Seconds a peer may take to ask for an association once it is connected.
+REQUEST_TIMEOUT_S = 10
+#: Seconds that peers get to hear that the listener stops.
+STOP_S = 5
 #: The most that dcmtk and most others send in one PDU; larger units cost fewer turns.
 PDU_BYTES = 131072
 #: Statuses of PS3.4 table B.2-1.
@@ -119,8 +123,11 @@ class Listener:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._ae.shutdown()
-        until = time.monotonic() + NETWORK_TIMEOUT_S
+        if self._server is not None:
+            self._server.shutdown()
+        for association in self._ae.active_associations:
+            _end(association)
+        until = time.monotonic() + STOP_S
         while self.n_associations and time.monotonic() < until:
             time.sleep(0.01)
         ASSOCIATIONS.set(0)
@@ -177,8 +184,18 @@ def _make_entity() -> AE:
     entity.maximum_associations = MOST_ASSOCIATIONS
     entity.maximum_pdu_size = PDU_BYTES
     entity.network_timeout = NETWORK_TIMEOUT_S
+    entity.acse_timeout = REQUEST_TIMEOUT_S
     entity.add_supported_context(Verification)
     return entity
+
+
+def _end(association: Association) -> None:
+    """Abort an association; one whose peer has not asked for anything yet is woken, for it waits for that."""
+    if association.is_established:
+        association.abort()
+    elif association.dul.socket is not None:
+        association.dul.socket.close()
+        association.dul.to_user_queue.put(None)  # type: ignore[arg-type] # what it gets where nothing comes in time
 
 
 def _acknowledge(event: evt.Event) -> None:
