@@ -155,6 +155,15 @@ def test_a_bids_sidecar_will_do(tmp_path: Path) -> None:
     assert foreign.files[1].name == "sub-01_T1w.json"
 
 
+def test_a_head_that_shows_a_face_is_flagged(tmp_path: Path) -> None:
+    for name, size, spacing in (("head.nii", 160, 1.2), ("thick.nii", 30, 6.0)):
+        volume = nib.Nifti1Image(np.zeros((180, 200, size), np.uint8), np.diag([1.2, 1.2, spacing, 1]))
+        volume.to_filename(tmp_path / name)
+        write_sidecar(tmp_path / name, project="brain", BodyPartExamined="BRAIN")
+    assert read_foreign(tmp_path / "head.nii", PROJECTS).flags == {"face"}
+    assert not read_foreign(tmp_path / "thick.nii", PROJECTS).flags
+
+
 @pytest.mark.parametrize("missing", ["project", "Modality"])
 def test_nifti_needs_a_project_and_a_modality(tmp_path: Path, missing: str) -> None:
     write_nifti(tmp_path / "brain.nii")

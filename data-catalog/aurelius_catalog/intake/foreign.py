@@ -17,10 +17,11 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, RawDataStorage
 
 from aurelius_catalog.errors import NotDeidentifiable
-from aurelius_catalog.intake.nifti_files import plan_nifti
+from aurelius_catalog.intake.nifti_files import NiftiPlan, plan_nifti
 from aurelius_catalog.intake.pictures import is_picture, to_dicom
 from aurelius_catalog.intake.sidecar import Sidecar, describe, find_sidecar, read_sidecar
 from aurelius_catalog.media import DICOM, NIFTI
+from aurelius_catalog.pixels import shows_face
 from aurelius_catalog.slides import SlidePlan, plan_slide
 from aurelius_catalog.slides.dicom import SLIDE_CLASS
 
@@ -49,6 +50,8 @@ class Foreign:
         Identifying texts found inside of it, none of which may be found in what is stored.
     project
         The project its study belongs to whatever the rules say; None if only they decide.
+    flags
+        What a steward should look at although it is stored: ``face`` for a head a face could be drawn from.
     """
 
     path: Path
@@ -57,6 +60,7 @@ class Foreign:
     header: FileDataset
     evidence: frozenset[str]
     project: str | None
+    flags: frozenset[str] = frozenset()
     _write: Callable[[Path], None] | None = None
 
     def write_clean(self, target: Path) -> None:
@@ -115,7 +119,8 @@ def read_foreign(path: Path, projects: Collection[str] = ()) -> Foreign | None:
         sidecar = read_sidecar(path, "MR", needs_project=True)
         header = _make_header(path, sidecar, RawDataStorage, sidecar.Modality)
         project = _check_project(sidecar, projects)
-        return Foreign(path, _list_files(path), NIFTI, header, nifti.evidence, project, nifti.write)
+        flags = frozenset({"face"} if shows_face([_describe_volume(sidecar, nifti)]) else ())
+        return Foreign(path, _list_files(path), NIFTI, header, nifti.evidence, project, flags, nifti.write)
     if is_picture(head):
         sidecar = read_sidecar(path, "XC")
         header = _make_header(path, sidecar, "", sidecar.Modality or "OT")
@@ -146,7 +151,18 @@ def _read_slide(slide: SlidePlan, projects: Collection[str]) -> Foreign:
     header.TotalPixelMatrixColumns, header.TotalPixelMatrixRows = slide.width, slide.height
     project = _check_project(sidecar, projects)
     files = _list_files(slide.path)
-    return Foreign(slide.path, files, slide.media_type, header, slide.evidence, project, slide.write)
+    return Foreign(slide.path, files, slide.media_type, header, slide.evidence, project, _write=slide.write)
+
+
+def _describe_volume(sidecar: Sidecar, nifti: NiftiPlan) -> Dataset:
+    """Return what a DICOM header would say of a volume's size, to judge whether it shows a face."""
+    columns, rows, slices = (*nifti.shape, 1, 1)[:3]
+    dataset = Dataset()
+    dataset.Modality, dataset.BodyPartExamined = sidecar.Modality, sidecar.BodyPartExamined
+    dataset.SeriesDescription = sidecar.SeriesDescription
+    dataset.Columns, dataset.Rows, dataset.NumberOfFrames = columns, rows, slices
+    dataset.PixelSpacing, dataset.SliceThickness = [nifti.spacing[1], nifti.spacing[0]], nifti.spacing[2]
+    return dataset
 
 
 def _check_project(sidecar: Sidecar, projects: Collection[str]) -> str | None:

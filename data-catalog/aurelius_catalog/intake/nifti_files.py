@@ -31,12 +31,18 @@ DAMAGED = "The NIfTI file is damaged: it ends before its last voxel, or cannot b
 
 @dataclass(frozen=True)
 class NiftiPlan:
-    """A clean copy of one NIfTI file: its new header, and where its voxels are."""
+    """A clean copy of one NIfTI file: its new header, and where its voxels are.
+
+    ``shape`` counts voxels along all axes, ``spacing`` is their distance along the first three, in mm if the file says
+    nothing else.
+    """
 
     path: Path
     header: bytes
     data_at: int
     data_bytes: int
+    shape: tuple[int, ...]
+    spacing: tuple[float, float, float]
     evidence: frozenset[str]
 
     def write(self, target: Path) -> None:
@@ -85,12 +91,14 @@ def plan_nifti(path: Path) -> NiftiPlan | None:
     size = SIZES[version]
     if version == 1:
         dims = struct.unpack(f"{order}8h", head[40:56])
+        steps = struct.unpack(f"{order}3f", head[80:92])
         (bits,) = struct.unpack(f"{order}h", head[72:74])
         (at,) = struct.unpack(f"{order}f", head[108:112])
         data_at = int(at) if isfinite(at) else 0
         offset = struct.pack(f"{order}f", size + 4)
     else:
         dims = struct.unpack(f"{order}8q", head[16:80])
+        steps = struct.unpack(f"{order}3d", head[112:136])
         (bits,) = struct.unpack(f"{order}h", head[14:16])
         (data_at,) = struct.unpack(f"{order}q", head[168:176])
         offset = struct.pack(f"{order}q", size + 4)
@@ -107,7 +115,8 @@ def plan_nifti(path: Path) -> NiftiPlan | None:
         for start, end in TEXTS[version]
         if len(text := head[start:end].split(b"\0")[0].decode("latin-1").strip()) > 5
     )
-    return NiftiPlan(path, bytes(header) + bytes(4), data_at, prod(sizes) * bits // 8, evidence)
+    x, y, z = (round(abs(step), 6) if isfinite(step) else 0.0 for step in steps)
+    return NiftiPlan(path, bytes(header) + bytes(4), data_at, prod(sizes) * bits // 8, sizes, (x, y, z), evidence)
 
 
 def _find_version(head: bytes) -> tuple[int, str] | None:
