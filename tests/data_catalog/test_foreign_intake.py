@@ -20,6 +20,7 @@ from PIL import Image
 from pydicom import Dataset, dcmread
 
 from aurelius_catalog import Catalog, open_catalog
+from aurelius_catalog.deidentify.verification import verify_certificate
 from aurelius_catalog.errors import InvalidLabel, InvalidRequest, InvalidVolume
 from aurelius_catalog.intake.desk import Desk
 from aurelius_catalog.intake.items import IntakeItem, State
@@ -125,6 +126,15 @@ def test_nothing_identifying_is_in_any_byte_the_catalog_holds(house: House, data
         content = path.read_bytes() if path.is_file() else b""
         assert not [word for word in words if word.encode() in content], path.name
         assert not any(strip in content for strip in strips)
+
+
+def test_their_certificates_hold(house: House) -> None:
+    studies = {series.record.StudyInstanceUID for series in house.catalog.search()}
+    assert len(studies) == 7
+    for study in studies:
+        found = verify_certificate(house.settings, study, house.desk.vault)
+        assert not found.findings
+        assert found.values
 
 
 def test_slides_are_opened_where_they_lie(house: House, data: Path) -> None:

@@ -113,9 +113,10 @@ class _Planner:
         entries = []
         for entry in directory.entries.values():
             if entry.code == SUB_IFDS:
-                size = entry.size // entry.count
-                value = b"".join(self.layout.pack(child.at, size) for child in children)
-                entries += [self._write_value(entry, value, len(children))] if children else []
+                if children:
+                    size = entry.size // entry.count
+                    value = b"".join(self.layout.pack(child.at, size) for child in children)
+                    entries.append(self._write_value(entry, value, len(children)))
             elif tags.keeps_numbers(entry.code, entry.kind, entry.count):
                 entries.append(entry)
                 if not entry.inline:
