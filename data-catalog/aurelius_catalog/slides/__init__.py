@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from aurelius_catalog.slides.cleaning import SlidePlan, clean_slide, plan_slide
+from aurelius_catalog.slides.cleaning import SlidePlan, plan_slide
 from aurelius_catalog.slides.dicom import is_associated_image
 
-__all__ = ["SlidePlan", "clean_slide", "is_associated_image", "plan_slide"]
+__all__ = ["SlidePlan", "is_associated_image", "plan_slide"]

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from aurelius_catalog.errors import NotDeidentifiable
 from aurelius_catalog.media import MIRAX
 from aurelius_catalog.slides.check import check_copy, find_vendor, opens
 from aurelius_catalog.slides.mirax import MiraxPlan, plan_mirax
@@ -93,21 +92,6 @@ def plan_slide(path: Path) -> SlidePlan | None:
         return None
     openable = find_vendor(path) is not None and (tiff.kind not in (Kind.GENERIC, Kind.OME) or opens(path))
     return SlidePlan(path, MEDIA_TYPES[tiff.kind], tiff.width, tiff.height, frozenset(tiff.evidence), tiff, openable)
-
-
-def clean_slide(source: Path, target: Path) -> str:
-    """Write the clean copy of a slide; returns its media type.
-
-    Raises
-    ------
-    NotDeidentifiable
-        If it is no slide, or cannot be cleaned with certainty.
-    """
-    plan = plan_slide(source)
-    if plan is None:
-        raise NotDeidentifiable("This is no whole-slide file: SVS, NDPI, MRXS or a tiled TIFF.")
-    plan.write(target)
-    return plan.media_type
 
 
 @contextmanager
