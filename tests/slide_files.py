@@ -86,13 +86,13 @@ def _place(body: bytearray, value: bytes) -> bytes:
     return struct.pack("<I", at)
 
 
-def write_pyramid(path: Path, *, big: bool = False, compression: str = "jpeg") -> Pixels:
+def write_pyramid(path: Path, *, big: bool = False, compression: str = "jpeg", order: str = "<") -> Pixels:
     """Write a pyramid of two levels with a tiled label and a stripped macro behind them; returns the scan."""
     scan, label, macro = make_pixels(512, 384, 5), make_pixels(128, 128, 6), make_pixels(300, 100, 7)
     texts = {"software": SECRET, "datetime": "2019:07:12 09:59:15", "metadata": None}
     extra = [(315, 2, None, f"{SECRET} artist", True), (316, 2, None, f"{SECRET} host", True)]
     extra += [(700, 1, None, f"<x:xmpmeta>{SECRET}</x:xmpmeta>".encode(), True), (65000, 2, None, SECRET, True)]
-    with tifffile.TiffWriter(path, bigtiff=big) as tiff:
+    with tifffile.TiffWriter(path, bigtiff=big, byteorder=order) as tiff:
         tiled = {"tile": (128, 128), "compression": compression, "photometric": "rgb", "extratags": extra, **texts}
         tiff.write(scan, description=f"{SECRET} description", **tiled)
         tiff.write(scan[::2, ::2], subfiletype=1, **tiled)

@@ -120,20 +120,31 @@ def test_ndpi_loses_macro_map_serials_and_jpeg_comments(tmp_path: Path) -> None:
         assert tiff.series[0].kind == "ndpi"
 
 
-@pytest.mark.parametrize("big", [False, True])
-def test_a_pyramid_loses_what_has_other_proportions_and_every_text(tmp_path: Path, big: bool) -> None:
+@pytest.mark.parametrize(("big", "order"), [(False, "<"), (True, "<"), (False, ">"), (True, ">")])
+def test_a_pyramid_loses_what_has_other_proportions_and_every_text(tmp_path: Path, big: bool, order: str) -> None:
     source, copy = tmp_path / "slide.tif", tmp_path / "draft"
-    scan = write_pyramid(source, big=big, compression="lzw")
+    scan = write_pyramid(source, big=big, compression="lzw", order=order)
     labels = [segment for number in (2, 3) for segment in read_segments(source, number)]
     assert clean_slide(source, copy) == "image/tiff"
     written = copy.read_bytes()
     assert SECRET.encode() not in written
     assert b"2019:07:12" not in written
     assert not any(segment[:64] in written for segment in labels)
-    assert_same_scan(source, copy)
+    if OpenSlide.detect_format(source):  # not every byte order is known to it
+        assert_same_scan(source, copy)
     with tifffile.TiffFile(copy) as tiff:
         assert np.array_equal(tiff.series[0].asarray(), scan)
         assert [page.shape for page in tiff.pages] == [(384, 512, 3), (192, 256, 3)]
+
+
+def test_jpeg_2000_tiles_lose_their_comments(tmp_path: Path) -> None:
+    source, copy = tmp_path / "slide.tif", tmp_path / "draft"
+    write_pyramid(source, compression="jpeg2000")
+    assert b"Created by OpenJPEG" in source.read_bytes()
+    clean_slide(source, copy)
+    assert b"Created by OpenJPEG" not in copy.read_bytes()
+    with tifffile.TiffFile(source) as before, tifffile.TiffFile(copy) as after:
+        assert np.array_equal(before.pages[0].asarray(), after.pages[0].asarray())
 
 
 def test_ome_keeps_sizes_and_levels_and_loses_its_second_image(tmp_path: Path) -> None:
