@@ -93,6 +93,7 @@ class SlowLine:
 def slow_line(target: str) -> Iterator[SlowLine]:
     """Pass GET requests on to ``target``, as slowly or badly as the line is told to."""
     line = SlowLine()
+    client = httpx.Client(timeout=60)
 
     class Passer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -102,7 +103,7 @@ def slow_line(target: str) -> Iterator[SlowLine]:
                 self.send_error(503)
                 return
             headers = {name: self.headers[name] for name in ("Accept", "Authorization") if self.headers[name]}
-            with suppress(OSError), httpx.stream("GET", target + self.path, headers=headers, timeout=60) as answer:
+            with suppress(OSError), client.stream("GET", target + self.path, headers=headers) as answer:
                 self.send_response(answer.status_code)
                 self.send_header("Content-Type", answer.headers.get("Content-Type", ""))
                 self.end_headers()
@@ -134,3 +135,4 @@ def slow_line(target: str) -> Iterator[SlowLine]:
         server.shutdown()
         thread.join()
         server.server_close()
+        client.close()
