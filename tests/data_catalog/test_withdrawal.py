@@ -338,19 +338,20 @@ def test_what_a_withdrawn_patient_sends_later_is_refused_and_not_remembered(tmp_
     source = tmp_path / "sent"
     write_ct(source, slices=2)
     zone = Zone(settings)
-    zone.take_in(source, "north")
+    zone.take_in(Path(shutil.make_archive(str(tmp_path / "disc.of.wagner"), "zip", source)), "north")
     serve(settings, Event(), once=True)
     [record] = LocalStore(settings, STELLA).find_series()
     assert vault.knows(record.PatientID)
     done = withdraw_patient(settings, vault, record.PatientID, STELLA, "consent was taken back")
-    assert (done.instances, done.originals, done.pending) == (2, 2, 0)
+    assert (done.instances, done.originals, done.pending) == (2, 3, 0)
+    assert [path.name for path in (zone.root / "processed").rglob("*")] == ["north"]
     shutil.copytree(source, tmp_path / "again")
     zone.take_in(tmp_path / "again", "north")
     serve(settings, Event(), once=True)
     assert LocalStore(settings, STELLA).find_series() == []
     assert not vault.knows(record.PatientID)
     items = Items(zone.database).find()
-    assert [item.state for item in items] == ["withdrawn", "withdrawn", "quarantined", "quarantined"]
+    assert [item.state for item in items] == [*["withdrawn"] * 3, "quarantined", "quarantined"]
     assert "must not come in again" in str(items[-1].reason)
     assert not list(settings.files.rglob("*.dcm"))
     assert not list(settings.certificates.rglob("*"))

@@ -118,10 +118,24 @@ class Zone:
         """Remove an original for good, with what `move` put beside it; doing it again changes nothing."""
         target = self.root / location
         beside = (os.path.relpath(name, os.path.dirname(names[0]) or ".") for name in names[1:])
-        for path in (target, *(target.parent / name for name in beside), _name_note(target)):
+        paths = [target, *(target.parent / name for name in beside), _name_note(target)]
+        for path in paths:
             path.unlink(missing_ok=True)
-        if target.parent.is_dir():
-            sync_folder(target.parent)
+        for folder in {path.parent for path in paths}:
+            self._remove_empty(folder)
+
+    def _remove_empty(self, folder: Path) -> None:
+        """Remove folders that are left empty, below those of kind and site: their names identify as well."""
+        while len(folder.relative_to(self.root).parts) > 2:
+            try:
+                folder.rmdir()
+            except FileNotFoundError:
+                pass
+            except OSError:  # not empty
+                break
+            folder = folder.parent
+        if folder.is_dir():
+            sync_folder(folder)
 
     def tidy(self, site: str, names: Iterable[str]) -> None:
         """Remove the folders of the inbox that files left empty."""
