@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from threading import Event
+
+from sqlalchemy import select
 
 from aurelius_catalog.database import open_engine
 from aurelius_catalog.deidentify import PseudonymKey
@@ -15,6 +18,7 @@ from aurelius_catalog.intake.items import FINAL
 from aurelius_catalog.local import LocalStore
 from aurelius_catalog.model import InstanceRecord, SeriesRecord
 from aurelius_catalog.person import Person
+from aurelius_catalog.schema import instances, series
 from aurelius_catalog.settings import CatalogSettings
 from aurelius_catalog.vault import Vault, create_vault, open_vault
 
@@ -76,7 +80,7 @@ class House:
         return self.store.find_series()
 
     def list_instances(self) -> list[InstanceRecord]:
-        return [each for series in self.list_series() for each in self.store.list_instances(series.SeriesInstanceUID)]
+        return [each for found in self.list_series() for each in self.store.list_instances(found.SeriesInstanceUID)]
 
     def count(self, site: str = "north") -> dict[str, int]:
         return {str(state): number for (where, state), number in self.items.count().items() if where == site}
@@ -95,12 +99,19 @@ class House:
         return sorted(path for path in self.settings.files.rglob("*") if path.is_file())
 
     def describe_catalog(self) -> list[tuple[str, str, str, int]]:
-        """Return what the catalog holds, alike for alike input: UIDs, content and revisions."""
-        open_engine(self.settings)
+        """Return what the catalog holds, alike for alike input: UIDs and content."""
         return sorted(
             (each.SOPInstanceUID, each.SeriesInstanceUID, each.sha256, each.size_bytes)
             for each in self.list_instances()
         )
+
+    def count_revisions(self) -> tuple[dict[int, int], dict[int, int]]:
+        """Return how many series and how many instances have which revision."""
+        with open_engine(self.settings).begin() as connection:
+            series_of, instances_of = (
+                Counter(connection.execute(select(table.c.revision)).scalars()) for table in (series, instances)
+            )
+        return dict(series_of), dict(instances_of)
 
     def check_whole(self) -> None:
         """Nothing waits, every original is where its record says, every visible file is there with its content."""

@@ -16,6 +16,7 @@ from aurelius_catalog.database import insert_row
 from aurelius_catalog.deidentified import DeidentifiedFile, DeidentifiedStudy
 from aurelius_catalog.disk import sync_file_system
 from aurelius_catalog.header import describe_instance, describe_series, describe_study
+from aurelius_catalog.media import find_suffix
 from aurelius_catalog.projects import Rules, match_projects
 from aurelius_catalog.schema import annotation_versions, instances, predictions, series, studies, study_projects
 
@@ -41,7 +42,7 @@ def place_files(files: Sequence[DeidentifiedFile], folder: Path) -> dict[str, st
         if parent not in made:
             (folder / parent).mkdir(parents=True, exist_ok=True)
             made.add(parent)
-        places[file.SOPInstanceUID] = place = f"{parent}/{file.SOPInstanceUID}.dcm"
+        places[file.SOPInstanceUID] = place = f"{parent}/{file.SOPInstanceUID}{find_suffix(file.media_type)}"
         os.replace(file.path, f"{folder}/{place}")
     sync_file_system(folder)
     return places

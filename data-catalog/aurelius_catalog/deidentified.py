@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydicom import Dataset, dcmread
+from pydicom import dcmread
 
 from aurelius_catalog.dicom_json import make_header, read_text
 from aurelius_catalog.errors import InvalidRequest
@@ -26,8 +26,10 @@ class DeidentifiedFile:
     ----------
     path
         The file, on the same file system as the catalog's files: it is moved, not copied.
-    dataset
-        Its header, file meta included, without pixel data.
+    header
+        Its header as DICOM JSON (`dicom_json.make_header`).
+    TransferSyntaxUID
+        From its file meta.
     frames
         (offset, length) in bytes of each frame from the start of the file.
     sha256
@@ -36,8 +38,6 @@ class DeidentifiedFile:
         Size of the file.
     media_type
         What kind of file it is, if not DICOM Part 10.
-    header
-        The header as DICOM JSON (`dicom_json.make_header`); made from ``dataset`` if it is not given.
     deidentification
         Which profile did what to it; None for what was made here.
 
@@ -48,17 +48,15 @@ class DeidentifiedFile:
     """
 
     path: Path
-    dataset: Dataset
+    header: dict[str, Any]
+    TransferSyntaxUID: str
     frames: tuple[tuple[int, int], ...]
     sha256: str
     size_bytes: int
     media_type: str = DICOM
-    header: dict[str, Any] = field(default_factory=dict)
     deidentification: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        if not self.header:
-            object.__setattr__(self, "header", make_header(self.dataset))
         if read_text(self.header, "PatientIdentityRemoved") != "YES":
             raise InvalidRequest("A file that does not say PatientIdentityRemoved=YES cannot enter the catalog.")
         if missing := [keyword for keyword in REQUIRED if not read_text(self.header, keyword)]:
@@ -143,6 +141,7 @@ def read_deidentified(path: Path) -> DeidentifiedFile:
         start = file.tell()
         file.seek(0)
         content = file.read()
-    header = make_header(dataset)
-    frames = locate_frames(memoryview(content)[start:], start, header, dataset)
-    return DeidentifiedFile(path, dataset, frames, hashlib.sha256(content).hexdigest(), len(content), header=header)
+    header, syntax = make_header(dataset), str(dataset.file_meta.TransferSyntaxUID)
+    pixels = memoryview(content)[start:]
+    frames = locate_frames(pixels, start, header, syntax, lambda: dataset.get("ExtendedOffsetTable"))
+    return DeidentifiedFile(path, header, syntax, frames, hashlib.sha256(content).hexdigest(), len(content))

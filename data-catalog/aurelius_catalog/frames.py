@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Callable
 from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.pixels import get_decoder
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
-from aurelius_catalog.dicom_json import read_number
+from aurelius_catalog.dicom_json import Header, read_number
 from aurelius_catalog.errors import InvalidRequest
 from aurelius_catalog.model import InstanceRecord
 
@@ -29,7 +28,9 @@ Span = tuple[int, int]
 Buffer = bytes | memoryview
 
 
-def locate_frames(element: Buffer, at: int, header: Mapping[str, Any], dataset: Dataset) -> tuple[Span, ...]:
+def locate_frames(
+    element: Buffer, at: int, header: Header, TransferSyntaxUID: str, read_table: Callable[[], bytes | None]
+) -> tuple[Span, ...]:
     """Find the frames of a file.
 
     Parameters
@@ -40,8 +41,10 @@ def locate_frames(element: Buffer, at: int, header: Mapping[str, Any], dataset: 
         Where in the file the element begins.
     header
         Its header as DICOM JSON.
-    dataset
-        The same header with its file meta.
+    TransferSyntaxUID
+        From its file meta.
+    read_table
+        Returns its ExtendedOffsetTable, if it has one; called only where frames are torn into fragments.
 
     Returns
     -------
@@ -50,35 +53,36 @@ def locate_frames(element: Buffer, at: int, header: Mapping[str, Any], dataset: 
         fragments with their item headers (PS3.5 A.4). Empty where frames do not lie on byte borders
         (1-bit segmentations), where the file is deflated as a whole, and where there is no pixel data.
     """
-    syntax = UID(dataset.file_meta.TransferSyntaxUID)
-    value = _find_value(element, syntax)
+    value = _find_value(element, TransferSyntaxUID)
     if value is None:
         return ()
     offset, length = value
     count = max(int(read_number(header, "NumberOfFrames") or 1), 1)
     if length == UNDEFINED_LENGTH:
-        spans = _locate_encapsulated(element, offset, count, dataset.get("ExtendedOffsetTable"))
+        spans = _locate_encapsulated(element, offset, count, read_table)
         return tuple((at + start, size) for start, size in spans)
-    numbers = [read_number(header, name) for name in ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated")]
-    bits = prod(int(number or 0) for number in numbers)
+    numbers = [int(read_number(header, name) or 0) for name in ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated")]
+    bits = prod(numbers)
     size = bits // 8
     if not bits or bits % 8 or numbers[3] == 1 or size * count > length:
         return ()
     return tuple((at + offset + index * size, size) for index in range(count))
 
 
-def _find_value(element: Buffer, syntax: UID) -> Span | None:
+def _find_value(element: Buffer, TransferSyntaxUID: str) -> Span | None:
     """Return offset and length of the value of a pixel data element."""
-    order = ">" if syntax == ExplicitVRBigEndian else "<"
-    if syntax == DeflatedExplicitVRLittleEndian or len(element) < 12:
+    order = ">" if TransferSyntaxUID == ExplicitVRBigEndian else "<"
+    if TransferSyntaxUID == DeflatedExplicitVRLittleEndian or len(element) < 12:
         return None
     if struct.unpack_from(f"{order}HH", element) not in PIXEL_TAGS:
         return None
-    at = 4 if syntax.is_implicit_VR else 8
+    at = 4 if TransferSyntaxUID == ImplicitVRLittleEndian else 8
     return at + 4, struct.unpack_from(f"{order}I", element, at)[0]
 
 
-def _locate_encapsulated(element: Buffer, offset: int, count: int, extended: bytes | None) -> tuple[Span, ...]:
+def _locate_encapsulated(
+    element: Buffer, offset: int, count: int, read_table: Callable[[], bytes | None]
+) -> tuple[Span, ...]:
     items = _walk_items(element, offset)
     if not items:
         return ()
@@ -86,6 +90,7 @@ def _locate_encapsulated(element: Buffer, offset: int, count: int, extended: byt
     if count == 1 or len(fragments) == count:
         groups = [fragments] if count == 1 else [[fragment] for fragment in fragments]
         return tuple(_span(group) for group in groups if group)
+    extended = read_table()
     if extended:
         starts = struct.unpack(f"<{len(extended) // 8}Q", extended)
     else:

@@ -52,7 +52,7 @@ def describe_instance(file: DeidentifiedFile, path: str) -> dict[str, Any]:
         "path": path,
         "sha256": file.sha256,
         "size_bytes": file.size_bytes,
-        "TransferSyntaxUID": str(file.dataset.file_meta.TransferSyntaxUID),
+        "TransferSyntaxUID": file.TransferSyntaxUID,
         "frames": file.frames,
         "header": file.header,
         "media_type": file.media_type,

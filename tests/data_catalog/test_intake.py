@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
+import shutil
+import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import Any
 
+import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.uid import UID
+from sqlalchemy import select
 
+from aurelius_catalog.database import open_engine
+from aurelius_catalog.deidentify.certificate import read_certificate
 from aurelius_catalog.errors import InvalidRequest, KeyUnusable
+from aurelius_catalog.frames import decode_frame
+from aurelius_catalog.intake import drafting
 from aurelius_catalog.intake.desk import Desk
 from aurelius_catalog.intake.lock import hold_lock
 from aurelius_catalog.intake.runner import serve
+from aurelius_catalog.pixels import PixelVerdict, Region
+from aurelius_catalog.schema import audit_events, instances
 from builders import VISIT, make_identified, make_phantom, plant, write_ct, write_object, write_phantom, write_truth
+from houses import DATABASES, temp_server
 from intake_house import House
 
 
@@ -162,8 +176,6 @@ def test_one_bad_slice_does_not_hold_back_its_series(house: House) -> None:
 
 
 def test_an_unexpected_error_ends_one_file_and_not_the_batch(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    from aurelius_catalog.intake import drafting
-
     real, calls = drafting.find_refusal, []
 
     def stumble(dataset: Any, **options: bool) -> str | None:
@@ -229,3 +241,150 @@ def wait_for(condition: Callable[[], bool], limit_s: float = 10) -> None:
     while not condition():
         assert time.monotonic() < until, "it did not happen in time"
         time.sleep(0.05)
+
+
+@pytest.fixture(params=DATABASES)
+def house_on_either(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
+    with temp_server(request.param) as url:
+        yield House(tmp_path / "home", database_url=url)
+
+
+def test_late_instances_make_a_new_revision_and_the_same_again_changes_nothing(
+    house_on_either: House, tmp_path: Path
+) -> None:
+    house = house_on_either
+    paths = write_ct(tmp_path / "ct", slices=5)
+    late = [path.rename(tmp_path / path.name) for path in paths[3:]]
+    shutil.copytree(tmp_path / "ct", house.inbox() / "first")
+    house.work()
+    first = house.describe_catalog()
+    certificate = read_certificate(house.settings, house.list_series()[0].StudyInstanceUID)
+    assert set(certificate.objects) == {uid for uid, *_ in first}
+    shutil.copytree(tmp_path / "ct", house.inbox() / "again")
+    house.work()
+    assert house.describe_catalog() == first
+    assert house.count_revisions() == ({1: 1}, {1: 3})
+    for path in late:
+        path.rename(house.inbox() / path.name)
+    house.work()
+    assert house.count() == {"stored": 5, "duplicate": 3}
+    (series,) = house.list_series()
+    assert (series.n_instances, series.n_frames) == (5, 5)
+    assert house.count_revisions() == ({2: 1}, {1: 3, 2: 2})
+    certificate = read_certificate(house.settings, series.StudyInstanceUID)
+    assert set(certificate.objects) == {uid for uid, *_ in house.describe_catalog()}
+    assert house.vault.recall_uids(series.PatientID)[VISIT.make_uid("study")] == series.StudyInstanceUID
+    with open_engine(house.settings).begin() as connection:
+        added = select(audit_events.c.detail).where(audit_events.c.action == "add study").order_by(audit_events.c.id)
+        assert [detail["instances"] for detail in connection.execute(added).scalars()] == [3, 2]
+    house.check_whole()
+
+
+def test_what_was_done_to_an_object_is_recorded(house: House) -> None:
+    write_ct(house.inbox(), slices=2)
+    house.work()
+    for item in house.items.find():
+        assert (item.profile, item.pseudonym) == ("research@1", house.key.name_patient("north", VISIT.PatientID))
+        assert item.actions is not None
+        assert item.actions["X"] + item.actions["Z"] + item.actions["D"] > 0
+        assert item.verdict is not None
+        assert (item.verdict["outcome"], item.verdict["method"]) == ("clean", "rule")
+    with open_engine(house.settings).begin() as connection:
+        for record in connection.execute(select(instances.c.deidentification)).scalars():
+            assert (record["profile"], len(record["sha256"])) == ("research@1", 64)
+            assert record["actions"]["U"] >= 4
+
+
+def test_a_verdict_about_pixels_is_carried_out(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    verdicts = iter(
+        [
+            PixelVerdict("mask", "Text.", (Region(1, 2, 3, 4),), method="ocr"),
+            PixelVerdict("person", "Who knows.", (Region(0, 0, 2, 2),), method="ocr"),
+            PixelVerdict("clean", "Nothing."),
+        ]
+    )
+    monkeypatch.setattr(drafting, "judge_pixels", lambda *_: next(verdicts))
+    write_ct(house.inbox())
+    house.work()
+    assert house.count() == {"stored": 2, "quarantined": 1}
+    (troubled,) = house.items.list_troubled()
+    assert troubled.reason == "Who knows."
+    assert troubled.verdict == {"outcome": "person", "method": "ocr", "reason": "Who knows.", "regions": [[0, 0, 2, 2]]}
+    (series,) = house.list_series()
+    masked, untouched = (decode_frame(house.store.read_frame(each, 0), each) for each in house.list_instances())
+    assert len(np.unique(masked[2:6, 1:4])) == 1
+    assert len(np.unique(untouched[2:6, 1:4])) > 1
+    certificate = read_certificate(house.settings, series.StudyInstanceUID)
+    assert {each.pixel_verdict.split()[0] for each in certificate.objects.values()} == {"mask", "clean"}
+
+
+def test_what_identifies_and_is_left_holds_an_object_back(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    from aurelius_catalog.deidentify import StudySession
+
+    real = StudySession.rewrite
+
+    def leak(session: StudySession, source: bytes) -> Any:
+        out = real(session, source)
+        return replace(out, tail=out.tail + b"Plantagenet ") if out.header["00200013"]["Value"] == [2] else out
+
+    monkeypatch.setattr(StudySession, "rewrite", leak)
+    write_ct(house.inbox())
+    house.work()
+    assert house.count() == {"stored": 2, "quarantined": 1}
+    assert "Residue" in next(iter(house.list_reasons().values()))
+    assert len(house.list_stored()) == 2
+
+
+def test_two_workers_make_the_same_catalog_as_one(tmp_path: Path) -> None:
+    catalogs = []
+    secret = House(tmp_path / "1").vault.file.read_bytes()
+    for workers in (1, 2):
+        house = House(tmp_path / f"{workers}", workers=workers)
+        if workers == 2:
+            house.zone.root.joinpath("vault.sqlite").write_bytes(secret)
+            shutil.copy2(tmp_path / "1" / "identified" / "key", house.zone.root / "key")
+        for number in range(1, 9):
+            write_ct(house.inbox("south" if number % 2 else "north") / f"{number}", number=number)
+        serve(house.settings, Event(), once=True)
+        house.check_whole()
+        assert (house.count("north"), house.count("south")) == ({"stored": 12}, {"stored": 12})
+        catalogs.append(house.describe_catalog())
+    assert catalogs[0] == catalogs[1]
+
+
+def test_two_objects_of_one_uid_in_two_workers_are_one_and_a_conflict(house: House) -> None:
+    house.workers = 2
+    (path,) = write_ct(house.inbox("north"), slices=1)
+    content = path.read_bytes()
+    (house.inbox("south") / "other.dcm").write_bytes(content.replace(b"Phantom", b"Fantome"))
+    (house.inbox("west") / "same.dcm").write_bytes(content)
+    house.key  # noqa: B018 - makes the vault
+    serve(house.settings, Event(), once=True)
+    ends = [end for site in ("north", "south", "west") for end in house.count(site).items()]
+    assert sorted(state for state, _ in ends).count("stored") == 1
+    assert {state for state, _ in ends} <= {"stored", "duplicate", "conflict"}
+    assert len(ends) == 3
+    house.check_whole()
+
+
+def test_records_of_an_earlier_version_are_taken_over(house: House) -> None:
+    (path,) = write_ct(house.inbox(), slices=1)
+    content = path.read_bytes()
+    uid = str(dcmread(path).SOPInstanceUID)
+    path.unlink()
+    house.key  # noqa: B018 - makes the vault
+    with closing(sqlite3.connect(house.zone.database)) as old:
+        old.execute(
+            "CREATE TABLE items (id INTEGER PRIMARY KEY AUTOINCREMENT, site VARCHAR(64), name TEXT, state VARCHAR(16),"
+            ' reason TEXT, sha256 VARCHAR(64), "SOPInstanceUID" VARCHAR(64), location TEXT, settled BOOLEAN,'
+            " received_at DATETIME, changed_at DATETIME)"
+        )
+        old.execute(
+            "INSERT INTO items VALUES (7, 'north', 'a.dcm', 'stored', NULL, ?, ?, 'processed/north/a.dcm', 1,"
+            " '2026-01-01 00:00:00', '2026-01-01 00:00:00')",
+            (hashlib.sha256(content).hexdigest(), uid),
+        )
+        old.commit()
+    (house.inbox() / "again.dcm").write_bytes(content)
+    house.work()
+    assert house.count() == {"stored": 1, "duplicate": 1}

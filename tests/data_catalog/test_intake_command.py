@@ -15,14 +15,18 @@ from pathlib import Path
 import pytest
 
 from aurelius_catalog.settings import CatalogSettings
+from aurelius_catalog.vault import create_vault
 from builders import write_ct
 
+NOTHING = {"pending": 0, "stored": 0, "duplicate": 0, "conflict": 0, "quarantined": 0, "failed": 0}
 COMMAND = [sys.executable, "-m", "aurelius_catalog.intake"]
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    return tmp_path / "home"
+    home = tmp_path / "home"
+    create_vault(CatalogSettings(home=home))
+    return home
 
 
 def call(home: Path, *arguments: str, code: int = 0) -> str:
@@ -39,9 +43,10 @@ def make_environment(home: Path) -> dict[str, str]:
 
 
 @contextmanager
-def running_intake(home: Path) -> Iterator[subprocess.Popen[str]]:
+def running_intake(home: Path, **variables: str) -> Iterator[subprocess.Popen[str]]:
     """Run the service until the block ends."""
-    process = subprocess.Popen([*COMMAND, "run"], env=make_environment(home), stderr=subprocess.PIPE, text=True)
+    environment = {**make_environment(home), **variables}
+    process = subprocess.Popen([*COMMAND, "run"], env=environment, stderr=subprocess.PIPE, text=True)
     try:
         yield process
     finally:
@@ -67,13 +72,15 @@ def test_add_run_status(home: Path, tmp_path: Path) -> None:
     assert "Plantagenet" not in said
     after = json.loads(call(home, "status", "--json"))
     assert after["pending"] == 0
-    assert after["sites"] == {"north": {"pending": 0, "stored": 3, "duplicate": 0, "quarantined": 1, "failed": 0}}
+    assert after["sites"] == {"north": {**NOTHING, "stored": 3, "quarantined": 1}}
+    assert (after["disk"]["taking"], after["profile"], after["running"]) == (True, "research@1", False)
+    assert after["rate_per_minute"] > 0
     (troubled,) = after["troubled"]
     assert (troubled["state"], troubled["name"]) == ("quarantined", "from-pacs/letter.txt")
     original = CatalogSettings(home=home).identified / troubled["location"]
     assert original.read_text() == "Dear colleague"
     table = call(home, "status")
-    assert "This is not a DICOM Part 10 file." in " ".join(table.replace("│", " ").split())
+    assert "This is not a DICOM Part 10 file" in " ".join(table.replace("│", " ").split())
     assert "from-pacs/letter.txt" in table
 
 
@@ -83,9 +90,13 @@ def test_status_of_an_empty_house_says_what_to_do(home: Path) -> None:
 
 def test_a_file_outside_of_any_site_is_pointed_out(home: Path) -> None:
     inbox = home / "identified" / "inbox"
-    inbox.mkdir(parents=True)
+    inbox.mkdir(parents=True, exist_ok=True)
     (inbox / "lost.dcm").write_text("x")
-    assert "lost.dcm lies in the inbox outside" in call(home, "status")
+    (inbox / "north").mkdir()
+    (inbox / "north" / "link.dcm").symlink_to(inbox / "lost.dcm")
+    said = " ".join(call(home, "status").split())
+    assert "lost.dcm lies in the inbox outside" in said
+    assert "north/link.dcm lies in the inbox outside of a site's folder, or is a link" in said
 
 
 @pytest.mark.parametrize(("site", "message"), [("../north", "is no site"), ("North", "is no site")])
@@ -116,6 +127,27 @@ def test_kill_9_and_start_again(home: Path, tmp_path: Path) -> None:
             time.sleep(0.05)
         process.kill()
     call(home, "run", "--once")
-    assert json.loads(call(home, "status", "--json"))["sites"]["north"] == {
-        "pending": 0, "stored": 60, "duplicate": 0, "quarantined": 0, "failed": 0
-    }  # fmt: skip
+    assert json.loads(call(home, "status", "--json"))["sites"]["north"] == {**NOTHING, "stored": 60}
+
+
+def test_workers_end_with_the_process_that_started_them(home: Path, tmp_path: Path) -> None:
+    with running_intake(home, AURELIUS_INTAKE_WORKERS="2") as process:
+        for number in range(1, 7):
+            call(home, "add", str(write_ct(tmp_path / f"{number}", number=number)[0].parent), "--site", "north")
+        wait_until_empty(home)
+        workers = list_children(process.pid)
+        assert len(workers) >= 2
+        process.kill()
+        process.wait()
+        until = time.monotonic() + 20
+        while any(Path(f"/proc/{worker}/status").exists() for worker in workers):
+            assert time.monotonic() < until, "a worker outlived its parent"
+            time.sleep(0.05)
+    call(home, "run", "--once")
+    assert json.loads(call(home, "status", "--json"))["sites"]["north"] == {**NOTHING, "stored": 18}
+
+
+def list_children(parent: int) -> list[int]:
+    """Return the worker processes of a process."""
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]

@@ -6,6 +6,8 @@ import hashlib
 import mmap
 import os
 from collections.abc import Iterable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +26,7 @@ from aurelius_catalog.pixels import PixelVerdict, judge_pixels, mask_pixels
 
 #: Tag, VR and length in front of native pixel data.
 PIXEL_HEADER_BYTES = 12
-Buffer = bytes | memoryview
-NO_PIXELS = memoryview(b"")
+Pieces = tuple[bytes, memoryview, bytes]
 
 
 class Refused(NotDeidentifiable):
@@ -47,7 +48,7 @@ class Draft:
         The file in three parts, the middle one its pixel data; None where it is too large to be held.
     """
 
-    def __init__(self, ready: Ready, pieces: tuple[bytes, memoryview, bytes] | None) -> None:
+    def __init__(self, ready: Ready, pieces: Pieces | None) -> None:
         self.ready, self.pieces = ready, pieces
 
     def is_clean(self, scanner: ResidueScanner) -> bool:
@@ -126,16 +127,8 @@ class Drafter:
             foreign.write_clean(path)
             with path.open("rb") as written:
                 digest = hashlib.file_digest(written, "sha256").hexdigest()
-            file = DeidentifiedFile(
-                path,
-                out.dataset,
-                (),
-                digest,
-                path.stat().st_size,
-                foreign.media_type,
-                out.header,
-                self._describe_profile(out),
-            )
+            size, record = path.stat().st_size, self._describe_profile(out)
+            file = DeidentifiedFile(path, out.header, "", (), digest, size, foreign.media_type, record)
             prepared.people[out.pseudonym] = (out.PatientID, out.PatientName)
             said = "clean by rule: whatever is no pixel of the image itself was left out"
             draft = Draft(Ready(item, Findings(out.pseudonym, dict(out.actions)), file, said), None)
@@ -143,47 +136,50 @@ class Drafter:
         prepared.projects |= {foreign.project} if foreign.project else set()
         return draft
 
-    def _write(self, path: Path, out: Rewritten) -> tuple[DeidentifiedFile, tuple[bytes, memoryview, bytes]]:
+    def _write(self, path: Path, out: Rewritten) -> tuple[DeidentifiedFile, Pieces]:
         pieces = (out.head, out.pixels, out.tail)
         size = write_pieces(path, pieces)
         digest = hashlib.sha256(out.head)
         digest.update(out.pixels)
         digest.update(out.tail)
-        frames = locate_frames(out.pixels, len(out.head), out.header, out.dataset)
+        syntax = str(out.original.file_meta.TransferSyntaxUID)
+        table = partial(_read_table, out)
+        frames = locate_frames(out.pixels, len(out.head), out.header, syntax, table)
         record = self._describe_profile(out)
-        file = DeidentifiedFile(
-            path, out.dataset, frames, digest.hexdigest(), size, header=out.header, deidentification=record
-        )
-        return file, pieces
+        return DeidentifiedFile(
+            path, out.header, syntax, frames, digest.hexdigest(), size, deidentification=record
+        ), pieces
 
-    def _write_masked(
-        self, path: Path, out: Rewritten, masked: bytes
-    ) -> tuple[DeidentifiedFile, tuple[bytes, memoryview, bytes]]:
+    def _write_masked(self, path: Path, out: Rewritten, masked: bytes) -> tuple[DeidentifiedFile, Pieces]:
         write_pieces(path, (masked,))
-        read = read_deidentified(path)
-        record = self._describe_profile(out)
-        file = DeidentifiedFile(
-            path, read.dataset, read.frames, read.sha256, read.size_bytes, header=read.header, deidentification=record
-        )
-        start = read.frames[0][0] - PIXEL_HEADER_BYTES if read.frames else len(masked)
+        file = replace(read_deidentified(path), deidentification=self._describe_profile(out))
+        start = file.frames[0][0] - PIXEL_HEADER_BYTES if file.frames else len(masked)
         return file, (masked[:start], memoryview(masked)[start:], b"")
 
     def _describe_profile(self, out: Rewritten) -> dict[str, Any]:
         return {"profile": self.profile, "sha256": self._profile_hash, "actions": dict(out.actions)}
 
 
-def write_pieces(path: Path, pieces: Iterable[Buffer]) -> int:
+def write_pieces(path: Path, pieces: Iterable[bytes | memoryview]) -> int:
     """Write the pieces of a file one after the other; returns its size in bytes."""
     rest = [memoryview(piece) for piece in pieces if len(piece)]
     size = sum(map(len, rest))
-    with path.open("wb", buffering=0) as file:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    try:
         while rest:
-            written = os.writev(file.fileno(), rest)
+            written = os.writev(handle, rest)
             while rest and written >= len(rest[0]):
                 written -= len(rest.pop(0))
             if written:
                 rest[0] = rest[0][written:]
+    finally:
+        os.close(handle)
     return size
+
+
+def _read_table(out: Rewritten) -> bytes | None:
+    table: bytes | None = out.dataset.get("ExtendedOffsetTable")
+    return table
 
 
 def _describe(verdict: PixelVerdict) -> dict[str, Any]:

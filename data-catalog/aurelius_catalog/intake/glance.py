@@ -31,6 +31,10 @@ WANTED: Mapping[int, str] = {
 }
 LAST = max(WANTED)
 LONG_FORM = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
+SHORT_FORM = frozenset(
+    {b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN", b"SH", b"SL", b"SS"}
+    | {b"ST", b"TM", b"UI", b"UL", b"US"}
+)
 UNDEFINED_LENGTH = 0xFFFFFFFF
 _SHORT = struct.Struct("<HH2sH").unpack_from
 _TAG_AND_LENGTH = struct.Struct("<HHI").unpack_from
@@ -86,43 +90,57 @@ class _Unusual(Exception):
 
 def _walk(data: bytes) -> dict[str, str]:
     found: dict[str, str] = {}
-    at = META_AT
-    while _SHORT(data, at)[0] == 0x0002:
-        at = _take(data, at, True, found)
+    body = _walk_explicit(data, META_AT, 0x0002FFFF, found)
+    syntax = found.get("TransferSyntaxUID")
     if found.get("MediaClassUID") == MEDIA_DIRECTORY:
         return found  # no object of a study, and long
-    syntax = found.get("TransferSyntaxUID")
     if syntax in (None, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian):
         raise _Unusual
-    explicit = syntax != ImplicitVRLittleEndian
+    (_walk_implicit if syntax == ImplicitVRLittleEndian else _walk_explicit)(data, body, LAST, found)
+    return found
+
+
+def _walk_explicit(data: bytes, at: int, last: int, found: dict[str, str]) -> int:
+    """Note what is wanted up to a tag; returns where the next element begins (PS3.5 section 7.1.2)."""
     end = len(data)
     while at < end:
-        group, element = _SHORT(data, at)[:2]
-        if group << 16 | element > LAST:
-            return found
-        at = _take(data, at, explicit, found)
-    raise _Unusual
-
-
-def _take(data: bytes, at: int, explicit: bool, found: dict[str, str]) -> int:
-    """Note an element if it is wanted; returns where the next begins."""
-    if explicit:
         group, element, VR, length = _SHORT(data, at)
+        tag = group << 16 | element
+        if tag > last:
+            return at
         value = at + 8
         if VR in LONG_FORM:
             length = _LENGTH(data, value)[0]
             value += 4
-        elif not VR.isalpha():
+        elif VR not in SHORT_FORM:
             raise _Unusual
-    else:
+        at = value + length
+        if length == UNDEFINED_LENGTH:
+            raise _Unusual
+        if tag in WANTED:
+            found[WANTED[tag]] = _read_text(data[value:at])
+    raise _Unusual
+
+
+def _walk_implicit(data: bytes, at: int, last: int, found: dict[str, str]) -> int:
+    """Do as `_walk_explicit` does, without VRs (PS3.5 section 7.1.3)."""
+    end = len(data)
+    while at < end:
         group, element, length = _TAG_AND_LENGTH(data, at)
+        tag = group << 16 | element
+        if tag > last:
+            return at
         value = at + 8
-    if length == UNDEFINED_LENGTH:
-        raise _Unusual
-    name = WANTED.get(group << 16 | element)
-    if name:
-        found[name] = data[value : value + length].decode("ascii").split("\\")[0].strip(" \0")
-    return value + length
+        at = value + length
+        if length == UNDEFINED_LENGTH:
+            raise _Unusual
+        if tag in WANTED:
+            found[WANTED[tag]] = _read_text(data[value:at])
+    raise _Unusual
+
+
+def _read_text(value: bytes) -> str:
+    return value.decode("ascii").split("\\")[0].strip(" \0")
 
 
 def _ask_pydicom(start: bytes) -> Glance:

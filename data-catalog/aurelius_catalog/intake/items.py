@@ -290,6 +290,7 @@ def _prepare(connection: Any, _: Any) -> None:
     connection.isolation_level = None  # transactions are begun below, not by the driver
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute("PRAGMA secure_delete=ON")  # what a withdrawal blanks is not left in free pages
 
 
 def _begin(connection: Connection) -> None:

@@ -107,13 +107,18 @@ def read_large(paths: tuple[Path, ...], inbox: Path) -> Source | None:
     hasher = blake3()
     try:
         for path in paths:
-            hasher.update_mmap(path)
+            hash_file(path, hasher)
     except FileNotFoundError:
         return None
     except OSError as error:
         return _give_up(paths[0], name, error)
     arrival = Arrival(name, f"blake3:{hasher.hexdigest()}", companions=tuple(companions))
     return Source(paths[0], b"", NOTHING, arrival)
+
+
+def hash_file(path: Path, hasher: blake3) -> None:
+    """Hash a file of any size."""
+    hasher.update_mmap(path)
 
 
 def _give_up(path: Path, name: str, error: OSError) -> Source | None:
