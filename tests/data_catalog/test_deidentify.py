@@ -58,11 +58,12 @@ def test_two_processes_agree_and_another_key_does_not(tmp_path: Path) -> None:
     dataset = make_identified()
     plant(dataset)
     source = write_object(tmp_path / "in.dcm", dataset)
-    first = deidentify(source).read_bytes()
+    deidentify_file(source, source.with_suffix(".out"), Deidentifier(KEY, "north", load_profile("research")))
+    first = source.with_suffix(".out").read_bytes()
     code = (
         "import sys; from pathlib import Path; from aurelius_catalog.deidentify import *;"
         "key = PseudonymKey(bytes(range(32)));"
-        "deidentify_file(Path(sys.argv[1]), Path(sys.argv[2]), Deidentifier(key, 'north', load_profile('basic')))"
+        "deidentify_file(Path(sys.argv[1]), Path(sys.argv[2]), Deidentifier(key, 'north', load_profile('research')))"
     )
     subprocess.run([sys.executable, "-c", code, str(source), str(tmp_path / "second")], check=True)
     assert (tmp_path / "second").read_bytes() == first

@@ -6,7 +6,6 @@ for nothing. Compound codes (``X/Z/D`` ...) were resolved to one of these by `au
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from aurelius_catalog.deidentify.roles import PATIENT_ID
 from aurelius_catalog.deidentify.values import (
     SINGLE_VALUED,
     TEXT,
+    TYPED_CODES,
     UID_VALUE,
     cut_hidden_tail,
     decode_text,
@@ -32,10 +32,10 @@ from aurelius_catalog.deidentify.values import (
 )
 
 #: Sequences whose items are content items (PS3.3 section C.17.3 and Table 10-2).
-CONTENT_SEQUENCES = frozenset([0x0040A730, 0x00400555, 0x00400612, 0x00400440])
+CONTENT_SEQUENCE = 0x0040A730
+CONTENT_SEQUENCES = frozenset([CONTENT_SEQUENCE, 0x00400555, 0x00400612, 0x00400440])
 #: Nobody is picked out by an age up to this; beyond it, few are left (45 CFR 164.514(b)(2)(i)(C)).
 OLDEST = b"090Y"
-_WORD = re.compile(r"[^\W_]+")
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Walker(Protocol):
 
     context: Context
 
-    def walk_items(self, attribute: Attribute, mode: str | None = None) -> Items | None:
+    def walk_items(self, attribute: Attribute, mode: str | None = None) -> Items:
         """De-identify the items of a sequence."""
 
     def map_uid(self, uid: str) -> str:
@@ -147,10 +147,9 @@ def keep(attribute: Attribute, walker: Walker) -> Made:
     value = cut_hidden_tail(attribute.value, attribute.VR)
     if attribute.VR == "AS" and value.endswith(b"Y") and value > OLDEST:
         return OLDEST
-    if attribute.rule.checked and attribute.VR in TEXT:
-        text = decode_text(value, attribute.VR, walker.context.encodings).casefold()
-        if not walker.context.words.isdisjoint(_WORD.findall(text)) or text in walker.context.words:
-            return clean(attribute, walker)
+    typed = attribute.VR in TEXT or attribute.rule.keyword in TYPED_CODES
+    if attribute.rule.checked and typed and _names_patient(value, attribute.VR, walker):
+        return clean(attribute, walker)
     return value
 
 
@@ -175,7 +174,9 @@ def clean(attribute: Attribute, walker: Walker) -> Made:
         return _fall_back(attribute, walker)
     if attribute.VR == "SQ":
         if attribute.tag in CONTENT_SEQUENCES:
-            return walker.walk_items(attribute, "content")
+            items = walker.walk_items(attribute, "content")
+            # PS3.3 section C.17.3 has no empty ContentSequence.
+            return items if items.value or attribute.tag != CONTENT_SEQUENCE else None
         return walker.walk_items(attribute, "code" if attribute.rule.keyword.endswith("CodeSequence") else "walk")
     if attribute.VR not in TEXT:
         return _fall_back(attribute, walker)
@@ -184,6 +185,7 @@ def clean(attribute: Attribute, walker: Walker) -> Made:
     text = decode_text(value, attribute.VR, encodings)
     parts = [text] if attribute.VR in SINGLE_VALUED else text.split("\\")
     cleaned = [clean_text(part, walker.context.words) for part in parts]
+    cleaned = ["" if walker.context.names_patient(part) else part for part in cleaned]
     if cleaned == parts:
         return value
     kept = "\\".join(part for part in cleaned if part)
@@ -205,6 +207,10 @@ ACTIONS: Mapping[str, Action] = {
     "C": clean,
     "S": shift,
 }
+
+
+def _names_patient(value: bytes, VR: str, walker: Walker) -> bool:
+    return walker.context.names_patient(decode_text(value, VR, walker.context.encodings))
 
 
 def _fall_back(attribute: Attribute, walker: Walker) -> Made:

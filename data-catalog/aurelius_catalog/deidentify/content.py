@@ -13,6 +13,7 @@ from aurelius_catalog.deidentify.values import STRINGS
 STRUCTURAL_CODES = frozenset({"ConceptNameCodeSequence", "MeasurementUnitsCodeSequence"})
 PUBLIC_SCHEMES = frozenset({"DCM", "FMA", "LN", "SCT", "SNM3", "SRT", "UCUM", "UMLS"})
 CODE_VALUE, CODING_SCHEME, VALUE_TYPE, CONCEPT_NAME = 0x00080100, 0x00080102, 0x0040A040, 0x0040A043
+REFERENCED_ITEM = 0x0040DB73
 #: The attributes that hold a content item's value (PS3.3 Table C.17-6 and C.18).
 CONTENT_VALUES = frozenset(
     ["ConceptCodeSequence", "Date", "DateTime", "MeasuredValueSequence", "PersonName", "TextValue", "Time", "UID"]
@@ -30,6 +31,8 @@ def choose_mode(mode: str, data: bytes, item: list[Found], implicit: bool, profi
         return "walk" if _read(data, item, CODING_SCHEME) in PUBLIC_SCHEMES else "replace"
     if mode != "content":
         return mode
+    if any(found[0].tag == REFERENCED_ITEM for found in item):
+        return "walk"  # says only which other item of the report is meant
     concept = next((found for found in item if found[0].tag == CONCEPT_NAME), None)
     code = ("", "")
     if concept is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -15,6 +16,7 @@ from aurelius_catalog.deidentify.outcomes import Memory
 from aurelius_catalog.deidentify.profile import Profile
 from aurelius_catalog.deidentify.values import CODES, STRINGS, decode_text
 
+_WORD = re.compile(r"[^\W_]+")
 _UNKNOWN = ("", "", "", "", "")
 
 
@@ -38,6 +40,8 @@ class Context:
         Python names of the character sets.
     words
         This patient's own names, numbers and places, in small letters.
+    phrases
+        Those of them that are more than one word.
     memories
         The outcomes met so far; one memory for each way in which elements are looked at.
     """
@@ -50,7 +54,16 @@ class Context:
     signed: bool
     encodings: Sequence[str]
     words: frozenset[str]
+    phrases: tuple[str, ...] = field(init=False)
     memories: dict[tuple[str, bool], Memory] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.phrases = tuple(word for word in self.words if not word.isalnum())
+
+    def names_patient(self, text: str) -> bool:
+        """Whether a name, number or place of this patient is in a text."""
+        small = text.casefold()
+        return not self.words.isdisjoint(_WORD.findall(small)) or any(phrase in small for phrase in self.phrases)
 
     def count_bytes(self) -> int:
         """Return roughly how much memory the remembered outcomes take."""

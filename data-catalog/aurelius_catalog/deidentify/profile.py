@@ -21,6 +21,7 @@ from aurelius_catalog.deidentify.options import OPTION_CODES, OPTIONS, choose_ac
 from aurelius_catalog.deidentify.private import PrivateKey, load_safe_private
 from aurelius_catalog.deidentify.profile_file import SiteRule, parse_profile
 from aurelius_catalog.deidentify.table import EDITION, load_table
+from aurelius_catalog.deidentify.values import CODES, STRINGS
 
 #: PS3.15 gives several codes where the right one depends on the attribute's Type in the object's definition. Without
 #: the object's definition at hand, the last code of each is chosen: it satisfies every Type (a value is never missing
@@ -177,11 +178,10 @@ class Profile:
         if row is not None:
             otherwise = NEVER_EMPTY.get(keyword) or RESOLVED.get(row.basic, row.basic)
             action = choose_action(row, VR, self.options) or otherwise
-        elif action in ("C", "S"):
-            otherwise = UNLISTED_BY_VR.get(VR, "X")
-        return Rule(
-            self._site_rules.get(tag, action), VR, keyword, otherwise, row is None and tag not in self._site_rules
-        )
+        elif VR in STRINGS:
+            otherwise = UNLISTED_BY_VR.get(VR, "D")
+        checked = row is None and tag not in self._site_rules and keyword not in CODES
+        return Rule(self._site_rules.get(tag, action), VR, keyword, otherwise, checked)
 
     def _judge(self, tag: int, VR: str, keyword: str) -> str:
         """Return the action for an attribute that the table does not list."""

@@ -61,6 +61,8 @@ PATTERNS = {
 CODES = frozenset(
     ["CodeValue", "CodingSchemeDesignator", "CodingSchemeVersion", "ContextIdentifier", "MappingResource"]
 )
+#: Code strings that people type freely.
+TYPED_CODES = frozenset({"ContentLabel"})
 UID_VALUE = re.compile(rb"[0-9]+(\.[0-9]+)*")
 TEXT_DELIMITERS = {0x0A, 0x0C, 0x0D, 0x5C}
 
