@@ -133,7 +133,8 @@ def test_kill_9_and_start_again(home: Path, tmp_path: Path) -> None:
 def test_workers_end_with_the_process_that_started_them(home: Path, tmp_path: Path) -> None:
     with running_intake(home, AURELIUS_INTAKE_WORKERS="2") as process:
         for number in range(1, 7):
-            call(home, "add", str(write_ct(tmp_path / f"{number}", number=number)[0].parent), "--site", "north")
+            write_ct(tmp_path / "in" / f"{number}", number=number)
+        call(home, "add", str(tmp_path / "in"), "--site", "north")
         wait_until_empty(home)
         workers = list_children(process.pid)
         assert len(workers) >= 2
