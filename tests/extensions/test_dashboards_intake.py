@@ -363,6 +363,29 @@ def test_the_desk_works_without_a_mouse(open_page: Any, state: Any, stub: Path) 
 
 
 @pytest.mark.browser
+def test_only_what_is_possible_is_offered(open_page: Any, state: Any, stub: Path) -> None:
+    flagged = make_entry(
+        2, id="study-2.25.5", state="flagged", reason="A face could be drawn from it.", words=[], regions=[]
+    )
+    state(desk=[make_entry(1, state="conflict"), flagged])
+    page = open_page()
+    wait_for_image(page, 1)
+    assert page.locator(".au-act button").all_inner_texts() == ["Reject"]
+    drag(page, (300, 300), (400, 340))
+    assert (
+        page.locator(".au-masks rect.au-mask").count() == 1
+    )  # the suggested one; nothing is drawn where nothing helps
+    page.keyboard.press("r")
+    assert page.locator(".au-decision").count() == 0
+
+    page.keyboard.press("j")
+    page.wait_for_selector(".au-head:has-text('study 2.25.5')")
+    assert page.locator(".au-act button").all_inner_texts() == ["Release as it is"]
+    page.keyboard.press("r")
+    assert "the flag is taken off" in page.inner_text(".au-effect")
+
+
+@pytest.mark.browser
 def test_what_somebody_else_decided_is_said_and_masks_survive_a_look_elsewhere(open_page: Any, state: Any) -> None:
     page = open_page()
     wait_for_image(page, 1)

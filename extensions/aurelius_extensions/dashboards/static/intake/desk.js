@@ -2,7 +2,7 @@
 
 const KINDS = {
   CR: "X-ray", CT: "CT", DOC: "Document", DX: "X-ray", ES: "Endoscopy", MG: "Mammogram", MR: "MR", NM: "Nuclear medicine",
-  OP: "Eye photograph", OT: "Other", PT: "PET", RF: "Fluoroscopy", SC: "Screen capture", SM: "Slide", SR: "Report",
+  OP: "Eye photograph", PT: "PET", RF: "Fluoroscopy", SC: "Screen capture", SM: "Slide", SR: "Report",
   US: "Ultrasound", XA: "Angiogram", XC: "Photograph",
 };
 // Reasons that come as one word.
@@ -12,28 +12,35 @@ const REASONS = {
   withdrawn: "The patient withdrew. Nothing of this patient may be stored any more.",
 };
 const FINAL_WORDS = "Your name and the reason go into the audit log: leave the patient's name out of it.";
-const IN_CATALOG = "The header is de-identified, and the object comes into the catalog, for everybody who may see its site or project.";
+const IN_CATALOG = "It goes back to the intake, is de-identified and comes into the catalog, for everybody who may see its site or project.";
 const DECISIONS = {
   mask: {
     key: "m",
     words: "Release with these masks",
-    presets: ["Identifying text is masked", "Suggestion checked and completed", "Masked to be on the safe side"],
-    explain: (boxes, frames) =>
+    presets: () => ["Identifying text is masked", "Suggestion checked and completed", "Masked to be on the safe side"],
+    explain: (boxes, { frames }) =>
       `${count(boxes, "box", "boxes")} ${boxes === 1 ? "is" : "are"} blacked out${frames > 1 ? ` in all ${frames} frames` : ""}; `
       + `no other pixel changes. ${IN_CATALOG}`,
   },
   release: {
     key: "r",
     words: "Release as it is",
-    presets: ["No identifying text in the image", "The text found is technical", "The suggestion is a false alarm"],
-    explain: (boxes) =>
-      `The pixels stay as they are: whatever text stands in the image comes into the catalog with it. `
-      + `${boxes ? `The ${count(boxes, "mask")} you see ${boxes === 1 ? "is" : "are"} not applied. ` : ""}${IN_CATALOG}`,
+    presets: ({ state, has_image }) => {
+      if (state === "flagged") return ["The face is not recognisable", "The project may use faces"];
+      if (!has_image) return ["The original was read: it names nobody"];
+      return ["No identifying text in the image", "The text found is technical", "The suggestion is a false alarm"];
+    },
+    explain: (boxes, { state, has_image }) => {
+      if (state === "flagged") return "The study is in the catalog and stays there as it is; the flag is taken off.";
+      if (!has_image) return `Nobody here has looked into it: whatever it holds comes along. ${IN_CATALOG}`;
+      const unused = boxes ? `The ${count(boxes, "mask")} you see ${boxes === 1 ? "is" : "are"} not applied. ` : "";
+      return `The pixels stay as they are: whatever text stands in the image comes into the catalog with it. ${unused}${IN_CATALOG}`;
+    },
   },
   reject: {
     key: "x",
     words: "Reject",
-    presets: ["Shows who the patient is and cannot be masked", "Not an image for research", "Sent by mistake"],
+    presets: () => ["Shows who the patient is and cannot be masked", "Not an image for research", "Sent by mistake"],
     explain: () => "The object does not come into the catalog. The original stays in the identified zone, marked as rejected.",
   },
 };
@@ -72,10 +79,11 @@ class Desk {
     for (const id of this.edited.keys()) if (!this.#find(id)) this.edited.delete(id);
     this.drawn(entries.length);
     if (this.entry && !this.#find(this.entry.id)) {
-      this.tell(`Number ${this.entry.id} was decided by somebody else.`);
+      this.tell(`${capitalize(nameNumber(this.entry))} was decided by somebody else.`);
       this.entry = null;
     }
     if (changed || !this.list.childElementCount) this.#drawList();
+    for (const time of this.list.querySelectorAll("time")) time.textContent = formatAge(time.dateTime);
     if (!this.entry) this.open(entries[0]?.id);
   }
 
@@ -112,7 +120,7 @@ class Desk {
   }
 
   ask(kind) {
-    if (!this.entry || this.sending || this.actions[kind].disabled) return;
+    if (!this.entry || this.sending || (this.actions[kind]?.disabled ?? true)) return;
     this.form = { kind, ...this.#makeForm(kind) };
     this.place.replaceChildren(this.form.element);
     this.form.first.focus();
@@ -181,9 +189,10 @@ class Desk {
   }
 
   #makeRow(entry) {
+    const flag = entry.state === "flagged" && make("span", { class: "au-chip" }, "already stored");
     const row = make("div", { class: "au-row", role: "option", tabindex: "-1", "data-id": entry.id, click: () => this.open(entry.id) });
     const when = make("time", { datetime: entry.received_at, title: formatMoment(entry.received_at) }, formatAge(entry.received_at));
-    const head = make("div", {}, make("strong", {}, nameKind(entry)), make("span", {}, entry.site), when);
+    const head = make("div", {}, make("strong", {}, nameKind(entry)), make("span", {}, entry.site), flag, when);
     row.append(head, make("small", {}, explainReason(entry)));
     return row;
   }
@@ -211,11 +220,12 @@ class Desk {
       return;
     }
     this.actions = {};
-    for (const [kind, { words, key }] of Object.entries(DECISIONS)) {
-      const refused = kind !== "reject" && ["conflict", "withdrawn"].includes(entry.state);
-      this.actions[kind] = button(words, { class: `au-${kind}`, title: `Key ${key}`, disabled: refused, click: () => this.ask(kind) });
+    for (const kind of listPowers(entry)) {
+      const { words, key } = DECISIONS[kind];
+      this.actions[kind] = button(words, { class: `au-${kind}`, title: `Key ${key}`, click: () => this.ask(kind) });
     }
-    const about = [describePlace(entry), `arrived ${formatMoment(entry.received_at)}`, `number ${entry.id}`];
+    this.masks.locked = !this.actions.mask;
+    const about = [describePlace(entry), `arrived ${formatMoment(entry.received_at)}`, nameNumber(entry)];
     const head = make("div", { class: "au-head" },
       make("div", {}, make("h2", {}, nameKind(entry)), make("p", { class: "au-dim" }, about.join(" · "))),
       make("div", { class: "au-act" }, Object.values(this.actions)));
@@ -268,23 +278,26 @@ class Desk {
   #drawRail() {
     if (!this.entry) return;
     const { masks } = this;
-    const words = this.entry.words ?? [];
+    if (masks.locked) {
+      const hint = this.entry.has_image && "The wheel enlarges, the right button moves the image, 0 shows all of it.";
+      this.rail.replaceChildren(make("p", { class: "au-dim" }, "There is nothing to mask here."), make("p", { class: "au-dim" }, hint || ""));
+      return;
+    }
+    const words = [...new Set(this.entry.words)];
     const found = words.length
       ? make("ul", { class: "au-words" }, words.map((word) => make("li", {}, word)))
       : make("p", { class: "au-dim" }, "No text was read in the image.");
-    this.rail.replaceChildren(make("h3", {}, `Text found${words.length ? ` (${words.length})` : ""}`), found);
-    if (this.entry.has_image) {
-      this.rail.append(
-        make("h3", {}, `Masks (${masks.boxes.length})`),
-        make("ul", { class: "au-boxes" }, masks.boxes.map((box, index) => this.#makeBox(box, index))),
-        make("div", { class: "au-tools" }, button("Add a mask", { title: "Key n", click: () => masks.add() }),
-          button("As suggested", { click: () => masks.load(this.entry.regions ?? []) })),
-        this.#makeCover(),
-        make("p", { class: "au-dim" }, "Drag on the image to add a mask, drag a mask to move it; arrow keys move it, with Shift they size it, Delete removes it."),
-        make("p", { class: "au-dim" }, "The wheel enlarges, the right button moves the image, 0 shows all of it."),
-      );
-    }
-    this.actions.mask.disabled = !masks.boxes.length || this.actions.release.disabled;
+    this.rail.replaceChildren(
+      make("h3", {}, `Text found${words.length ? ` (${words.length})` : ""}`), found,
+      make("h3", {}, `Masks (${masks.boxes.length})`),
+      make("ul", { class: "au-boxes" }, masks.boxes.map((box, index) => this.#makeBox(box, index))),
+      make("div", { class: "au-tools" }, button("Add a mask", { title: "Key n", click: () => masks.add() }),
+        button("As suggested", { disabled: !this.entry.regions?.length, click: () => masks.load(this.entry.regions ?? []) })),
+      this.#makeCover(),
+      make("p", { class: "au-dim" }, "Drag on the image to add a mask, drag a mask to move it; arrow keys move it, with Shift they size it, Delete removes it."),
+      make("p", { class: "au-dim" }, "The wheel enlarges, the right button moves the image, 0 shows all of it."),
+    );
+    this.actions.mask.disabled = !masks.boxes.length;
     this.form?.refresh();
   }
 
@@ -307,7 +320,8 @@ class Desk {
   // -- the decision ----------------------------------------------------------------------------------
 
   #makeForm(kind) {
-    const { words, presets, explain } = DECISIONS[kind];
+    const { words, explain } = DECISIONS[kind];
+    const presets = DECISIONS[kind].presets(this.entry);
     const effect = make("p", { class: "au-effect" });
     const reason = make("input", { type: "text", id: "au-reason", maxlength: 500, autocomplete: "off", required: true });
     const confirm = make("button", { type: "submit", class: `au-${kind}` });
@@ -319,7 +333,7 @@ class Desk {
     const choices = presets.map((preset, index) => button(preset, { click: () => choose(index) }, index + 1));
     const refresh = () => {
       const boxes = this.masks.boxes.length;
-      effect.textContent = `${explain(boxes, this.entry.frames ?? 1)} ${FINAL_WORDS}`;
+      effect.textContent = `${explain(boxes, this.entry)} ${FINAL_WORDS}`;
       confirm.textContent = kind === "mask" ? `Release with ${count(boxes, "mask")}` : words;
       confirm.disabled = Boolean(this.sending) || (kind === "mask" && !boxes);
     };
@@ -346,9 +360,10 @@ class Desk {
     try {
       const body = kind === "reject" ? { reason } : { reason, regions: boxes };
       await send(`desk/${encodeURIComponent(entry.id)}/${kind === "reject" ? "reject" : "release"}`, body);
-      const done = { mask: `released with ${count(boxes.length, "mask")}`, release: "released as it is", reject: "rejected" }[kind];
+      const released = entry.state === "flagged" ? "accepted" : "released";
+      const done = { mask: `released with ${count(boxes.length, "mask")}`, release: `${released} as it is`, reject: "rejected" }[kind];
       this.#goOn(entry);
-      this.tell(`Number ${entry.id} is ${done}.`);
+      this.tell(`${capitalize(nameNumber(entry))} is ${done}.`);
     } catch (error) {
       this.tell(error.message, true);
     } finally {
@@ -369,13 +384,34 @@ class Desk {
   }
 }
 
+// What can be decided about an object.
+function listPowers({ state, has_image }) {
+  if (state === "flagged") return ["release"];
+  if (state !== "quarantined") return ["reject"];
+  return has_image ? ["mask", "release", "reject"] : ["release", "reject"];
+}
+
 function nameKind(entry) {
-  const kind = KINDS[entry.Modality] ?? entry.Modality ?? "Object";
+  const kind = KINDS[entry.Modality] || shortenClass(entry) || entry.Modality || "Object of unknown kind";
   return entry.frames > 1 ? `${kind}, ${formatNumber(entry.frames)} frames` : kind;
 }
 
+function nameNumber(entry) {
+  const id = String(entry.id);
+  return id.startsWith("study-") ? id.replace("study-", "study ") : `number ${id}`;
+}
+
+function capitalize(words) {
+  return words[0].toUpperCase() + words.slice(1);
+}
+
+function shortenClass(entry) {
+  return (entry.SOPClass ?? "").replace(/( Image)? Storage$/, "");
+}
+
 function describePlace(entry) {
-  return [entry.site, entry.SOPClass?.replace(/( Image)? Storage$/, "")].filter(Boolean).join(" · ");
+  const kind = shortenClass(entry);
+  return nameKind(entry).startsWith(kind) ? entry.site : `${entry.site} · ${kind}`;
 }
 
 function explainReason(entry) {

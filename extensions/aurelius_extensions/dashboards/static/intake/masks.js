@@ -14,6 +14,7 @@ class Masks {
     this.boxes = [];
     this.selected = -1;
     this.drag = null;
+    this.locked = false;
     this.image = makeShape("image", { preserveAspectRatio: "none" });
     this.layer = makeShape("g");
     this.element = makeShape("svg", { class: "au-masks", tabindex: "0", role: "group" }, this.image, this.layer);
@@ -61,7 +62,7 @@ class Masks {
   }
 
   add() {
-    if (!this.picture) return;
+    if (!this.picture || this.locked) return;
     const [left, top, width, height] = this.view;
     const box = this.#span([left + width * 0.35, top + height * 0.45], [left + width * 0.65, top + height * 0.55]);
     this.boxes.push(box);
@@ -104,6 +105,7 @@ class Masks {
     const before = this.boxes.map((box) => [...box]);
     const { box, corner } = event.target.dataset;
     if (event.button) this.drag = { kind: "pan", from, before };
+    else if (this.locked) return;
     else if (corner !== undefined) {
       const [x, y, width, height] = this.boxes[this.selected];
       const [right, down] = CORNERS[corner];

@@ -3,6 +3,7 @@
 const POLL_MS = 2000;
 // Lists are asked for when the counts change, and this often in any case.
 const SLOW_MS = 10000;
+const NOTICE_MS = 12000;
 
 function render({ model, el }) {
   document.getElementById("first-paint")?.remove();
@@ -37,8 +38,11 @@ function render({ model, el }) {
   let entered = false;
   let ended = false;
   let clock = 0;
+  let told = 0;
 
   function tell(words, bad = false) {
+    clearTimeout(told);
+    if (!bad) told = setTimeout(() => { notice.hidden = true; }, NOTICE_MS);
     notice.textContent = words;
     notice.hidden = !words;
     notice.classList.toggle("au-bad", bad);

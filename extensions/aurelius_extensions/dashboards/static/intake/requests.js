@@ -85,7 +85,9 @@ class Requests {
     const reason = make("input", { type: "text", id: "au-why", required: true, maxlength: 500, autocomplete: "off" });
     const ask = async (event) => {
       event.preventDefault();
-      await this.#act("vault/requests", { pseudonym: pseudonym.value.trim(), reason: reason.value.trim() }, "Asked. Another steward has to approve.");
+      const question = { pseudonym: pseudonym.value.trim(), reason: reason.value.trim() };
+      const asked = await this.#act("vault/requests", question, "Asked. Another steward has to approve.");
+      if (asked) this.#open(asked.id);
     };
     return make("form", { class: "au-decision au-request", submit: ask },
       make("h3", {}, "Ask who a patient is"),
@@ -122,13 +124,16 @@ class Requests {
       own && make("p", { class: "au-dim au-hint" }, "Another steward has to approve; you cannot approve your own request."));
   }
 
+  // Returns the answer, or nothing where it was refused.
   async #act(path, body, done) {
     try {
-      await send(path, body);
+      const answer = await send(path, body);
       await this.load();
       this.tell(done);
+      return answer;
     } catch (error) {
       this.tell(error.message, true);
+      return null;
     }
   }
 
