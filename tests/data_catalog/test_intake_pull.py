@@ -22,6 +22,7 @@ from aurelius_catalog.errors import InvalidRequest, NotFound, PermissionDenied, 
 from aurelius_catalog.intake.__main__ import app
 from aurelius_catalog.intake.journal import Journal, SeriesName
 from aurelius_catalog.intake.pull import Puller
+from aurelius_catalog.intake.remote import RemoteServer
 from aurelius_catalog.intake.sites import Site
 from aurelius_catalog.intake.zone import Zone
 from aurelius_catalog.settings import CatalogSettings
@@ -100,7 +101,7 @@ def group_studies(files: list[Path]) -> dict[str, list[Path]]:
 def make_puller(home: Path, line: SlowLine) -> Puller:
     settings = CatalogSettings(home=home)
     site = Site(pull=f"{line.url}/dicom-web", pull_secret=Path("identified/north.secret"))
-    return Puller(settings, site, Journal(Zone(settings), "north"), wait_s=0.01)
+    return Puller(settings, RemoteServer(site, home, wait_s=0.01), Journal(Zone(settings), "north"))
 
 
 def test_everything_comes_as_it_is_there_and_only_once(home: Path, line: SlowLine, files: list[Path]) -> None:
@@ -186,7 +187,7 @@ def test_query_lists_and_selects(home: Path, files: list[Path]) -> None:
 
 def test_an_error_that_passes_is_waited_for(home: Path, line: SlowLine) -> None:
     line.failures = 3
-    assert make_puller(home, line).find_studies({"StudyDate": "20190712"})
+    assert make_puller(home, line).server.find_studies({"StudyDate": "20190712"})
 
 
 def test_errors_say_what_to_do_and_nothing_that_identifies(home: Path, line: SlowLine) -> None:
@@ -194,13 +195,13 @@ def test_errors_say_what_to_do_and_nothing_that_identifies(home: Path, line: Slo
     with pytest.raises(NotFound, match="no such study"):
         puller.pull_study("1.2.3.4")
     with pytest.raises(InvalidRequest, match="'Doe' is no DICOM attribute"):
-        puller.find_studies({"Doe": "1"})
+        puller.server.find_studies({"Doe": "1"})
     line.failures = 99
     with pytest.raises(Unreachable, match="The server answers 503"):
-        puller.find_studies({"PatientName": "Plantagenet^Petra"})
+        puller.server.find_studies({"PatientName": "Plantagenet^Petra"})
     dead = Site(pull=f"http://127.0.0.1:{free_ports(1)[0]}/dicom-web")
     with pytest.raises(Unreachable, match="does not answer") as said:
-        Puller(puller.settings, dead, puller.journal, wait_s=0.01).find_studies({"PatientID": "PAT-48151623"})
+        RemoteServer(dead, home, wait_s=0.01).find_studies({"PatientID": "PAT-48151623"})
     assert "PAT-48151623" not in str(said.value)
 
 
@@ -208,7 +209,7 @@ def test_a_secret_must_be_right_and_private(home: Path, line: SlowLine) -> None:
     secret = home / "identified" / "north.secret"
     secret.write_text("aurelius:wrong")
     with pytest.raises(PermissionDenied, match="check pull_secret"):
-        make_puller(home, line).find_studies({"StudyDate": "20190712"})
+        make_puller(home, line).server.find_studies({"StudyDate": "20190712"})
     secret.chmod(0o644)
     with pytest.raises(InvalidRequest, match="Others may read north"):
         make_puller(home, line)
@@ -216,7 +217,7 @@ def test_a_secret_must_be_right_and_private(home: Path, line: SlowLine) -> None:
 
 def test_a_token_is_sent_as_bearer(home: Path, line: SlowLine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AURELIUS_PULL_SECRET", "a-token")
-    assert make_puller(home, line).session.headers["Authorization"] == "Bearer a-token"
+    assert make_puller(home, line).server.session.headers["Authorization"] == "Bearer a-token"
 
 
 def test_a_full_disk_stops_the_pull(home: Path, line: SlowLine, files: list[Path]) -> None:

@@ -15,7 +15,8 @@ from aurelius_catalog.intake.zone import Zone
 from aurelius_catalog.settings import CatalogSettings
 
 if TYPE_CHECKING:
-    from aurelius_catalog.intake.pull import FoundStudy, Puller
+    from aurelius_catalog.intake.pull import Puller
+    from aurelius_catalog.intake.remote import FoundStudy
 
 
 def pull(
@@ -46,6 +47,7 @@ def pull(
 def _pull(site: str, uids: list[str], conditions: dict[str, str], only_list: bool) -> bool:
     from aurelius_catalog.intake.journal import Journal
     from aurelius_catalog.intake.pull import Puller  # brings what the other commands need not wait for
+    from aurelius_catalog.intake.remote import RemoteServer
 
     settings = CatalogSettings()
     sites = read_sites(settings.sites_file)
@@ -53,13 +55,14 @@ def _pull(site: str, uids: list[str], conditions: dict[str, str], only_list: boo
         raise NotFound(f"sites.toml has no site {site!r}.")
     if not uids and not conditions:
         raise InvalidRequest("Say which studies: --StudyInstanceUID, or --query with a keyword and a value.")
-    journal = Journal(Zone(settings), site)
-    puller = Puller(settings, sites[site], journal)
-    found = puller.find_studies(conditions) if conditions else []
+    server = RemoteServer(sites[site], settings.home)
+    found = server.find_studies(conditions) if conditions else []
     if only_list:
         _print_studies(found, Console())
         return True
     chosen = list(dict.fromkeys([*uids, *(study.StudyInstanceUID for study in found)]))
+    journal = Journal(Zone(settings), site)
+    puller = Puller(settings, server, journal)
     with journal.hold():
         complete = [_pull_one(puller, uid, f"Study {number} of {len(chosen)}") for number, uid in enumerate(chosen, 1)]
     return all(complete)
