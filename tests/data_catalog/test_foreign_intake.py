@@ -249,6 +249,22 @@ def test_dicomweb_says_what_it_cannot_hand_out_and_where_to_get_it(
     assert fetched.content == (house.settings.files / series.instances[0].path).read_bytes()
 
 
+def test_heads_that_show_a_face_are_flagged(house: House, data: Path) -> None:
+    inbox = house.settings.identified / "inbox" / "north"
+    nib.Nifti1Image(np.zeros((180, 200, 160), np.uint8), np.diag([1.2, 1.2, 1.2, 1])).to_filename(inbox / "head.nii")
+    head = {**PATIENT, "Modality": "MR", "project": "brain", "BodyPartExamined": "BRAIN"}
+    (inbox / "head.json").write_text(json.dumps(head))
+    shutil.copytree(data / "mr-siemens-sagittal", inbox / "sagittal")
+    for path in (inbox / "sagittal").iterdir():
+        dataset = dcmread(path)
+        dataset.BodyPartExamined, dataset.SliceThickness = "HEAD", "3"
+        del dataset[0x00180088:0x00180089]
+        dataset.save_as(path)
+    house.take()
+    flagged = {series.record.BodyPartExamined: series.record.flags for series in house.catalog.search(Modality="MR")}
+    assert flagged == {None: (), "BRAIN": ("face",), "HEAD": ("face",)}
+
+
 def test_files_are_named_for_what_they_are(house: House) -> None:
     suffixes = {"image/x-aperio-svs": ".svs", "application/x-mirax+zip": ".mrxs.zip", "application/x-nifti": ".nii"}
     for media_type, suffix in suffixes.items():

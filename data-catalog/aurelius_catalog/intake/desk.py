@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
 
 from sqlalchemy.exc import OperationalError
 
+from aurelius_catalog.audit import append_event
+from aurelius_catalog.database import open_engine
 from aurelius_catalog.deidentified import DeidentifiedStudy
 from aurelius_catalog.deidentify import load_profile
 from aurelius_catalog.deidentify.certificate import CertifiedObject, issue_certificate
@@ -19,8 +22,10 @@ from aurelius_catalog.deidentify.residue import ResidueReport
 from aurelius_catalog.errors import CatalogError, Withdrawn
 from aurelius_catalog.intake.archive import name_draft, reveal
 from aurelius_catalog.intake.disk_guard import has_room
+from aurelius_catalog.intake.flags import find_flags
 from aurelius_catalog.intake.inbox import Inbox, Pile
 from aurelius_catalog.intake.items import IntakeItem, Items, State
+from aurelius_catalog.intake.metrics import STUDY_SECONDS
 from aurelius_catalog.intake.preparation import Preparation
 from aurelius_catalog.intake.prepared import FOLDERS, Prepared, Ready
 from aurelius_catalog.intake.sources import SHORTAGES
@@ -52,9 +57,13 @@ class Desk:
         Where the house keeps its state.
     vault
         Gives the key of pseudonyms, and keeps the way back.
+    observe
+        Is told how many seconds each pile took.
     """
 
-    def __init__(self, settings: CatalogSettings, vault: Vault) -> None:
+    def __init__(
+        self, settings: CatalogSettings, vault: Vault, observe: Callable[[float], None] = STUDY_SECONDS.observe
+    ) -> None:
         self.settings = settings
         self.vault = vault
         self.zone = Zone(settings)
@@ -63,6 +72,7 @@ class Desk:
         self.store = LocalStore(settings, Person.service("intake"))
         self.profile = load_profile(settings.intake_profile)
         self.preparation = Preparation(settings, self.zone, self.items, vault.pseudonyms, self.profile)
+        self._observe = observe
         self._full = False
 
     def recover(self) -> None:
@@ -133,12 +143,13 @@ class Desk:
             self._record(prepared)
         finally:
             shutil.rmtree(prepared.drafts, ignore_errors=True)
+        self._observe(time.monotonic() - prepared.started)
         return len(prepared.endings) + len(prepared.unsettled)
 
     def _store(self, prepared: Prepared, ready: Sequence[Ready]) -> None:
-        study = DeidentifiedStudy(
-            prepared.site, tuple(each.file for each in ready), projects=frozenset(prepared.projects)
-        )
+        files = tuple(each.file for each in ready)
+        flags = find_flags(files) | prepared.flags
+        study = DeidentifiedStudy(prepared.site, files, flags, frozenset(prepared.projects))
         try:
             self.store.welcome(study)
             self._remember(prepared, study)
@@ -221,6 +232,9 @@ class Desk:
         if ids:
             said = ", ".join(f"{number} {state}" for state, number in counted.items())
             log.info("%s: %s (items %d to %d)", prepared.site, said, min(ids), max(ids))
+        turned_away = {str(state): number for state, number in counted.items() if state in EXPLAINED}
+        if turned_away:
+            append_event(open_engine(self.settings), self.store.person, "turn away", prepared.site, turned_away)
         for ending in prepared.endings:
             if ending.state in EXPLAINED:
                 log.info("item %d: %s - %s", ending.item.id, ending.state, ending.reason)

@@ -134,6 +134,7 @@ class Drafter:
             draft = Draft(Ready(item, Findings(out.pseudonym, dict(out.actions)), file, said), None)
         prepared.session.evidence |= foreign.evidence
         prepared.projects |= {foreign.project} if foreign.project else set()
+        prepared.flags |= foreign.flags
         return draft
 
     def _write(self, path: Path, out: Rewritten) -> tuple[DeidentifiedFile, Pieces]:

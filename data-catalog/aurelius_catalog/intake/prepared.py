@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,6 +91,8 @@ class Prepared:
         What an earlier process had decided about but not moved.
     people
         For each pseudonym PatientID and PatientName.
+    projects, flags
+        What files that are no DICOM say of their study: see `Foreign`.
     """
 
     site: str
@@ -100,7 +103,9 @@ class Prepared:
     unsettled: list[IntakeItem] = field(default_factory=list)
     people: dict[str, tuple[str, str]] = field(default_factory=dict)
     projects: set[str] = field(default_factory=set)
+    flags: set[str] = field(default_factory=set)
     residue_values: int = 0
+    started: float = field(default_factory=time.monotonic)
 
     def end(self, item: IntakeItem, state: State, reason: str | None, findings: Findings | None = None) -> None:
         """Give an object its disposition."""
