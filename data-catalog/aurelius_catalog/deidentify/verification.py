@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from aurelius_catalog.database import open_engine
 from aurelius_catalog.deidentify.certificate import Certificate, read_certificate
+from aurelius_catalog.deidentify.coincidences import name_places
 from aurelius_catalog.deidentify.profile import Profile, load_profile
 from aurelius_catalog.deidentify.recheck import find_breaches
 from aurelius_catalog.deidentify.residue import ResidueScanner, find_pixels, find_residue
@@ -130,8 +131,7 @@ def _check_file(
     else:
         hits = find_residue(scanner, data, (0, len(data)))
     if hits:
-        places = ", ".join(f"{hit.length} bytes at {hit.offset}" for hit in hits[:5])
-        yield f"{len(hits)} identifying values are left in it ({places}{' …' if len(hits) > 5 else ''})."
+        yield f"{len(hits)} identifying values are left in it, in {', '.join(name_places(data, hits))}."
 
 
 def _list_stored(settings: CatalogSettings, StudyInstanceUID: str) -> dict[str, Any]:
