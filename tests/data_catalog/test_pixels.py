@@ -32,6 +32,7 @@ from aurelius_catalog.errors import InvalidRequest, NotDeidentifiable
 from aurelius_catalog.intake.check import find_refusal
 from aurelius_catalog.pixels import PixelVerdict, Region, judge, judge_pixels, mask_pixels, reading, shows_face
 from aurelius_catalog.pixels.rules import judge_header
+from aurelius_catalog.pixels.words import Evidence
 from screens import draw_screen, make_image, place_content, strip_pixels, to_part10, write_text
 
 needs_tesseract = pytest.mark.skipif(shutil.which("tesseract") is None, reason="tesseract is missing")
@@ -127,6 +128,16 @@ def test_names_on_an_ultrasound_are_masked_at_every_size_with_the_strip_they_sta
     assert not is_covered(Region(200, 200, 100, 100), verdict.regions), "tissue is not text"
     hidden = pixel_array(dcmread(BytesIO(mask_pixels(to_part10(dataset), verdict.regions))))
     assert not hidden[: 10 + size].any()
+
+
+def test_values_of_a_large_study_are_compared_quickly() -> None:
+    values = {f"1.2.840.113619.2.{number}.77" for number in range(20_000)} | {"plantagenet", "19580417"}
+    start = time.perf_counter()
+    own = Evidence(values)
+    assert [own.matches(word) for word in ("PIANTAG3NET", "17.04.1958", "Chest", "840", "1132")] == [True, True] + 3 * [
+        False
+    ]
+    assert time.perf_counter() - start < 1
 
 
 @needs_tesseract

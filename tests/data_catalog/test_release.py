@@ -116,6 +116,20 @@ def test_released_without_regions_the_pixels_stay_as_they_are(house: House) -> N
     assert np.array_equal(pixel_array(dcmread(stored)), draw_screen([("PLANTAGENET PETRA", 30, 10, 24)]))
 
 
+def test_an_overlay_behind_the_pixels_is_cleared_although_nobody_saw_it(house: House) -> None:
+    values = np.full((64, 64), 0x8123, np.uint16)
+    hiding = make_image(values, 4, SOPClassUID=SecondaryCaptureImageStorage, Modality="OT", BitsStored=12, HighBit=11)
+    hiding.add_new(0x60000102, "US", 15)
+    (house.inbox() / "hiding.dcm").write_bytes(to_part10(hiding))
+    house.work()
+    desk = ReleaseDesk(house.settings)
+    (waiting,) = [each for each in desk.list_waiting() if each.original.hides_overlay]
+    desk.release(waiting.item.id, STEWARD, "Nothing to be seen.")
+    house.work()
+    (stored,) = house.list_stored()
+    assert set(np.frombuffer(dcmread(stored).PixelData, "<u2")) == {0x123}
+
+
 def test_a_rejected_object_stays_where_it_is_for_good(house: House) -> None:
     desk = ReleaseDesk(house.settings)
     (waiting,) = desk.list_waiting()

@@ -29,17 +29,20 @@ class Approval:
         When (UTC).
     regions
         What is blacked out first; none: the pixels stay as they are.
+    hidden
+        Whether an overlay is hidden behind the pixel values, where the person could not see it: it is cleared.
     """
 
     person: str
     reason: str
     at: datetime
     regions: tuple[Region, ...] = ()
+    hidden: bool = False
 
     @property
     def verdict(self) -> PixelVerdict:
         """The verdict that takes the place of the program's own."""
-        outcome: Any = "mask" if self.regions else "clean"
+        outcome: Any = "mask" if self.regions or self.hidden else "clean"
         return PixelVerdict(outcome, "A steward looked at it and let it through.", self.regions, method="person")
 
 
@@ -61,7 +64,7 @@ class Approvals:
         if told is None:
             return None
         regions = tuple(Region(**region) for region in told["regions"])
-        return Approval(told["person"], told["reason"], datetime.fromisoformat(told["at"]), regions)
+        return Approval(told["person"], told["reason"], datetime.fromisoformat(told["at"]), regions, told["hidden"])
 
     def record(self, digest: str, approval: Approval) -> None:
         """Keep an approval; on return it survives a power cut."""

@@ -17,17 +17,22 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydicom import Dataset, dcmread
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
+from pydicom.tag import Tag
 from pydicom.uid import UID
 
 from aurelius_catalog.disk import sync_folder
 from aurelius_catalog.errors import InvalidRequest
 from aurelius_catalog.pixels.pictures import count_frames, is_palette, open_pixels, read_frame, to_bytes
+from aurelius_catalog.pixels.rules import OVERLAY_BIT_POSITIONS, hides_overlay
 
 #: Pictures for the release desk are no larger than this, in pixels along either side.
 LARGEST_PICTURE = 2048
 HEADER = ["SOPClassUID", "Modality", "Rows", "Columns", "NumberOfFrames", "MIMETypeOfEncapsulatedDocument"]
+OVERLAYS = [tag for position in OVERLAY_BIT_POSITIONS for tag in (position, position & 0xFFFF0000 | 0x3000)]
 #: Values nobody may repeat in a reason: it is kept in the audit log, outside of the identified zone.
 NAMING = ["PatientName", "PatientID", "OtherPatientIDs", "OtherPatientNames", "AccessionNumber", "PatientBirthDate"]
+
+TAGS = [*(Tag(keyword) for keyword in [*HEADER, *NAMING]), *(Tag(tag) for tag in OVERLAYS)]
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,8 @@ class Original:
         Size of the image; 0 if there is none.
     document
         Media type of an encapsulated document, or empty.
+    hides_overlay
+        Whether an overlay lies behind the pixel values.
     names
         What would name the patient.
     """
@@ -52,6 +59,7 @@ class Original:
     Columns: int = 0
     frames: int = 0
     document: str = ""
+    hides_overlay: bool = False
     names: frozenset[str] = frozenset()
 
     @property
@@ -74,7 +82,7 @@ def describe_original(path: Path, digest: str) -> Original:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # they quote values
-            header = dcmread(path, specific_tags=[*HEADER, *NAMING], stop_before_pixels=True)
+            header = dcmread(path, specific_tags=TAGS, stop_before_pixels=True)
             rows, columns = int(header.get("Rows") or 0), int(header.get("Columns") or 0)
             return Original(
                 str(header.get("Modality") or ""),
@@ -83,6 +91,7 @@ def describe_original(path: Path, digest: str) -> Original:
                 columns,
                 count_frames(header) if rows and columns else 0,
                 str(header.get("MIMETypeOfEncapsulatedDocument") or ""),
+                hides_overlay(header),
                 frozenset(_list_names(header)),
             )
     except Exception:  # whatever a broken file makes the parser stumble over

@@ -129,7 +129,9 @@ class ReleaseDesk:
         original = describe_original(self._find_original(item), item.digest)
         reason = _require_reason(reason, original)
         wanted = _require_inside(regions, original)
-        self.approvals.record(item.digest, Approval(person.name, reason, datetime.now(UTC), wanted))
+        self.approvals.record(
+            item.digest, Approval(person.name, reason, datetime.now(UTC), wanted, original.hides_overlay)
+        )
         detail = {"site": item.site, "reason": reason, "regions": len(wanted), "was": item.reason or ""}
         append_event(self._audit, person, "release", f"item {item.id}", detail)
         self._end_release(item)

@@ -23,6 +23,8 @@ EDGE_PART, EDGE_LEAST = 0.5, 16.0
 NEAR_PART, LEAST_INK, PLAIN_CONFIDENCE = 0.1, 0.18, 85.0
 #: Compression blurs ink, so a screen's text may have more between than what was drawn into measured values.
 MOST_BETWEEN, MOST_BETWEEN_MEASURED = 0.75, 0.6
+#: Two letters are easily seen in anything.
+LEAST_INK_SHORT, MOST_BETWEEN_SHORT = 0.22, 0.5
 
 
 def is_drawn(word: Word, picture: Picture, measured: bool) -> bool:
@@ -33,6 +35,8 @@ def is_drawn(word: Word, picture: Picture, measured: bool) -> bool:
     box = picture[region.y : region.bottom, region.x : region.right].astype(np.int16)
     near = NEAR_PART * (int(box.max()) - int(box.min()))
     bright, dark = float((box >= box.max() - near).mean()), float((box <= box.min() + near).mean())
+    if count_letters(word.text) < SURE_LETTERS:
+        return bright >= LEAST_INK_SHORT or 1 - bright - dark <= MOST_BETWEEN_SHORT
     return bright >= LEAST_INK or 1 - bright - dark <= (MOST_BETWEEN_MEASURED if measured else MOST_BETWEEN)
 
 

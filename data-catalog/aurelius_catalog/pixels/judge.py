@@ -21,6 +21,7 @@ from aurelius_catalog.pixels.pictures import (
     iter_frames,
     make_pictures,
     open_pixels,
+    raise_ink,
     to_bytes,
 )
 from aurelius_catalog.pixels.reading import Reader, blank, choose_factors
@@ -28,7 +29,7 @@ from aurelius_catalog.pixels.verdict import PixelVerdict, Region, Word
 from aurelius_catalog.pixels.words import Evidence, choose_words, cover_words, join_regions
 
 #: All looks at one object together.
-LIMIT_S = 60.0
+LIMIT_S = 120.0
 #: More words than this are a page; an ultrasound's screen may hold some more.
 MOST_WORDS, MOST_WORDS_ULTRASOUND = 45, 90
 LARGEST_MASKED_PART = 0.4
@@ -66,6 +67,9 @@ def judge_pixels(original: Dataset, source: bytes, evidence: Collection[str]) ->
         return _judge_image(original, source, evidence)
     except NotDeidentifiable as error:
         return PixelVerdict("person", str(error), method="ocr")
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        # Whatever a malformed header makes us stumble over, its message may quote the header.
+        return PixelVerdict("person", f"The pixels could not be judged ({type(error).__name__}).", method="ocr")
 
 
 def _judge_image(original: Dataset, source: bytes, evidence: Collection[str]) -> PixelVerdict:
@@ -163,8 +167,11 @@ class Search:
         """
         words: list[Word] = []
         for number, view in enumerate(views):
-            factors = choose_factors(view)
-            looks = self.reader.read(view, factors[:1] if again or number else factors)
+            larger, *smaller = choose_factors(view)
+            factors = (larger,) if again or number else (larger, *smaller)
+            looks = self.reader.read(view, factors)
+            if number == 0:  # over tissue, writing is read when the tissue is taken away
+                looks += [look for ink in raise_ink(view) for look in self.reader.read(ink, (larger,))]
             words += choose_words(looks, self.evidence, partial(is_drawn, picture=view, measured=self.measured))
         words = grow_words(words, views[:2])
         return list({word.region: word for word in sorted(words, key=lambda word: word.confidence)}.values())

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageFilter
 from pydicom import Dataset, dcmread
 from pydicom.pixels import apply_color_lut, iter_pixels
 from pydicom.pixels import pixel_array as decode
@@ -22,6 +23,8 @@ MOST_FRAMES = 96
 COLOURFUL = 48
 #: Grey values beyond these percentiles are cut for the second look at 16-bit images.
 WINDOW = (1.0, 99.0)
+#: Surroundings are so wide; ink begins at this part of the greatest difference to them, and at least at this one.
+STROKE_PIXELS, INK_PART, LEAST_RELIEF = 10, 0.5, 12.0
 UNREADABLE = "The pixels cannot be decoded ({}), so nobody knows what they show. A person must decide."
 
 
@@ -117,6 +120,22 @@ def make_pictures(frame: NDArray[Any]) -> list[Picture]:
     low, high = np.percentile(frame[:: 1 + frame.shape[0] // 512, :: 1 + frame.shape[1] // 512], WINDOW)
     cut = to_bytes(np.clip(frame, low, high))
     return [whole, cut] if int(np.abs(whole.astype(np.int16) - cut).mean()) > 4 else [whole]
+
+
+def raise_ink(picture: Picture) -> list[Picture]:
+    """Return what stands out from its surroundings, brighter and darker, each as white on black.
+
+    Tissue changes slowly or little, drawn strokes do neither. A ramp, not a threshold, keeps the soft edges that help
+    a reader.
+    """
+    ground = np.asarray(Image.fromarray(picture).filter(ImageFilter.GaussianBlur(STROKE_PIXELS)), np.float32)
+    relief = picture - ground
+    raised = []
+    for standing_out in (relief, -relief):
+        least = INK_PART * float(standing_out.max())
+        if least >= LEAST_RELIEF:
+            raised.append(np.clip((standing_out - least) * (255.0 / least), 0, 255).astype(np.uint8))
+    return raised
 
 
 def to_bytes(values: NDArray[Any]) -> Picture:

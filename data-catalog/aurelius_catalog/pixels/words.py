@@ -18,6 +18,8 @@ NEIGHBOUR_HEIGHTS = 1.6
 #: Letters tesseract takes for one another.
 CONFUSED = str.maketrans("0158$&i|!", "olssssll" + "l")
 SIMILAR = 0.8
+#: Nobody writes UIDs, or whole paragraphs, into an image.
+UID, LONGEST_WRITTEN = re.compile(r"\d+(\.\d+){3,}"), 64
 PADDING_HEIGHTS = 0.3
 
 
@@ -43,7 +45,7 @@ def choose_words(
         if own.matches(word.text)
         or ((_is_clear(word) or _is_confirmed(word, (other for at, other in seen if at != index))) and is_ink(word))
     ]
-    rest = [word for _, word in seen if word not in chosen and count_letters(word.text) >= 1]
+    rest = [word for _, word in seen if word not in chosen and count_letters(word.text) >= 1 and is_ink(word)]
     grown = True
     while grown:
         joined = [word for word in rest if any(_are_neighbours(word, other) for other in chosen)]
@@ -94,7 +96,8 @@ class Evidence:
     def _simplified(self) -> list[str]:
         cached: list[str] | None = self.__dict__.get("_cache")
         if cached is None:
-            parts = {part for value in self.values for part in re.split(r"[\^=\s,;/]+", value)} | set(self.values)
+            written = [value for value in self.values if len(value) <= LONGEST_WRITTEN and not UID.fullmatch(value)]
+            parts = {part for value in written for part in re.split(r"[\^=\s,;/]+", value)} | set(written)
             dates = {form for part in parts if re.fullmatch(r"\d{8}", part) for form in _write_date(part)}
             cached = [simple for simple in map(_simplify, parts | dates) if len(simple) >= 3]
             self.__dict__["_cache"] = cached
@@ -113,7 +116,9 @@ def _simplify(text: str) -> str:
 def _resembles(word: str, value: str) -> bool:
     if word == value or (len(value) >= 4 and value in word):
         return True
-    return len(value) >= 5 and len(word) >= 4 and SequenceMatcher(None, word, value).ratio() >= SIMILAR
+    if len(value) < 5 or len(word) < 4 or 2 * min(len(word), len(value)) < SIMILAR * (len(word) + len(value)):
+        return False
+    return SequenceMatcher(None, word, value).ratio() >= SIMILAR
 
 
 def _is_clear(word: Word) -> bool:
