@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from pydicom.charset import convert_encodings
 from pydicom.datadict import DicomDictionary
@@ -70,10 +71,11 @@ class Context:
         return sum(memory.size_bytes for memory in self.memories.values())
 
 
-def read_encodings(value: bytes) -> list[str]:
+@lru_cache(64)
+def read_encodings(value: bytes) -> Sequence[str]:
     """Return the Python names of the character sets that SpecificCharacterSet names."""
     names = [part.strip() for part in value.decode("ascii", "replace").strip(" \0").split("\\")]
-    return list(convert_encodings(names if any(names) else ["ISO_IR 6"]))
+    return tuple(convert_encodings(names if any(names) else ["ISO_IR 6"]))
 
 
 def collect_words(found: Iterable[tuple[str, str, str]]) -> frozenset[str]:

@@ -11,6 +11,8 @@ from aurelius_catalog.deidentify.elements import Head
 #: Values beyond this are looked at anew each time; hashing them would cost more than it saves.
 LONGEST_REMEMBERED = 4096
 LONGEST_SEQUENCE_REMEMBERED = 65_536
+#: Roughly what an outcome takes beside its values.
+OUTCOME_BYTES = 1000
 Counts = tuple[tuple[tuple[str, str], int], ...]
 
 
@@ -74,4 +76,4 @@ class Memory:
         sequence = len(outcome.letters) > 1
         if len(raw) <= (LONGEST_SEQUENCE_REMEMBERED if sequence else LONGEST_REMEMBERED):
             known[raw] = outcome  # type: ignore[index]
-            self.size_bytes += 1000 + 2 * len(raw) + 300 * len(outcome.letters)
+            self.size_bytes += OUTCOME_BYTES + 2 * len(raw) + 300 * len(outcome.letters)

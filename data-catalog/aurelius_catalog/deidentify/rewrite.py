@@ -28,7 +28,7 @@ from aurelius_catalog.deidentify.part10 import (
 )
 from aurelius_catalog.deidentify.profile import Profile
 from aurelius_catalog.deidentify.rewritten import Rewritten
-from aurelius_catalog.deidentify.roles import PATIENT_ID, PATIENT_NAME, SOP_CLASS, SOP_INSTANCE
+from aurelius_catalog.deidentify.roles import SOP_CLASS, SOP_INSTANCE
 from aurelius_catalog.deidentify.rooms import Rooms
 from aurelius_catalog.errors import NotDeidentifiable
 
@@ -120,7 +120,7 @@ class StudySession:
         pixels = next((one for one in reversed(found) if one[0].tag in PIXELS), None)
         if pixels is not None:
             found = [one for one in found if one[0].tag not in PIXELS]
-        room, named = self._rooms.find(data, found, source.implicit)
+        room = self._rooms.find(data, found, source.implicit)
         before = room.walker.walk_elements(data, found, "walk", source.implicit)
         self._uses.update(before)
         stated = room.stated
@@ -142,8 +142,8 @@ class StudySession:
             tail,
             {outcome.key: outcome.fragment for outcome in after if outcome.fragment is not None},
             room.walker.context.pseudonym,
-            named.get(PATIENT_ID, ""),
-            named.get(PATIENT_NAME, ""),
+            room.PatientID,
+            room.PatientName,
             Counter("".join([outcome.letters for outcome in before])),
             source,
             found,

@@ -16,6 +16,7 @@ from aurelius_catalog.deidentify.roles import (
     CHARACTER_SET,
     KEYED,
     PATIENT_ID,
+    PATIENT_NAME,
     PIXEL_REPRESENTATION,
     REQUIRED,
     SEQUENCED,
@@ -44,11 +45,15 @@ class Room:
         The elements that stand in every object, and take the place of what stood there.
     stated
         Their tags.
+    PatientID, PatientName
+        The original ones.
     """
 
     walker: ElementWalker
     statement: list[Outcome]
     stated: frozenset[int]
+    PatientID: str
+    PatientName: str
 
 
 class Rooms:
@@ -77,8 +82,8 @@ class Rooms:
             self._rooms.clear()
             self._words.clear()
 
-    def find(self, data: bytes, found: list[Found], implicit: bool) -> tuple[Room, dict[int, str]]:
-        """Return what is remembered for objects like this one, and the original values that name it."""
+    def find(self, data: bytes, found: list[Found], implicit: bool) -> Room:
+        """Return what is remembered for objects like this one."""
         named: dict[int, bytes] = {}
         keyed: list[bytes] = []
         sequences: list[bytes] = []
@@ -98,11 +103,11 @@ class Rooms:
         for raw in sequences:
             nested |= self._read_words(raw, implicit, encodings)
         key = (implicit, nested, *keyed)
-        texts = {tag: decode_text(value, "LO", encodings) for tag, value in named.items()}
         room = self._rooms.get(key)
         if room is None:
+            texts = {tag: decode_text(value, "LO", encodings) for tag, value in named.items()}
             room = self._rooms[key] = self._open_room(implicit, nested, texts, encodings)
-        return room, texts
+        return room
 
     def _read_words(self, raw: bytes, implicit: bool, encodings: Sequence[str]) -> frozenset[str]:
         words = self._words.get(raw)
@@ -131,4 +136,5 @@ class Rooms:
         )
         statement = make_statement(self.profile, context.pseudonym, implicit)
         walker = ElementWalker(context, self.evidence, self.uids)
-        return Room(walker, statement, frozenset(outcome.tag for outcome in statement))
+        stated = frozenset(outcome.tag for outcome in statement)
+        return Room(walker, statement, stated, texts.get(PATIENT_ID, ""), texts.get(PATIENT_NAME, ""))

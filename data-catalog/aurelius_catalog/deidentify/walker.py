@@ -13,14 +13,14 @@ from aurelius_catalog.deidentify.context import Context, read_nested
 from aurelius_catalog.deidentify.elements import PIXELS, Found, Head, split_items, write_element, write_item
 from aurelius_catalog.deidentify.evidence import identifying_values
 from aurelius_catalog.deidentify.fragments import make_fragment
-from aurelius_catalog.deidentify.outcomes import Memory, Outcome
+from aurelius_catalog.deidentify.outcomes import OUTCOME_BYTES, Memory, Outcome
 from aurelius_catalog.deidentify.profile import REMOVE, Rule
 from aurelius_catalog.deidentify.values import CODES, TEXT, decode_text
 
 #: VRs whose values identify even where nobody knows what the attribute means.
 TELLING_VRS = frozenset({"DA", "DT", "PN", "SQ", "UI"})
-#: A private creator of the data set being walked: its name, its head, and where its outcome stands.
-Creator = tuple[str, Head, int]
+#: A private creator met in a data set: its name, its head, where its outcome stands, what is known of its attributes.
+Creator = tuple[str, Head, int, dict[bytes | Head, Outcome]]
 
 
 class ElementWalker:
@@ -64,7 +64,12 @@ class ElementWalker:
         for one in found:
             head, start, _, _, end = one
             if head.is_private:
-                self._walk_private(data, one, mode, implicit, memory, creators, outcomes)
+                # Most private elements go whatever their value is.
+                creator = creators.get(head.block)
+                outcome = creator[3].get(head) if creator is not None else None
+                if outcome is None:
+                    outcome = self._walk_private(data, one, mode, implicit, memory, creators, outcomes)
+                outcomes.append(outcome)
                 continue
             raw = data[start:end]
             outcome = known.get(raw)
@@ -116,15 +121,16 @@ class ElementWalker:
         memory: Memory,
         creators: dict[int, Creator],
         outcomes: list[Outcome],
-    ) -> None:
-        """Append the outcome of a private element; its creator stays only if something of its block stays."""
+    ) -> Outcome:
+        """Return the outcome of a private element; its creator stays only if something of its block stays."""
         head, start, value, value_end, end = one
         if head.is_creator:
             creator = decode_text(data[value:value_end], "LO", self.context.encodings).strip()
-            creators[head.block] = (creator, head, len(outcomes))
+            known = memory.private.setdefault(creator, {})
+            creators[head.block] = (creator, head, len(outcomes), known)
         else:
             creator = creators[head.block][0] if head.block in creators else ""
-        known = memory.private.setdefault(creator, {})
+            known = memory.private.setdefault(creator, {})
         outcome = known.get(head)
         if outcome is None:
             raw = data[start:end]
@@ -133,19 +139,21 @@ class ElementWalker:
                 rule = self._find_private(head, creator, mode)
                 if rule is REMOVE and head.VR not in TELLING_VRS:
                     outcome = known[head] = Outcome(head, "X")
+                    memory.size_bytes += OUTCOME_BYTES
                 else:
                     outcome = self._settle(data, one, rule, mode, implicit)
                     memory.remember(known, raw, outcome)
         if outcome.output:
-            self._keep_creator(*creators[head.block], outcomes)
-        outcomes.append(outcome)
+            self._keep_creator(creators[head.block], outcomes)
+        return outcome
 
     def _find_private(self, head: Head, creator: str, mode: str) -> Rule:
         if not creator or head.is_creator or not (mode == "walk" or mode.startswith("content:")):
             return REMOVE
         return self.context.profile.find_private((head.group, creator, head.tag & 0xFF))
 
-    def _keep_creator(self, creator: str, head: Head, position: int, outcomes: list[Outcome]) -> None:
+    def _keep_creator(self, found: Creator, outcomes: list[Outcome]) -> None:
+        creator, head, position, _ = found
         dropped = outcomes[position]
         if not dropped.output:
             kept = self.kept_creators.get((head, creator))
