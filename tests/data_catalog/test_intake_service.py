@@ -78,6 +78,8 @@ def test_what_comes_by_each_way_is_shown_in_numbers(hub: Hub, home: Path, dicom_
     assert set(status) == {"pending", "sites", "disk", "profile", "rate_per_minute", "changed_at", "running"}
     assert (status["pending"], status["running"], status["disk"]["taking"]) == (0, True, True)
     assert (status["sites"]["north"]["stored"], status["sites"]["south"]["stored"]) == (3, 3)
+    counted = "aurelius_intake_study_seconds_count 2.0"
+    wait_until(lambda: counted in call(hub, "metrics", person=None).text, "both studies were timed")
     metrics = call(hub, "metrics", person=None).text
     assert 'aurelius_intake_received_total{site="north",way="stow"} 3.0' in metrics
     assert 'aurelius_intake_received_total{site="south",way="dimse"} 3.0' in metrics
@@ -110,7 +112,7 @@ def test_listener_and_service_stop_with_the_intake(tmp_path: Path) -> None:
             start = time.monotonic()
             intake.process.send_signal(signal.SIGTERM)
             assert intake.process.wait(30) == 0
-            assert time.monotonic() - start < 8
+            assert time.monotonic() - start < 20
     assert not answers(f"{url}/health")
     assert not is_open(intake.settings.dicom_port)
     assert "the intake has stopped" in intake.log.read_text()
