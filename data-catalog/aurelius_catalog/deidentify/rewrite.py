@@ -149,6 +149,7 @@ class StudySession:
             found,
             before,
             after,
+            room.walker.context.encodings,
         )
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from pydicom import Dataset
-from pydicom.charset import convert_encodings, default_encoding
+from pydicom.charset import default_encoding
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import FileMetaDataset
 from pydicom.tag import BaseTag
@@ -16,6 +16,7 @@ from pydicom.tag import BaseTag
 from aurelius_catalog.deidentify.elements import Found
 from aurelius_catalog.deidentify.outcomes import Outcome
 from aurelius_catalog.deidentify.part10 import Part10, find_meta, make_meta
+from aurelius_catalog.deidentify.roles import CHARACTER_SET
 
 Elements = dict[BaseTag, RawDataElement]
 
@@ -52,6 +53,7 @@ class Rewritten:
     _found: list[Found] = field(repr=False)
     _before: list[Outcome] = field(repr=False)
     _after: list[Outcome] = field(repr=False)
+    _encodings: Sequence[str] = field(repr=False)
 
     @cached_property
     def original(self) -> Dataset:
@@ -63,22 +65,23 @@ class Rewritten:
                 value = data[start:end]
                 source = RawDataElement(head.base, head.VR or None, len(value), value, 0, implicit, True)
             elements[outcome.base] = source
-        return _make_dataset(elements, make_meta(*self._source.meta), implicit)
+        return _make_dataset(elements, make_meta(*self._source.meta), implicit, self._encodings)
 
     @cached_property
     def dataset(self) -> Dataset:
         """The de-identified header with file meta, without pixel data, decoded as it is asked."""
         elements = {outcome.base: outcome.element for outcome in self._after if outcome.element is not None}
-        return _make_dataset(elements, make_meta(self.head, find_meta(self.head)[0]), self._source.implicit)
+        return _make_dataset(
+            elements, make_meta(self.head, find_meta(self.head)[0]), self._source.implicit, self._encodings
+        )
 
     def join(self) -> bytes:
         """Return the whole file."""
         return b"".join((self.head, self.pixels, self.tail))
 
 
-def _make_dataset(elements: Elements, meta: FileMetaDataset, implicit: bool) -> Dataset:
+def _make_dataset(elements: Elements, meta: FileMetaDataset, implicit: bool, encodings: Sequence[str]) -> Dataset:
     dataset = Dataset(elements)  # type: ignore[arg-type]
     dataset.file_meta = meta
-    names = dataset.get("SpecificCharacterSet")
-    dataset.set_original_encoding(implicit, True, convert_encodings(names) if names else default_encoding)
+    dataset.set_original_encoding(implicit, True, list(encodings) if CHARACTER_SET in elements else default_encoding)
     return dataset
