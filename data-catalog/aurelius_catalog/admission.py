@@ -87,7 +87,11 @@ def _add_series(connection: Connection, uid: str, files: list[DeidentifiedFile],
     else:
         grown = {name: series.c[name] + values[name] for name in ("n_instances", "n_frames", "size_bytes")}
         connection.execute(update(series).where(this).values({**grown, "revision": revision + 1}))
-    rows = [{**describe_instance(file, places[file.SOPInstanceUID]), "revision": (revision or 0) + 1} for file in files]
+    texts: dict[int, str] = {}
+    rows = [
+        {**describe_instance(file, places[file.SOPInstanceUID], texts), "revision": (revision or 0) + 1}
+        for file in files
+    ]
     connection.execute(insert(instances), rows)
 
 

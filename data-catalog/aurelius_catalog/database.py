@@ -12,6 +12,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, Table, create_engine, event, insert, make_url, text
 
+from aurelius_catalog.dicom_json import write_json
 from aurelius_catalog.settings import CatalogSettings
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -35,11 +36,11 @@ def _open(url: str) -> Engine:
     address = make_url(url)
     if address.get_backend_name() == "sqlite":
         Path(str(address.database)).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(url, connect_args={"timeout": 30})
+        engine = create_engine(url, connect_args={"timeout": 30}, json_serializer=write_json)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     else:
-        engine = create_engine(url, pool_pre_ping=True)
+        engine = create_engine(url, pool_pre_ping=True, json_serializer=write_json)
     migrate(engine)
     return engine
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from functools import cache
@@ -20,6 +21,48 @@ def make_header(dataset: Dataset) -> dict[str, Any]:
     return dataset.to_json_dict(
         bulk_data_threshold=LONGEST_INLINE_BYTES, bulk_data_element_handler=lambda _: "", suppress_invalid_tags=True
     )
+
+
+class Written(str):
+    """JSON that is written out already; `database` hands it to the index as it is."""
+
+
+def write_header(header: Header, texts: dict[int, str]) -> Written:
+    """Write a header out.
+
+    Parameters
+    ----------
+    header
+        As `make_header` or a de-identification session makes it.
+    texts
+        What was written of elements so far, by their identity: most elements of a study's headers are the same objects.
+        Of use as long as all those headers live.
+    """
+    parts = []
+    for tag, element in header.items():
+        text = texts.get(id(element))
+        if text is None:
+            text = texts[id(element)] = write_json(element)
+        parts.append(f'"{tag}": {text}')
+    return Written(f"{{{', '.join(parts)}}}")
+
+
+def write_json(value: Any) -> str:
+    """Write JSON as databases take it: numbers that are not finite, which no JSON knows, become null."""
+    if isinstance(value, Written):
+        return value
+    try:
+        return json.dumps(value, allow_nan=False)
+    except ValueError:
+        return json.dumps(_drop_infinite(value))
+
+
+def _drop_infinite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _drop_infinite(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_drop_infinite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read_values(header: Header, keyword: str) -> list[Any]:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import JSON, Column, Float, Integer, String
 
 from aurelius_catalog.deidentified import DeidentifiedFile
-from aurelius_catalog.dicom_json import Header, read_number, read_numbers, read_text
+from aurelius_catalog.dicom_json import Header, read_number, read_numbers, read_text, write_header
 from aurelius_catalog.schema import instances, series, studies
 
 Reader = Callable[[Header], Any]
@@ -45,8 +45,11 @@ def describe_series(files: list[DeidentifiedFile]) -> dict[str, Any]:
     }
 
 
-def describe_instance(file: DeidentifiedFile, path: str) -> dict[str, Any]:
-    """Return the instance row of a file that lies at ``path`` below the catalog's files."""
+def describe_instance(file: DeidentifiedFile, path: str, texts: dict[int, str]) -> dict[str, Any]:
+    """Return the instance row of a file that lies at ``path`` below the catalog's files.
+
+    ``texts`` are for `dicom_json.write_header`: one dictionary for all files of a study.
+    """
     return {
         **{name: read(file.header) for name, read in _INSTANCE_READERS},
         "path": path,
@@ -54,7 +57,7 @@ def describe_instance(file: DeidentifiedFile, path: str) -> dict[str, Any]:
         "size_bytes": file.size_bytes,
         "TransferSyntaxUID": file.TransferSyntaxUID,
         "frames": file.frames,
-        "header": file.header,
+        "header": write_header(file.header, texts),
         "media_type": file.media_type,
         "deidentification": file.deidentification,
     }

@@ -16,6 +16,7 @@ from typing import Any
 from aurelius_catalog.intake.desk import Desk
 from aurelius_catalog.intake.inbox import Pile
 from aurelius_catalog.intake.lock import mark_worker
+from aurelius_catalog.intake.metrics import STUDY_SECONDS
 from aurelius_catalog.settings import CatalogSettings
 from aurelius_catalog.vault import open_vault
 
@@ -23,6 +24,8 @@ log = logging.getLogger("aurelius.intake")
 #: A worker is handed so many piles at a time, so that it de-identifies one while another waits for the disk.
 PACK = 8
 WAIT_S = 0.5
+#: How many files got a disposition, and how long each pile took in s.
+Taken = tuple[int, list[float]]
 _worker: _Worker | None = None
 
 
@@ -42,7 +45,7 @@ class Crew:
         self._context = multiprocessing.get_context("spawn")
         self._stopping = self._context.Event()
         self._pool = self._hire()
-        self._busy: dict[Future[int], tuple[Pile, ...]] = {}
+        self._busy: dict[Future[Taken], tuple[Pile, ...]] = {}
 
     def work(self, stop: Event) -> int:
         """Hand out every pile that came to rest; returns how many files got a disposition meanwhile."""
@@ -76,10 +79,13 @@ class Crew:
         except BrokenProcessPool:
             self._rehire()
 
-    def _take_back(self, future: Future[int]) -> int:
+    def _take_back(self, future: Future[Taken]) -> int:
         self._busy.pop(future, None)
         try:
-            return future.result()
+            taken, durations_s = future.result()
+            for duration_s in durations_s:
+                STUDY_SECONDS.observe(duration_s)
+            return taken
         except BrokenProcessPool:
             self._rehire()
         except Exception as error:
@@ -97,7 +103,8 @@ class Crew:
 
 class _Worker:
     def __init__(self, settings: CatalogSettings, stopping: Any) -> None:
-        self.desk = Desk(settings, open_vault(settings))
+        self.durations_s: list[float] = []
+        self.desk = Desk(settings, open_vault(settings), self.durations_s.append)
         self.stopping = stopping
         self.alive = mark_worker(self.desk.zone)
 
@@ -118,10 +125,11 @@ def _die_with_parent() -> None:
         os._exit(1)  # at once: whatever was at work is taken up by the next intake
 
 
-def _take(piles: Sequence[Pile]) -> int:
+def _take(piles: Sequence[Pile]) -> Taken:
     if _worker is None:
         raise RuntimeError("a worker was given files before it was ready")
-    return _worker.desk.take(piles, _worker.stopping)
+    _worker.durations_s.clear()
+    return _worker.desk.take(piles, _worker.stopping), list(_worker.durations_s)
 
 
 def configure_logging(level: int) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from aurelius_catalog.deidentified import DeidentifiedFile, read_deidentified
 from aurelius_catalog.deidentify import Profile, Rewritten
+from aurelius_catalog.deidentify.coincidences import name_places
 from aurelius_catalog.deidentify.residue import ResidueScanner, find_residue
 from aurelius_catalog.errors import NotDeidentifiable
 from aurelius_catalog.frames import locate_frames
@@ -44,27 +45,33 @@ class Draft:
     ----------
     ready
         What is to be stored.
+    out
+        What de-identification made of it.
     pieces
         The file in three parts, the middle one its pixel data; None where it is too large to be held.
     """
 
-    def __init__(self, ready: Ready, pieces: Pieces | None) -> None:
-        self.ready, self.pieces = ready, pieces
+    def __init__(self, ready: Ready, out: Rewritten, pieces: Pieces | None) -> None:
+        self.ready, self.out, self.pieces = ready, out, pieces
 
-    def is_clean(self, scanner: ResidueScanner) -> bool:
-        """Whether none of the values is left in it, but by a coincidence that can be explained."""
+    def find_residue(self, scanner: ResidueScanner) -> list[str]:
+        """Return where in it one of the values is left, coincidences apart: attributes, never the values."""
         if self.pieces is None:
-            with (
-                self.ready.file.path.open("rb") as file,
-                mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
-                memoryview(data) as view,
-            ):
-                return not scanner.scan(view, (0, len(view)))
+            return self._search_file(scanner)
         head, pixels, tail = self.pieces
         if not (scanner.scan(head) or scanner.scan(pixels, (0, len(pixels))) or scanner.scan(tail)):
-            return True
-        # Only what is not a coincidence counts; telling takes the whole file.
-        return not find_residue(scanner, b"".join(self.pieces), (len(head), len(head) + len(pixels)))
+            return []
+        content = b"".join(self.pieces)  # telling a coincidence takes the whole file
+        hits = find_residue(scanner, content, (len(head), len(head) + len(pixels)))
+        return (name_places(content, hits) or ["a place without a name"]) if hits else []
+
+    def _search_file(self, scanner: ResidueScanner) -> list[str]:
+        with (
+            self.ready.file.path.open("rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
+            memoryview(data) as view,
+        ):
+            return ["the file"] if scanner.scan(view, (0, len(view))) else []
 
 
 class Drafter:
@@ -92,6 +99,14 @@ class Drafter:
             If it may not be given away; as `Refused` where it could be read.
         """
         out = prepared.session.rewrite(content)
+        try:
+            return self._judge(prepared, item, content, out)
+        except Exception:
+            prepared.session.take_back(out)  # what is not given away is not certified
+            raise
+
+    def _judge(self, prepared: Prepared, item: IntakeItem, content: bytes, out: Rewritten) -> Draft:
+        """Write the draft, unless something speaks against it."""
         approval = self.approvals.find(item.digest)
         findings = Findings(out.pseudonym, dict(out.actions))
         if refusal := find_refusal(out.original, pixels=out.pixels, approved=approval is not None):
@@ -109,7 +124,7 @@ class Drafter:
         )
         file, pieces = self._write(path, out) if masked is None else self._write_masked(path, out, masked)
         prepared.people[out.pseudonym] = (out.PatientID, out.PatientName)
-        return Draft(Ready(item, findings, file, verdict.summary), pieces)
+        return Draft(Ready(item, findings, file, verdict.summary), out, pieces)
 
     def draft_foreign(self, prepared: Prepared, item: IntakeItem, foreign: Foreign) -> Draft:
         """Clean a file that is no DICOM object.
@@ -131,7 +146,7 @@ class Drafter:
             file = DeidentifiedFile(path, out.header, "", (), digest, size, foreign.media_type, record)
             prepared.people[out.pseudonym] = (out.PatientID, out.PatientName)
             said = "clean by rule: whatever is no pixel of the image itself was left out"
-            draft = Draft(Ready(item, Findings(out.pseudonym, dict(out.actions)), file, said), None)
+            draft = Draft(Ready(item, Findings(out.pseudonym, dict(out.actions)), file, said), out, None)
         prepared.session.evidence |= foreign.evidence
         prepared.projects |= {foreign.project} if foreign.project else set()
         prepared.flags |= foreign.flags

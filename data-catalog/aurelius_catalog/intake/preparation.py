@@ -26,7 +26,7 @@ from aurelius_catalog.projects import load_rules
 from aurelius_catalog.settings import CatalogSettings
 
 log = logging.getLogger("aurelius.intake")
-RESIDUE = "Residue: something that identifies the patient is left in what would be given away."
+RESIDUE = "Residue: something that identifies the patient is left in what would be given away"
 NOT_READABLE = "The file may not be read: allow it to the intake, and send it again."
 NOTHING_KNOWN = "This is not a DICOM Part 10 file, nor anything else that is known here."
 
@@ -172,10 +172,13 @@ class Preparation:
         scanner = ResidueScanner(prepared.session.evidence)
         prepared.residue_values = len(scanner.values)
         for draft in drafts:
-            if draft.is_clean(scanner):
-                prepared.ready.append(draft.ready)
+            places = draft.find_residue(scanner)
+            if places:
+                prepared.session.take_back(draft.out)
+                reason = f"{RESIDUE}, in {', '.join(places)}."
+                prepared.end(draft.ready.item, State.QUARANTINED, reason, draft.ready.findings)
             else:
-                prepared.end(draft.ready.item, State.QUARANTINED, RESIDUE, draft.ready.findings)
+                prepared.ready.append(draft.ready)
 
     def _record_progress(self, prepared: Prepared) -> None:
         self.items.update(
