@@ -13,6 +13,7 @@ from pydicom.sequence import Sequence
 from aurelius_catalog.deidentify import Deidentifier, Profile, PseudonymKey, load_profile
 from aurelius_catalog.deidentify.dates import shift_date, shift_moment
 from aurelius_catalog.deidentify.private import load_safe_private, parse_safe_private
+from aurelius_catalog.deidentify.profile_file import SiteRule
 from builders import VISIT, make_identified, write_object
 
 KEY = PseudonymKey(bytes(range(32)))
@@ -149,6 +150,22 @@ def test_safe_private_attributes_stay_and_all_others_go(tmp_path: Path) -> None:
     assert left == {0x0019100C, 0x20011003, 0x2001105F, 0x2001102D}
     creators = [element.value for element in result if element.tag.is_private_creator]
     assert creators == ["SIEMENS MR HEADER", "Philips Imaging DD 001"]
+
+
+def test_private_dates_move_and_private_uids_are_renewed(tmp_path: Path) -> None:
+    rules = [SiteRule("K", private=(0x0019, "OUR LAB", element)) for element in (1, 2, 3, 4)]
+    dataset = make_identified()
+    block = dataset.private_block(0x0019, "OUR LAB", create=True)
+    block.add_new(1, "DA", "20240301")
+    block.add_new(2, "DT", "20240301101500.5")
+    block.add_new(3, "UI", "1.2.3.4.5.6.7")
+    block.add_new(4, "PN", "PLANTED")
+    result, data = rewrite(dataset, tmp_path, replace(RESEARCH, rules=tuple(rules)))
+    kept, days = result.private_block(0x0019, "OUR LAB"), KEY.shift_days("north", VISIT.PatientID)
+    assert kept[1].value == shift_date("20240301", days)
+    assert kept[2].value == shift_moment("20240301101500.5", days)
+    assert kept[3].value == KEY.map_uid("1.2.3.4.5.6.7")
+    assert b"PLANTED" not in data.replace(b"PLANTED_AE", b"")
 
 
 def test_without_the_option_no_private_attribute_stays(tmp_path: Path) -> None:

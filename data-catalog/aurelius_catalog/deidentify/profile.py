@@ -154,15 +154,28 @@ class Profile:
             rule = self._known[tag] = self._decide(int(tag))
         return rule
 
-    def find_private(self, key: PrivateKey) -> Rule:
-        """Return the rule for a private attribute, by group, creator and the last two digits of its element."""
+    def find_private(self, key: PrivateKey, found: str = "") -> Rule:
+        """Return the rule for a private attribute that stands in a file with a VR.
+
+        Parameters
+        ----------
+        key
+            Group, creator and the last two digits of the element.
+        found
+            Its VR as found; empty or UN where only the table knows it.
+
+        Notes
+        -----
+        Safe attributes are kept as the public ones of their VR would be: dates move, UIDs are renewed, names go.
+        """
         VR = load_safe_private().get(key)
-        for rule in self.rules:
-            if rule.private == key:
-                return Rule(rule.action, VR or "")
-        if VR is not None and "retain_safe_private" in self.options:
-            return Rule("K", VR, checked=True)
-        return REMOVE
+        action = next((rule.action for rule in self.rules if rule.private == key), None)
+        if action is None:
+            action = "K" if VR is not None and "retain_safe_private" in self.options else "X"
+        if action == "K":
+            kind = found if found not in ("", "UN") else VR or ""
+            action = self._judge(0, kind, "private") if kind in ("DA", "DT", "PN", "TM", "UI") else "K"
+        return Rule(action, VR or "", checked=True) if action != "X" else REMOVE
 
     @cached_property
     def _site_rules(self) -> Mapping[int, str]:

@@ -67,11 +67,6 @@ UID_VALUE = re.compile(rb"[0-9]+(\.[0-9]+)*")
 TEXT_DELIMITERS = {0x0A, 0x0C, 0x0D, 0x5C}
 
 
-def is_empty(value: bytes) -> bool:
-    """Whether a value is absent, or padding only."""
-    return not value
-
-
 def split_values(value: bytes, VR: str) -> list[bytes]:
     """Return the values of a plain ASCII string element, without padding."""
     parts = [value] if VR in SINGLE_VALUED else value.split(b"\\")

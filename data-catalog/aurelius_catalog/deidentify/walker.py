@@ -150,7 +150,7 @@ class ElementWalker:
     def _find_private(self, head: Head, creator: str, mode: str) -> Rule:
         if not creator or head.is_creator or not (mode == "walk" or mode.startswith("content:")):
             return REMOVE
-        return self.context.profile.find_private((head.group, creator, head.tag & 0xFF))
+        return self.context.profile.find_private((head.group, creator, head.tag & 0xFF), head.VR)
 
     def _keep_creator(self, found: Creator, outcomes: list[Outcome]) -> None:
         creator, head, position, _ = found
