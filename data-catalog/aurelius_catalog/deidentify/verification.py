@@ -17,7 +17,7 @@ from aurelius_catalog.deidentify.profile import Profile, load_profile
 from aurelius_catalog.deidentify.recheck import find_breaches
 from aurelius_catalog.deidentify.residue import ResidueScanner, find_pixels, find_residue
 from aurelius_catalog.errors import CatalogError
-from aurelius_catalog.schema import instances, series
+from aurelius_catalog.schema import instances
 from aurelius_catalog.settings import CatalogSettings
 from aurelius_catalog.vault.seal import verify_signature
 
@@ -135,12 +135,9 @@ def _check_file(
 
 
 def _list_stored(settings: CatalogSettings, StudyInstanceUID: str) -> dict[str, Any]:
+    """Return the instances of a study by the place of their files: it names the study their own header states."""
     wanted = (instances.c.SOPInstanceUID, instances.c.path, instances.c.media_type, instances.c.deidentification)
-    statement = (
-        select(*wanted)
-        .join(series, series.c.SeriesInstanceUID == instances.c.SeriesInstanceUID)
-        .where(series.c.StudyInstanceUID == StudyInstanceUID)
-    )
+    statement = select(*wanted).where(instances.c.path.startswith(f"{StudyInstanceUID}/", autoescape=True))
     with open_engine(settings).begin() as connection:
         return {row.SOPInstanceUID: row for row in connection.execute(statement)}
 
