@@ -30,9 +30,10 @@ class Killed(BaseException):
     """Stands for the process being killed: nothing in the intake may catch it."""
 
 
-#: Moments before and after each call that writes: a text file and two slices pass 15 such calls.
+#: Moments before and after each call that writes: a text file and two slices pass 14 such calls.
 STEPS = (
     (Items, "receive"),
+    (Items, "mark_deidentified"),
     (Items, "update"),
     (Items, "settle"),
     (Zone, "move"),
@@ -40,7 +41,7 @@ STEPS = (
     (LocalStore, "add_study"),
     (LocalStore, "_place"),
 )
-MOMENTS = 32
+MOMENTS = 28
 
 
 @pytest.fixture

@@ -9,7 +9,9 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from threading import Event
+from typing import Any
 
 from sqlalchemy.exc import OperationalError
 
@@ -212,20 +214,21 @@ class Desk:
 
     def _record(self, prepared: Prepared) -> None:
         """Record how every object ended, in one transaction, then move the originals to where they are kept."""
-        self.items.update(
-            [
-                {
-                    "id": ending.item.id,
-                    "state": ending.state,
-                    "reason": ending.reason,
-                    "pseudonym": ending.findings.pseudonym,
-                    "actions": ending.findings.actions,
-                    "verdict": ending.findings.verdict,
-                    "location": self._place(ending.item, ending.state),
-                }
-                for ending in prepared.endings
-            ]
-        )
+        profile = self.preparation.drafter.profile
+        changes: list[dict[str, Any]] = [
+            {
+                "id": ending.item.id,
+                "state": ending.state,
+                "reason": ending.reason,
+                "pseudonym": ending.findings.pseudonym,
+                "profile": profile if ending.findings.actions else None,
+                "actions": ending.findings.actions,
+                "verdict": ending.findings.verdict,
+                "location": self._place(ending.item, ending.state),
+            }
+            for ending in prepared.endings
+        ]
+        self.items.update(changes)
         self.items.sync()
         ids = [ending.item.id for ending in prepared.endings]
         counted = Counter(ending.state for ending in prepared.endings)
@@ -238,7 +241,8 @@ class Desk:
         for ending in prepared.endings:
             if ending.state in EXPLAINED:
                 log.info("item %d: %s - %s", ending.item.id, ending.state, ending.reason)
-        self._settle([*prepared.unsettled, *self.items.find(ids=ids)])
+        ended = [replace(ending.item, **change) for ending, change in zip(prepared.endings, changes, strict=True)]
+        self._settle([*prepared.unsettled, *ended])
 
     def _place(self, item: IntakeItem, state: State) -> str:
         return self.zone.place(FOLDERS[state], item.site, item.name, item.id)

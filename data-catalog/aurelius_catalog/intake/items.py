@@ -90,6 +90,10 @@ class IntakeItem:
     changed_at: datetime
 
 
+#: What is not known of an object when it comes.
+_UNKNOWN: dict[str, Any] = dict.fromkeys(("reason", "pseudonym", "profile", "actions", "verdict"))
+
+
 @dataclass(frozen=True)
 class Arrival:
     """A file at rest in an inbox: what `Items.receive` needs to know of it."""
@@ -143,7 +147,7 @@ class Items:
             fresh = [arrival for arrival in arrivals if (arrival.name, arrival.digest) not in known]
             known |= {(item.name, item.digest): item for item in self._insert(connection, site, fresh)}
             received = [known[arrival.name, arrival.digest] for arrival in arrivals]
-            holders = self._find_holders(connection, [item.SOPInstanceUID for item in received if item.SOPInstanceUID])
+            holders = self._find_holders(connection, received)
         twins = [holders.get(item.SOPInstanceUID or "") for item in received]
         return [
             (item, twin if twin and twin.id != item.id else None) for item, twin in zip(received, twins, strict=True)
@@ -166,6 +170,12 @@ class Items:
             values = {"state": state, "changed_at": datetime.now(UTC), **changes}
             statement = update(items).where(items.c.id == item.id).values(values).returning(items)
             return _to_item(connection.execute(statement).mappings().one())
+
+    def mark_deidentified(self, ids: Collection[int], pseudonym: str) -> None:
+        """Record that the drafts of a patient's objects are written."""
+        values = {"state": State.DEIDENTIFIED, "pseudonym": pseudonym, "changed_at": datetime.now(UTC)}
+        with self._write() as connection:
+            connection.execute(update(items).where(items.c.id.in_(ids)).values(values))
 
     def settle(self, ids: Collection[int]) -> None:
         """Record that the originals have reached their places."""
@@ -240,32 +250,41 @@ class Items:
         if not arrivals:
             return []
         now = datetime.now(UTC)
-        common = {"site": site, "state": State.RECEIVED, "settled": False, "received_at": now, "changed_at": now}
         rows = [
             {
                 **vars(arrival),
                 "companions": list(arrival.companions),
+                "site": site,
+                "state": State.RECEIVED,
                 "location": f"inbox/{site}/{arrival.name}",
-                **common,
+                "settled": False,
+                "received_at": now,
+                "changed_at": now,
             }
             for arrival in arrivals
         ]
-        statement = insert(items).returning(items, sort_by_parameter_order=True)
-        return [_to_item(row) for row in connection.execute(statement, rows).mappings()]
+        numbers = connection.execute(insert(items).returning(items.c.id, sort_by_parameter_order=True), rows).scalars()
+        return [IntakeItem(id=number, **_UNKNOWN, **row) for number, row in zip(numbers, rows, strict=True)]
 
-    def _find_holders(self, connection: Connection, uids: list[str]) -> dict[str, IntakeItem]:
+    def _find_holders(self, connection: Connection, received: list[IntakeItem]) -> dict[str, IntakeItem]:
         """Return who holds each SOPInstanceUID: the oldest, unless its file left the inbox before it was taken."""
-        statement = select(items).where(items.c.SOPInstanceUID.in_(uids), items.c.state.in_(CLAIMING))
-        holders: dict[str, IntakeItem] = {}
-        for row in connection.execute(statement.order_by(items.c.id)).mappings():
+        uids = {item.SOPInstanceUID for item in received if item.SOPInstanceUID}
+        others = select(items).where(
+            items.c.SOPInstanceUID.in_(uids),
+            items.c.state.in_(CLAIMING),
+            items.c.id.not_in([item.id for item in received]),
+        )
+        claims = [item for item in received if item.state in CLAIMING]
+        for row in connection.execute(others).mappings():
             item = _to_item(row)
             if item.state in FINAL or (self._root / item.location).exists():
-                holders.setdefault(item.SOPInstanceUID or "", item)
+                claims.append(item)
             else:
                 gone = {"state": State.FAILED, "settled": True, "changed_at": datetime.now(UTC)}
                 gone["reason"] = "The file left the inbox before it was taken."
                 connection.execute(update(items).where(items.c.id == item.id).values(gone))
-        return holders
+        claims.sort(key=lambda item: item.id, reverse=True)
+        return {item.SOPInstanceUID or "": item for item in claims}  # the oldest is written last
 
     def _list(self, statement: Select[Any]) -> list[IntakeItem]:
         with self._read() as connection:

@@ -181,19 +181,10 @@ class Preparation:
                 prepared.ready.append(draft.ready)
 
     def _record_progress(self, prepared: Prepared) -> None:
-        self.items.update(
-            [
-                {
-                    "id": ready.item.id,
-                    "state": State.DEIDENTIFIED,
-                    "pseudonym": ready.findings.pseudonym,
-                    "profile": self.drafter.profile,
-                    "actions": ready.findings.actions,
-                    "verdict": ready.findings.verdict,
-                }
-                for ready in prepared.ready
-            ]
-        )
+        """Record who waits to be stored, and whose it is: somebody may withdraw the patient at this moment."""
+        for pseudonym in prepared.people:
+            ids = [ready.item.id for ready in prepared.ready if ready.findings.pseudonym == pseudonym]
+            self.items.mark_deidentified(ids, pseudonym)
 
     def _name_patient(self, site: str, glance: Glance) -> str | None:
         if not glance.is_object:
