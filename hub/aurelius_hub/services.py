@@ -53,8 +53,8 @@ SERVICES: tuple[Service, ...] = (
     Service(
         "dashboards",
         "aurelius_extensions.dashboards",
-        "Worklist",
-        "What the model found, how sure it is, and your word on it.",
+        "Dashboards",
+        "The worklist with what the model found and your word on it; for stewards, the intake.",
         needs=("notebooks",),
     ),
     Service(
