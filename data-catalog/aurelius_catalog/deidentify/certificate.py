@@ -11,7 +11,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,16 @@ class Batch:
     attributes: tuple[tuple[str, str, int], ...]
     residue: ResidueReport
 
+    def describe(self) -> dict[str, Any]:
+        """Return it as JSON values; `dataclasses.asdict` would copy every one of thousands of values."""
+        return {
+            "issued_at": self.issued_at,
+            "profile": dict(self.profile),
+            "objects": [dict(vars(item)) for item in self.objects],
+            "attributes": [list(entry) for entry in self.attributes],
+            "residue": dict(vars(self.residue)),
+        }
+
 
 @dataclass(frozen=True)
 class Certificate:
@@ -127,7 +137,7 @@ class Certificate:
 
     def describe(self) -> dict[str, Any]:
         """Return what is signed, as JSON values."""
-        batches = [asdict(batch) for batch in self.batches]
+        batches = [batch.describe() for batch in self.batches]
         return {"format": FORMAT, "StudyInstanceUID": self.StudyInstanceUID, "site": self.site, "batches": batches}
 
     def digest(self) -> str:
@@ -191,7 +201,7 @@ def issue_certificate(
     folder = settings.certificates
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder / f"{StudyInstanceUID}.html", render_page(sealed.to_json()))
-    _write(folder / f"{StudyInstanceUID}.json", json.dumps(sealed.to_json(), indent=1))
+    _write(folder / f"{StudyInstanceUID}.json", json.dumps(sealed.to_json()))
     return sealed
 
 
