@@ -38,7 +38,7 @@ CONTENT_SEQUENCES = frozenset([CONTENT_SEQUENCE, 0x00400555, 0x00400612, 0x00400
 OLDEST = b"090Y"
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Attribute:
     """One attribute as found in a file.
 
