@@ -81,7 +81,7 @@ def test_people_land_where_they_work(hub: TempHub, name: str, path: str) -> None
 def test_the_home_page_offers_what_one_may_open(hub: TempHub) -> None:
     with enter(hub, "nora") as session:
         page = session.get("/hub/home").text
-    assert "Worklist" in page
+    assert "Dashboards" in page
     assert "site north" in page
     assert "Reports" not in page
     assert "Start JupyterLab" not in page
@@ -182,7 +182,7 @@ def test_a_group_that_is_taken_away_is_gone_after_the_refresh(loopback: TempHub)
         try:
             loopback.issuer.people["nora"] = replace(nora, roles=(), sites=())
             assert poll(lambda: not ask_hub(session)["groups"])
-            assert "Worklist" not in session.get("/hub/home").text
+            assert "Dashboards" not in session.get("/hub/home").text
         finally:
             loopback.issuer.people["nora"] = nora
 
