@@ -170,8 +170,9 @@ class Search:
             larger, *smaller = choose_factors(view)
             factors = (larger,) if again or number else (larger, *smaller)
             looks = self.reader.read(view, factors)
-            if number == 0:  # over tissue, writing is read when the tissue is taken away
-                looks += [look for ink in raise_ink(view) for look in self.reader.read(ink, (larger,))]
+            if number == 0:  # over tissue, writing is read when the tissue is taken away; screens write in bright ink
+                raised = raise_ink(view) if self.measured else raise_ink(view)[:1]
+                looks += [look for ink in raised for look in self.reader.read(ink, (larger,))]
             words += choose_words(looks, self.evidence, partial(is_drawn, picture=view, measured=self.measured))
         words = grow_words(words, views[:2])
         return list({word.region: word for word in sorted(words, key=lambda word: word.confidence)}.values())
