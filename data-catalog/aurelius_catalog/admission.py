@@ -15,7 +15,7 @@ from sqlalchemy import Connection, exists, func, insert, select, update
 from aurelius_catalog.database import insert_row
 from aurelius_catalog.deidentified import DeidentifiedFile, DeidentifiedStudy
 from aurelius_catalog.disk import sync_file_system
-from aurelius_catalog.header import describe_instance, describe_series, describe_study
+from aurelius_catalog.header import Memory, describe_instance, describe_series, describe_study
 from aurelius_catalog.media import find_suffix
 from aurelius_catalog.projects import Rules, match_projects
 from aurelius_catalog.schema import annotation_versions, instances, predictions, series, studies, study_projects
@@ -87,9 +87,9 @@ def _add_series(connection: Connection, uid: str, files: list[DeidentifiedFile],
     else:
         grown = {name: series.c[name] + values[name] for name in ("n_instances", "n_frames", "size_bytes")}
         connection.execute(update(series).where(this).values({**grown, "revision": revision + 1}))
-    texts: dict[int, str] = {}
+    memory = Memory()
     rows = [
-        {**describe_instance(file, places[file.SOPInstanceUID], texts), "revision": (revision or 0) + 1}
+        {**describe_instance(file, places[file.SOPInstanceUID], memory), "revision": (revision or 0) + 1}
         for file in files
     ]
     connection.execute(insert(instances), rows)

@@ -67,7 +67,7 @@ def _drop_infinite(value: Any) -> Any:
 
 def read_values(header: Header, keyword: str) -> list[Any]:
     """Return the values of an attribute; empty if it is absent or has none."""
-    element = header.get(_spell_tag(keyword))
+    element = header.get(spell_tag(keyword))
     values = element.get("Value") if element else None
     return values if isinstance(values, list) else []
 
@@ -94,7 +94,8 @@ def read_numbers(header: Header, keyword: str) -> list[float]:
 
 
 @cache
-def _spell_tag(keyword: str) -> str:
+def spell_tag(keyword: str) -> str:
+    """Return the tag of a keyword as DICOM JSON spells it."""
     tag = tag_for_keyword(keyword)
     if tag is None:
         raise KeyError(f"{keyword} is no keyword of DICOM.")

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import JSON, Column, Float, Integer, String
 
 from aurelius_catalog.deidentified import DeidentifiedFile
-from aurelius_catalog.dicom_json import Header, read_number, read_numbers, read_text, write_header
+from aurelius_catalog.dicom_json import Header, read_number, read_numbers, read_text, spell_tag, write_header
 from aurelius_catalog.schema import instances, series, studies
 
 Reader = Callable[[Header], Any]
@@ -45,22 +45,44 @@ def describe_series(files: list[DeidentifiedFile]) -> dict[str, Any]:
     }
 
 
-def describe_instance(file: DeidentifiedFile, path: str, texts: dict[int, str]) -> dict[str, Any]:
+class Memory:
+    """What elements came to: most elements of a study's headers are the same objects. Lives no longer than they do."""
+
+    def __init__(self) -> None:
+        self.texts: dict[int, str] = {}
+        self.values: dict[tuple[str, int], Any] = {}
+
+
+def describe_instance(file: DeidentifiedFile, path: str, memory: Memory) -> dict[str, Any]:
     """Return the instance row of a file that lies at ``path`` below the catalog's files.
 
-    ``texts`` are for `dicom_json.write_header`: one dictionary for all files of a study.
+    ``memory`` is one for all files of a study.
     """
     return {
-        **{name: read(file.header) for name, read in _INSTANCE_READERS},
+        **_read_columns(file.header, memory.values),
         "path": path,
         "sha256": file.sha256,
         "size_bytes": file.size_bytes,
         "TransferSyntaxUID": file.TransferSyntaxUID,
         "frames": file.frames,
-        "header": write_header(file.header, texts),
+        "header": write_header(file.header, memory.texts),
         "media_type": file.media_type,
         "deidentification": file.deidentification,
     }
+
+
+def _read_columns(header: Header, known: dict[tuple[str, int], Any]) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    for name, tag, read in _INSTANCE_COLUMNS:
+        element = header.get(tag)
+        if element is None:
+            row[name] = None
+            continue
+        key = name, id(element)
+        if key not in known:
+            known[key] = read(header)
+        row[name] = known[key]
+    return row
 
 
 def count_frames(header: Header) -> int:
@@ -91,4 +113,4 @@ def _make_reader(column: Column[Any]) -> Reader:
 
 _STUDY_READERS = _make_readers(studies.columns, _STUDY_FACTS)
 _SERIES_READERS = _make_readers(series.columns, _SERIES_FACTS)
-_INSTANCE_READERS = _make_readers(instances.columns, _INSTANCE_FACTS)
+_INSTANCE_COLUMNS = [(name, spell_tag(name), read) for name, read in _make_readers(instances.columns, _INSTANCE_FACTS)]

@@ -55,6 +55,11 @@ class Rewritten:
     _after: list[Outcome] = field(repr=False)
     _encodings: Sequence[str] = field(repr=False)
 
+    @property
+    def TransferSyntaxUID(self) -> str:
+        """Of the file, before and after."""
+        return self._source.syntax
+
     @cached_property
     def original(self) -> Dataset:
         """The identified header with file meta, without pixel data, decoded as it is asked."""

@@ -158,7 +158,7 @@ class Drafter:
         digest = hashlib.sha256(out.head)
         digest.update(out.pixels)
         digest.update(out.tail)
-        syntax = str(out.original.file_meta.TransferSyntaxUID)
+        syntax = out.TransferSyntaxUID
         table = partial(_read_table, out)
         frames = locate_frames(out.pixels, len(out.head), out.header, syntax, table)
         record = self._describe_profile(out)
