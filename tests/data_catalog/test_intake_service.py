@@ -75,7 +75,9 @@ def test_what_comes_by_each_way_is_shown_in_numbers(hub: Hub, home: Path, dicom_
     wait_until(lambda: count_stored(hub) == before + 6, "the desk took what came")
     answer = call(hub, "status")
     status = answer.json()
-    assert set(status) == {"pending", "sites", "disk", "profile", "rate_per_minute", "changed_at", "running"}
+    shown = {"key", "pending", "sites", "disk", "profile", "rate_per_minute", "changed_at", "running"}
+    assert set(status) == shown
+    assert status["key"] == {"usable": True, "reason": None}
     assert (status["pending"], status["running"], status["disk"]["taking"]) == (0, True, True)
     assert (status["sites"]["north"]["stored"], status["sites"]["south"]["stored"]) == (3, 3)
     counted = "aurelius_intake_study_seconds_count 2.0"

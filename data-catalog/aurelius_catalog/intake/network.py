@@ -1,43 +1,43 @@
-"""What the intake process runs beside its desk: the C-STORE listener and the service for stewards."""
+"""What the intake process runs beside its desk: the service for stewards and senders, and the C-STORE listener."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, nullcontext
 
 from aurelius_catalog.intake.sites import read_sites
 from aurelius_catalog.intake.zone import Zone
 from aurelius_catalog.settings import CatalogSettings
 
 
-@contextmanager
-def start_network(settings: CatalogSettings, zone: Zone) -> Iterator[None]:
-    """Open the network ways in while the block runs: each only where it was given an address.
+def has_service() -> bool:
+    """Whether a hub started this process and leads people to it."""
+    return bool(os.environ.get("JUPYTERHUB_SERVICE_URL"))
 
-    Parameters
-    ----------
-    settings
-        With ``dicom_port``, C-STORE is taken there. The service runs where the hub says, if a hub started the intake.
-    zone
-        The identified zone, locked by this process.
+
+def start_service(settings: CatalogSettings, zone: Zone) -> AbstractContextManager[object]:
+    """Run the service while the block does, if a hub started the intake.
 
     Raises
     ------
     InvalidSites
         If ``sites.toml`` says something impossible.
     InvalidRequest
-        If nobody can listen on an address.
+        If nobody can listen on the address.
     """
+    if not has_service():
+        return nullcontext()
+    from aurelius_catalog.intake.service import create_app
+    from aurelius_catalog.service.host import serve_beside
+
+    return serve_beside(create_app(settings, zone, read_sites(settings.sites_file)))
+
+
+def start_listener(settings: CatalogSettings, zone: Zone) -> AbstractContextManager[object]:
+    """Take C-STORE on ``dicom_port`` while the block runs, if it is set; raises as `start_service` does."""
     sites = read_sites(settings.sites_file)
-    with ExitStack() as stack:
-        if settings.dicom_port:
-            from aurelius_catalog.intake.listener import Listener  # half a second that a folder inbox need not wait
+    if not settings.dicom_port:
+        return nullcontext()
+    from aurelius_catalog.intake.listener import Listener  # half a second that a folder inbox need not wait
 
-            stack.enter_context(Listener(settings, zone, sites))
-        if os.environ.get("JUPYTERHUB_SERVICE_URL"):
-            from aurelius_catalog.intake.service import create_app
-            from aurelius_catalog.service.host import serve_beside
-
-            stack.enter_context(serve_beside(create_app(settings, zone, sites)))
-        yield
+    return Listener(settings, zone, sites)

@@ -8,17 +8,19 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from threading import Event
 
+from aurelius_catalog.errors import KeyUnusable
 from aurelius_catalog.intake.crew import Crew
 from aurelius_catalog.intake.desk import Desk
 from aurelius_catalog.intake.lock import hold_lock
-from aurelius_catalog.intake.network import start_network
+from aurelius_catalog.intake.network import has_service, start_listener, start_service
 from aurelius_catalog.intake.upkeep import Upkeep
 from aurelius_catalog.intake.zone import Zone
 from aurelius_catalog.settings import CatalogSettings
-from aurelius_catalog.vault import open_vault
+from aurelius_catalog.vault import Vault, open_vault
 
 log = logging.getLogger("aurelius.intake")
 POLL_S = 1.0
+KEY_POLL_S = 3.0
 
 
 def serve(settings: CatalogSettings, stop: Event, *, once: bool = False) -> None:
@@ -29,19 +31,50 @@ def serve(settings: CatalogSettings, stop: Event, *, once: bool = False) -> None
     InvalidRequest
         If another intake works on the same state folder.
     KeyUnusable
-        If the vault does not open: without it nothing may be taken.
+        If the vault does not open: without it nothing may be taken. Under a hub the intake waits for it instead.
     """
     zone = Zone(settings)
-    vault = open_vault(settings)
+    with start_service(settings, zone):
+        vault = wait_for_vault(settings, stop)
+        if vault is not None:
+            _serve(settings, zone, vault, stop, once)
+    log.info("the intake has stopped")
+
+
+def wait_for_vault(settings: CatalogSettings, stop: Event) -> Vault | None:
+    """Open the vault; None if told to stop before there was one that opens.
+
+    A hub starts a service that ended again at once, and again: under a hub the process stays, takes nothing, and its
+    page says why, until the key is there.
+
+    Raises
+    ------
+    KeyUnusable
+        Without a hub, if the vault does not open.
+    """
+    said = ""
+    while True:
+        try:
+            return open_vault(settings)
+        except KeyUnusable as error:
+            if not has_service():
+                raise
+            if str(error) != said:
+                said = str(error)
+                log.error("nothing is taken: %s", said)
+        if stop.wait(KEY_POLL_S):
+            return None
+
+
+def _serve(settings: CatalogSettings, zone: Zone, vault: Vault, stop: Event, once: bool) -> None:
     with hold_lock(zone):
         upkeep = Upkeep(settings, vault)
         desk = Desk(settings, vault)
         desk.recover()
         upkeep.tend(at_once=True)
-        with start_network(settings, zone), open_crew(settings, desk) as crew:
+        with start_listener(settings, zone), open_crew(settings, desk) as crew:
             log.info("the intake is ready, %g s of quiet before a file is taken", settings.intake_quiet_s)
             _work(crew, zone, settings, upkeep, stop, once)
-    log.info("the intake has stopped")
 
 
 @contextmanager

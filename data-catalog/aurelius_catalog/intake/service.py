@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from fastapi.responses import RedirectResponse, Response
 
 from aurelius_catalog import certificate_api, withdrawal_api
-from aurelius_catalog.errors import InvalidRequest
+from aurelius_catalog.errors import InvalidRequest, KeyUnusable
 from aurelius_catalog.intake import desk_api
 from aurelius_catalog.intake.access import require_steward
 from aurelius_catalog.intake.metrics import list_collectors
@@ -20,7 +20,7 @@ from aurelius_catalog.intake.stow import StowDoor
 from aurelius_catalog.intake.zone import Zone
 from aurelius_catalog.service.host import create_service, mount_router
 from aurelius_catalog.settings import CatalogSettings
-from aurelius_catalog.vault import vault_api
+from aurelius_catalog.vault import open_vault, vault_api
 
 #: What a steward's page shows and a metric may say: nothing with a file's name in it.
 SHOWN = ("pending", "sites", "disk", "profile", "rate_per_minute", "changed_at", "running")
@@ -33,7 +33,7 @@ def create_app(settings: CatalogSettings, zone: Zone, sites: Mapping[str, Site])
 
     def describe() -> dict[str, Any]:
         described = describe_status(settings).to_json()
-        return {name: described[name] for name in SHOWN}
+        return {"key": describe_key(settings), **{name: described[name] for name in SHOWN}}
 
     router = APIRouter()
 
@@ -56,3 +56,12 @@ def create_app(settings: CatalogSettings, zone: Zone, sites: Mapping[str, Site])
     mount_router(app, guarded)
     mount_router(app, StowDoor(settings, zone, sites).router)
     return app
+
+
+def describe_key(settings: CatalogSettings) -> dict[str, Any]:
+    """Say whether the vault opens, and if not, what to do about it."""
+    try:
+        open_vault(settings)
+    except KeyUnusable as error:
+        return {"usable": False, "reason": str(error)}
+    return {"usable": True, "reason": None}
