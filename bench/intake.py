@@ -16,6 +16,8 @@ from bench.tools import TOOLS, name_tool
 
 ROUNDS = 3
 FILES = 1008
+#: Images in a study, as a chest CT or a brain MR of a day has them; the few real slices are used in turn.
+STUDY = 252
 KINDS = {"ct": "ct-ge", "mr": "mr-siemens-sagittal"}
 SMALL = "odd/pydicom-tests_MR_small_implicit.dcm"
 MANY, FEW = 20_000, 2_000
@@ -31,7 +33,7 @@ def time_lanes(kind: str) -> dict[str, list[Timing]]:
     """Send the same files through every lane in turn, several rounds."""
     timings: dict[str, list[Timing]] = {name: [] for name in LANES}
     with tempfile.TemporaryDirectory(dir=ROOT) as folder:
-        paths = make_copies(find_data() / KINDS[kind], Path(folder) / "files", FILES)
+        paths = make_copies(find_data() / KINDS[kind], Path(folder) / "files", FILES, STUDY)
         for _ in range(ROUNDS):
             for name, lane in LANES.items():
                 timings[name].append(run_lane(lane, paths))
@@ -58,7 +60,7 @@ def measure_scaling() -> Result:
     """Compare two workers on two cores with one worker on one core."""
     one, two = [], []
     with tempfile.TemporaryDirectory(dir=ROOT) as folder:
-        paths = make_copies(find_data() / KINDS["ct"], Path(folder) / "files", FILES)
+        paths = make_copies(find_data() / KINDS["ct"], Path(folder) / "files", FILES, STUDY)
         for _ in range(ROUNDS):
             one.append(run_lane(Intake(1), paths, cores=1))
             two.append(run_lane(Intake(2), paths, cores=2))
