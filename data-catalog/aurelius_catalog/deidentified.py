@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -62,17 +63,17 @@ class DeidentifiedFile:
         if missing := [keyword for keyword in REQUIRED if not read_text(self.header, keyword)]:
             raise InvalidRequest(f"A file without {', '.join(missing)} cannot be told from others, so it cannot enter.")
 
-    @property
+    @cached_property
     def SOPInstanceUID(self) -> str:
         """UID of the object."""
         return read_text(self.header, "SOPInstanceUID") or ""
 
-    @property
+    @cached_property
     def SeriesInstanceUID(self) -> str:
         """UID of its series."""
         return read_text(self.header, "SeriesInstanceUID") or ""
 
-    @property
+    @cached_property
     def StudyInstanceUID(self) -> str:
         """UID of its study."""
         return read_text(self.header, "StudyInstanceUID") or ""

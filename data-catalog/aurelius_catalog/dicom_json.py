@@ -14,6 +14,7 @@ from pydicom.datadict import tag_for_keyword
 #: Values longer than this stay in the file; nobody searches by a lookup table.
 LONGEST_INLINE_BYTES = 1024
 Header = Mapping[str, Any]
+_encode = json.JSONEncoder(allow_nan=False).encode
 
 
 def make_header(dataset: Dataset) -> dict[str, Any]:
@@ -52,7 +53,7 @@ def write_json(value: Any) -> str:
     if isinstance(value, Written):
         return value
     try:
-        return json.dumps(value, allow_nan=False)
+        return _encode(value)
     except ValueError:
         return json.dumps(_drop_infinite(value))
 
