@@ -13,13 +13,13 @@ from bench.copies import make_copies
 from bench.lanes import LANES, Intake, Timing, run_lane
 from bench.result import ROOT, Result, compare
 from bench.tools import TOOLS, name_tool
+from builders import write_ct
 
 ROUNDS = 3
 FILES = 1008
 #: Images in a study, as a chest CT or a brain MR of a day has them; the few real slices are used in turn.
 STUDY = 252
 KINDS = {"ct": "ct-ge", "mr": "mr-siemens-sagittal"}
-SMALL = "odd/pydicom-tests_MR_small_implicit.dcm"
 MANY, FEW = 20_000, 2_000
 
 
@@ -72,7 +72,8 @@ def measure_scaling() -> Result:
 def measure_memory() -> Result:
     """Compare the memory an intake needs for 20,000 objects with that for a tenth of them."""
     with tempfile.TemporaryDirectory(dir=ROOT) as folder:
-        paths = make_copies(find_data() / SMALL, Path(folder) / "files", MANY, study_size=200)
+        [slice_of_ct] = write_ct(Path(folder) / "one", slices=1)  # tiny: memory is asked for by objects, not by bytes
+        paths = make_copies(slice_of_ct, Path(folder) / "files", MANY, study_size=200)
         few, many = run_lane(Intake(), paths[:FEW]), run_lane(Intake(), paths)
     mebibytes = [timing.peak_bytes / 2**20 for timing in (many, few)]
     return compare("intake_memory_20000", mebibytes[:1], mebibytes[1:], "ours, 2,000 objects", "MiB")
