@@ -135,15 +135,15 @@ class Preparation:
             return self._draft_other(prepared, source, item, understood)
         except Refused as refused:
             prepared.end(item, State.QUARANTINED, str(refused), refused.findings)
-        except NotDeidentifiable as error:
+        except CatalogError as error:  # foreseen: it cannot be de-identified, or has not what the index needs
             findings = Findings(self._name_patient(prepared.site, source.glance))
             prepared.end(item, State.QUARANTINED, str(error), findings)
         except OSError:
             raise
         except Exception as error:
             log.error("item %d: unexpected %s", item.id, type(error).__name__)
-            said = str(error) if isinstance(error, CatalogError) else f"Unexpected {type(error).__name__}"
-            prepared.end(item, State.FAILED, f"{said}: please report it, without the file.")
+            said = f"Unexpected {type(error).__name__}: please report it, without the file."
+            prepared.end(item, State.FAILED, said)
         return []
 
     def _draft_other(
