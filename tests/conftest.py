@@ -30,7 +30,7 @@ REMEDIES = {
     "java": "apt-get install openjdk-17-jre-headless maven (for the real Keycloak)",
     "orthanc": "apt-get install orthanc orthanc-dicomweb",
     "postgresql": "apt-get install postgresql",
-    "storescu": "apt-get install dcmtk",
+    "dcmtk": "apt-get install dcmtk",
     "tesseract": "apt-get install tesseract-ocr",
     "test data": "set AURELIUS_TEST_DATA to a folder laid out like the one CONTRIBUTING.md describes",
 }
