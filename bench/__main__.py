@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))  # the servers that the tests run against
 
 from bench import annotation, dashboard, hub, intake, smoke
 from bench.result import save_results
