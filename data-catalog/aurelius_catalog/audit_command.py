@@ -11,9 +11,10 @@ import typer
 
 from aurelius_catalog.audit import append_event
 from aurelius_catalog.audit_check import Finding, check_log
-from aurelius_catalog.audit_file import check_file, export_log, prune_log, write_file
+from aurelius_catalog.audit_file import check_file, export_log, prune_log
 from aurelius_catalog.audit_heads import read_outside_head
 from aurelius_catalog.database import open_engine
+from aurelius_catalog.disk import write_private
 from aurelius_catalog.errors import CatalogError
 from aurelius_catalog.settings import CatalogSettings
 from aurelius_catalog.vault import open_vault, read_notice
@@ -63,7 +64,7 @@ def export(
             if output is None:
                 export_log(connection, vault, sys.stdout.buffer, start, end)
             else:
-                write_file(output.resolve(), lambda file: export_log(connection, vault, file, start, end))
+                write_private(output.resolve(), lambda file: export_log(connection, vault, file, start, end))
         detail = {"from": start and start.isoformat(), "to": end and end.isoformat()}
         append_event(engine, name_operator(), "export audit", "audit log", detail)
     except CatalogError as error:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from tempfile import NamedTemporaryFile
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 from sqlalchemy import Connection, Engine, delete, func, select, true
 
@@ -17,7 +15,7 @@ from aurelius_catalog.audit import GENESIS, record_event
 from aurelius_catalog.audit_check import Chain, Fault, Finding, read_events
 from aurelius_catalog.audit_heads import find_checkpoint, insert_mark, make_mark
 from aurelius_catalog.database import writing
-from aurelius_catalog.disk import sync_folder
+from aurelius_catalog.disk import write_private
 from aurelius_catalog.errors import InvalidRequest
 from aurelius_catalog.person import Person
 from aurelius_catalog.schema import audit_checkpoints, audit_events, audit_heads
@@ -101,7 +99,7 @@ def prune_log(engine: Engine, vault: Vault, settings: CatalogSettings, person: P
         last, digest = over
         path = settings.identified / "audit" / f"audit-to-{last}.jsonl"
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        write_file(path, lambda file: _export_range(connection, vault, file, 1, last))
+        write_private(path, lambda file: _export_range(connection, vault, file, 1, last))
     with path.open("rb") as exported:
         detail = {"sha256": hashlib.file_digest(exported, "sha256").hexdigest()}
     with writing(engine) as connection:
@@ -111,20 +109,6 @@ def prune_log(engine: Engine, vault: Vault, settings: CatalogSettings, person: P
         connection.execute(delete(audit_events).where(audit_events.c.id <= last))
         connection.execute(delete(audit_heads).where(audit_heads.c.event_id <= last))
     return path
-
-
-def write_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Write a file for its owner's eyes only; it has its name once it is whole and synced."""
-    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:  # 0600
-        try:
-            write(cast(BinaryIO, file))
-            file.flush()
-            os.fsync(file.fileno())
-            os.replace(file.name, path)
-        except BaseException:
-            os.unlink(file.name)
-            raise
-    sync_folder(path.parent)
 
 
 def _find_last_over(connection: Connection, limit: datetime) -> tuple[int, str] | None:

@@ -20,13 +20,12 @@ from sqlalchemy import Engine, exists, select
 
 from aurelius_catalog.audit import append_event, record_event
 from aurelius_catalog.database import open_engine, writing
-from aurelius_catalog.disk import sync_folder
+from aurelius_catalog.disk import sync_folder, write_private
 from aurelius_catalog.errors import InvalidRequest, NotFound
 from aurelius_catalog.person import Action, Person
 from aurelius_catalog.schema import studies
 from aurelius_catalog.settings import CatalogSettings
 from aurelius_catalog.vault import Identity, Vault
-from aurelius_catalog.vault.keyfile import write_private
 from aurelius_catalog.vault.openings import refuse_telltale
 from aurelius_catalog.withdrawal_files import Patient, remove_derived, remove_originals, remove_studies
 from aurelius_catalog.withdrawal_rows import Burial, bury_rows, is_withdrawn, list_buried
@@ -118,7 +117,9 @@ def withdraw_patient(
         refuse_telltale(reason, identity)
     site, PatientID = (identity.site, identity.PatientID) if identity else (None, None)
     plan = Plan(pseudonym, person.name, reason.strip(), site, PatientID)
-    write_private(_name_plan(settings, pseudonym), json.dumps(asdict(plan)))
+    place = _name_plan(settings, pseudonym)
+    place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    write_private(place, lambda file: file.write(json.dumps(asdict(plan)).encode()))
     return _carry_out(settings, vault, engine, plan)
 
 

@@ -18,9 +18,10 @@ from typer.testing import CliRunner
 from aurelius_catalog.audit import GENESIS, append_event, hash_event
 from aurelius_catalog.audit_check import Finding, check_log
 from aurelius_catalog.audit_command import app
-from aurelius_catalog.audit_file import check_file, export_log, prune_log, write_file
+from aurelius_catalog.audit_file import check_file, export_log, prune_log
 from aurelius_catalog.audit_heads import insert_mark, make_mark, read_outside_head, sign_head
 from aurelius_catalog.database import open_engine, writing
+from aurelius_catalog.disk import write_private
 from aurelius_catalog.errors import InvalidRequest
 from aurelius_catalog.person import Person
 from aurelius_catalog.schema import audit_checkpoints, audit_events, audit_heads
@@ -181,7 +182,7 @@ def test_a_log_whose_signed_end_was_cut_off_is_not_signed_again(own_log: Log) ->
 def test_an_export_can_be_checked_by_itself(log: Log, tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
     with log.engine.begin() as connection:
-        write_file(path, lambda file: export_log(connection, log.vault, file))
+        write_private(path, lambda file: export_log(connection, log.vault, file))
     assert path.stat().st_mode & 0o777 == 0o600
     lines = path.read_text().splitlines()
     assert [json.loads(line)["kind"] for line in lines] == ["begin", *["event"] * 12, "end"]

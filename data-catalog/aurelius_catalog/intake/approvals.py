@@ -6,14 +6,12 @@ An approval belongs to a content, by its digest: wherever that content comes in 
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from aurelius_catalog.disk import sync_folder
+from aurelius_catalog.disk import write_private
 from aurelius_catalog.pixels import PixelVerdict, Region, Word
 
 
@@ -101,14 +99,4 @@ def _read_json(path: Path) -> Any:
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
     path.parent.mkdir(mode=0o700, exist_ok=True)
-    handle, draft = tempfile.mkstemp(prefix=".", dir=path.parent)  # for its owner's eyes only
-    try:
-        with os.fdopen(handle, "w") as file:
-            json.dump(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
+    write_private(path, lambda file: file.write(json.dumps(content).encode()))

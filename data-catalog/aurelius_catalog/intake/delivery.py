@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import time
@@ -11,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from aurelius_catalog.disk import sync_folder
+from aurelius_catalog.disk import sync_file, sync_folder
 from aurelius_catalog.intake.zone import Zone, find_free
 
 UID_VALUE = re.compile(r"[0-9][0-9.]{0,63}")
@@ -69,15 +68,6 @@ class Arrivals:
             with suppress(FileNotFoundError):  # delivered in this moment
                 if path.stat().st_mtime < time.time() - age_s:
                     path.unlink()
-
-
-def sync_file(path: Path) -> None:
-    """Wait until a file's content is on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def move_into(drafts: Sequence[Draft], folder: Path, root: Path) -> None:

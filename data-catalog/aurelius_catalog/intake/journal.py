@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from aurelius_catalog.disk import sync_folder
+from aurelius_catalog.disk import sync_file, sync_folder
 from aurelius_catalog.errors import InvalidRequest
-from aurelius_catalog.intake.delivery import Draft, move_into, sync_file
+from aurelius_catalog.intake.delivery import Draft, move_into
 from aurelius_catalog.intake.zone import Zone
 
 TABLE = """

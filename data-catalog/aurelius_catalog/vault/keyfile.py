@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from aurelius_catalog.disk import sync_folder
+from aurelius_catalog.disk import sync_folder, write_private
 from aurelius_catalog.errors import KeyUnusable
 from aurelius_catalog.settings import CatalogSettings
 from aurelius_catalog.vault.seal import KEY_BYTES
@@ -88,20 +87,8 @@ def parse_key(text: str, where: str) -> bytes:
 
 def write_key_file(path: Path, key: bytes) -> None:
     """Write a key file for its owner's eyes only, whole and synced before it has its name."""
-    write_private(path, f"{PREFIX}{key.hex()}\n")
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file for its owner's eyes only, whole and synced before it has its name."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-    sync_folder(path.parent)
+    write_private(path, lambda file: file.write(f"{PREFIX}{key.hex()}\n".encode()))
 
 
 def adopt_next(file: Path) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
-import os
 from collections.abc import Iterable
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from typing import BinaryIO
 
 from sqlalchemy import Connection
 
-from aurelius_catalog.disk import sync_folder
+from aurelius_catalog.disk import write_private
 from aurelius_catalog.vault.vault import Vault
 
 HEADER = ("id_old", "id_new")
@@ -33,18 +33,16 @@ def write_maps(vault: Vault, connection: Connection, folder: Path) -> None:
     patients = ((identity.PatientID, pseudonym) for pseudonym, identity in vault.list_patients(connection))
     _write_map(folder / "patid_mapping.csv", patients)
     _write_map(folder / "uid_mapping.csv", vault.list_uids(connection))
-    sync_folder(folder)
 
 
 def _write_map(path: Path, pairs: Iterable[tuple[str, str]]) -> None:
-    with NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", newline="", delete=False) as file:  # 0600
-        writer = csv.writer(file, lineterminator="\n")
+    def write(file: BinaryIO) -> None:
+        writer = csv.writer(codecs.getwriter("utf-8")(file), lineterminator="\n")
         writer.writerow(HEADER)
         written: set[str] = set()
         for old, new in pairs:
             if new not in written:  # several studies share a UID
                 written.add(new)
                 writer.writerow((old, new))
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(file.name, path)
+
+    write_private(path, write)
