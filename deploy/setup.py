@@ -1,20 +1,27 @@
-"""Makes both environments and the proxy from their locks; what is up to date is left alone.
+"""Makes both environments, the proxy and the viewers' web files from their locks; what is up to date is left alone.
 
 Runs on the bare Python of a fresh machine, so it uses the standard library only and must at least start on
 an old one, to say what is missing.
 """
 
+import base64
+import gzip
 import hashlib
+import json
 import os
 import shutil
 import ssl
 import subprocess
 import sys
+import tarfile
+import tempfile
 import time
+from fnmatch import fnmatch
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 MAIN, ANNOTATION = ROOT / ".venv", ROOT / ".venv-annotation"
+WEB = MAIN / "share" / "aurelius" / "web"
 OLDEST_PYTHON = (3, 11)
 
 
@@ -36,7 +43,9 @@ def main():
     make_environment(
         uv, ANNOTATION, ROOT / "requirements" / "annotation.txt", "annotation environment (2 GB more, seconds)"
     )
-    install_proxy(uv)
+    npm = find_npm(uv)
+    install_proxy(npm)
+    install_web_files(npm)
 
 
 def find_uv():
@@ -78,20 +87,65 @@ def choose_python(place):
     return sys.executable
 
 
-def install_proxy(uv):
-    """Install the hub's proxy, and Node.js with it where the machine has none."""
+def install_proxy(npm):
+    """Install the hub's proxy."""
     place = ROOT / "node_modules"
     stamp = fingerprint(ROOT / "package-lock.json", ROOT / "package.json")
-    npm = find_npm(uv)
     if is_current(place, stamp):
         return
+    with progress("the hub's proxy"):
+        run([*npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"], env=trust_system())
+        (place / ".stamp").write_text(stamp)
+
+
+def install_web_files(npm):
+    """Install what browsers load from the house: the files that npm packages were built into, not their trees."""
+    lock = ROOT / "deploy" / "web.json"
+    stamp = fingerprint(lock, Path(__file__))
+    if is_current(WEB, stamp):
+        return
+    with progress("the viewers (20 MB, half a minute)"):
+        shutil.rmtree(WEB, ignore_errors=True)
+        for name, package in json.loads(lock.read_text()).items():
+            with tempfile.TemporaryDirectory() as folder:
+                version = f"{name}@{package['version']}"
+                run([*npm, "pack", "--loglevel=error", "--pack-destination", folder, version], env=trust_system())
+                (archive,) = Path(folder).iterdir()
+                if read_integrity(archive) != package["integrity"]:
+                    raise SetupError(f"{version} is not the package that deploy/web.json names: do not use it.")
+                unpack_built(archive, package, WEB / name)
+        (WEB / ".stamp").write_text(stamp)
+
+
+def read_integrity(archive):
+    """Return a package's hash as npm's locks write it."""
+    return "sha512-" + base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
+
+
+def unpack_built(archive, package, target):
+    """Unpack a package's built files and its licence; text and WebAssembly also compressed, to be sent so."""
+    with tarfile.open(archive) as files:
+        for member in files:
+            name = member.name.partition("/")[2]
+            inside = name.removeprefix(package["folder"] + "/")
+            is_built = inside != name and not any(fnmatch(inside, pattern) for pattern in package["leave_out"])
+            if not member.isfile() or not (is_built or name.startswith("LICENSE")):
+                continue
+            content = files.extractfile(member).read()
+            path = target / inside
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+            if path.suffix in {".js", ".css", ".wasm"}:
+                path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(content, 6, mtime=0))
+
+
+def trust_system():
+    """Return the environment in which npm believes the certificates that the system does."""
     environment = dict(os.environ)
     certificates = ssl.get_default_verify_paths().cafile
     if certificates:
         environment.setdefault("NODE_EXTRA_CA_CERTS", certificates)
-    with progress("the hub's proxy"):
-        run([*npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"], env=environment)
-        (place / ".stamp").write_text(stamp)
+    return environment
 
 
 def find_npm(uv):
