@@ -9,6 +9,7 @@ from sqlalchemy import JSON, Column, Float, Integer, String
 
 from aurelius_catalog.deidentified import DeidentifiedFile
 from aurelius_catalog.dicom_json import Header, read_number, read_numbers, read_text, spell_tag, write_header
+from aurelius_catalog.frame_attributes import read_per_frame
 from aurelius_catalog.schema import instances, series, studies
 
 Reader = Callable[[Header], Any]
@@ -23,6 +24,7 @@ _INSTANCE_FACTS = {
     "size_bytes",
     "TransferSyntaxUID",
     "frames",
+    "per_frame",
     "header",
     "media_type",
     "revision",
@@ -65,6 +67,7 @@ def describe_instance(file: DeidentifiedFile, path: str, memory: Memory) -> dict
         "size_bytes": file.size_bytes,
         "TransferSyntaxUID": file.TransferSyntaxUID,
         "frames": file.frames,
+        "per_frame": read_per_frame(file.header),
         "header": write_header(file.header, memory.texts),
         "media_type": file.media_type,
         "deidentification": file.deidentification,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -59,6 +60,9 @@ class InstanceRecord(Record):
     empty where the object has no pixel data. Positions and spacings are in mm, patient LPS.
     Where ``media_type`` is not ``application/dicom`` the file is a clean slide or NIfTI volume in its own format:
     it has no frames, and ``TransferSyntaxUID`` says nothing.
+
+    ``per_frame`` maps DICOM keywords to what the header says of its frames: a list of one value where all frames
+    have the same, else of one value per frame (`frame_attributes.read_per_frame`).
     """
 
     SOPInstanceUID: str
@@ -83,6 +87,8 @@ class InstanceRecord(Record):
     ImageOrientationPatient: tuple[float, float, float, float, float, float] | None = None
     PixelSpacing: tuple[float, float] | None = None
     SliceThickness: float | None = None
+    NumberOfFrames: int | None = None
+    per_frame: dict[str, list[Any]] = Field(default_factory=dict)
     frames: tuple[tuple[int, int], ...] = ()
     media_type: str = "application/dicom"
     revision: int = 1

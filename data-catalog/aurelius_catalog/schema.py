@@ -116,6 +116,8 @@ instances = Table(
     Column("ImageOrientationPatient", JSON),
     Column("PixelSpacing", JSON),
     Column("SliceThickness", Float),
+    Column("NumberOfFrames", Integer),
+    Column("per_frame", JSON, nullable=False, server_default="{}"),  # see `frame_attributes.read_per_frame`
     Column("frames", JSON, nullable=False),
     Column("media_type", String(64), nullable=False, server_default="application/dicom"),
     Column("revision", Integer, nullable=False, server_default="1"),  # of the series, when this instance came

@@ -54,6 +54,14 @@ class Store(Protocol):
         """Return one frame as stored: native bytes, or a codestream without item headers."""
         ...
 
+    def read_frames(self, frames: Sequence[tuple[InstanceRecord, int]]) -> list[bytes]:
+        """Return many frames, each as `read_frame` does, read side by side."""
+        ...
+
+    def fill_frames(self, frames: Sequence[tuple[InstanceRecord, int]], out: NDArray[np.uint8]) -> None:
+        """Read native frames of one length into ``out``: ``(n_frames, frame_bytes)`` uint8, C-contiguous."""
+        ...
+
     def read_file(self, SOPInstanceUID: str) -> bytes:
         """Return a whole file as stored; its record's ``media_type`` says what it is."""
         ...
