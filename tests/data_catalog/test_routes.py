@@ -98,6 +98,8 @@ def client(house: House) -> Iterator[TestClient]:
 
 def fill(path: str, values: dict[str, str]) -> str:
     """Put an example into each place of a path."""
+    if path.startswith("/instances/"):
+        values = {**values, "uid": values["instance"]}
     return re.sub(r"{(\w+)(?::\w+)?}", lambda place: quote(values[place[1]], safe=""), path)
 
 
@@ -149,8 +151,7 @@ def test_route_serves_its_own_project(client: TestClient, house: House, method: 
     answer = client.request(
         method, fill(path, house.values), **make_body(method, path, house), headers={"person": owner}
     )
-    expected = (422,) if path.endswith("/annotations") and method == "post" else (200, 201)
-    assert answer.status_code in expected, answer.text
+    assert answer.status_code in (200, 201), answer.text
 
 
 KEYWORDS = ["Modality", "Rows", "SeriesNumber", "00080060", "StudyDate", "project", "site", "limit", "offset"]
