@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 from pydicom.uid import UID
 from sqlalchemy import Connection, delete, insert, update
@@ -18,6 +20,7 @@ from aurelius_catalog.audit import record_event
 from aurelius_catalog.database import open_engine, writing
 from aurelius_catalog.deidentified import DeidentifiedStudy, read_deidentified
 from aurelius_catalog.errors import InvalidLabel, PermissionDenied, Withdrawn
+from aurelius_catalog.frame_files import Span, fill_spans, read_spans
 from aurelius_catalog.frames import strip_items
 from aurelius_catalog.labels import write_segmentation
 from aurelius_catalog.media import DICOM
@@ -34,6 +37,7 @@ from aurelius_catalog.model import (
     SeriesRecord,
     WorklistRow,
 )
+from aurelius_catalog.openings import OPENINGS
 from aurelius_catalog.person import Action, Person
 from aurelius_catalog.projects import load_rules
 from aurelius_catalog.schema import leases, predictions
@@ -57,7 +61,6 @@ class LocalStore:
         self.settings = settings
         self.person = person
         self._engine = open_engine(settings)
-        self._opened: set[str] = set()
 
     # -- looking ---------------------------------------------------------------------------------
 
@@ -75,10 +78,14 @@ class LocalStore:
         """Return the instances of a series in slice order, and record that the series was opened."""
         self.get_series(SeriesInstanceUID)
         with writing(self._engine) as connection:
-            record_event(connection, self.person, "open series", SeriesInstanceUID)
             listed = index.list_instances(connection, SeriesInstanceUID)
-        self._opened.add(SeriesInstanceUID)
+            record_event(connection, self.person, "open series", SeriesInstanceUID, {"instances": len(listed)})
+        OPENINGS.note_opening(self._engine, self.person, SeriesInstanceUID)
         return listed
+
+    def note_reading(self, SeriesInstanceUID: str) -> None:
+        """Make sure the person may read a series and that the audit log says so; see `Openings.note_reading`."""
+        OPENINGS.note_reading(self._engine, self.person, SeriesInstanceUID)
 
     def read_frame(self, instance: InstanceRecord, index: int) -> bytes:
         """Return one frame as stored; see `Store.read_frame`.
@@ -89,11 +96,34 @@ class LocalStore:
             If the instance has no such frame.
         """
         offset, length = instance.frames[index]
-        if instance.SeriesInstanceUID not in self._opened:
-            instance = self._visible(instance.SOPInstanceUID)
+        self.note_reading(instance.SeriesInstanceUID)
         with self._path(instance).open("rb") as file:
             data = os.pread(file.fileno(), length, offset)
         return strip_items(data) if UID(instance.TransferSyntaxUID).is_encapsulated else data
+
+    def read_frames(self, frames: Sequence[tuple[InstanceRecord, int]]) -> list[bytes]:
+        """Return many frames as stored, read side by side; see `Store.read_frames`.
+
+        Raises
+        ------
+        IndexError
+            If an instance has no such frame.
+        """
+        found = read_spans(self._locate(frames))
+        return [
+            strip_items(data) if UID(instance.TransferSyntaxUID).is_encapsulated else data
+            for (instance, _), data in zip(frames, found, strict=True)
+        ]
+
+    def fill_frames(self, frames: Sequence[tuple[InstanceRecord, int]], out: NDArray[np.uint8]) -> None:
+        """Read native frames straight into an array; see `Store.fill_frames`.
+
+        Raises
+        ------
+        IndexError
+            If an instance has no such frame.
+        """
+        fill_spans(self._locate(frames), out)
 
     def read_file(self, SOPInstanceUID: str) -> bytes:
         """Return a whole file as stored, and record that it was opened."""
@@ -346,8 +376,14 @@ class LocalStore:
         with self._engine.begin() as connection:
             instance = index.get_instance(connection, SOPInstanceUID)
             index.get_series(connection, self.person, instance.SeriesInstanceUID)
-        self._opened.add(instance.SeriesInstanceUID)
         return instance
+
+    def _locate(self, frames: Sequence[tuple[InstanceRecord, int]]) -> list[Span]:
+        """Return where frames lie, once it is sure that the person may read them."""
+        for uid in {instance.SeriesInstanceUID for instance, _ in frames}:
+            self.note_reading(uid)
+        folder = self.settings.files
+        return [Span(f"{folder}/{instance.path}", *instance.frames[index]) for instance, index in frames]
 
     def _path(self, instance: InstanceRecord) -> Path:
         return self.settings.files / instance.path
