@@ -8,6 +8,7 @@
     ├── InvalidRequest    the question itself is malformed
     ├── InvalidVolume     a series cannot be stacked into one volume
     ├── NotDicom          it is kept in another format than DICOM
+    ├── NotAcceptable     it cannot be had in the form the client asks for
     ├── InvalidLabel      a label does not fit the series it is for
     ├── InvalidSites      the file of the sites says something impossible
     ├── NotDeidentifiable an object cannot be de-identified with certainty
@@ -55,6 +56,12 @@ class NotDicom(CatalogError):
     """The object is kept as the file it came as, such as a slide, and cannot be had as DICOM."""
 
     status_code = 415
+
+
+class NotAcceptable(CatalogError):
+    """The object cannot be had in any of the forms the client accepts."""
+
+    status_code = 406
 
 
 class InvalidLabel(CatalogError):

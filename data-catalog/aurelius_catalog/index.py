@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, exists, or_, select, true
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, Text, and_, cast, exists, or_, select, true
 
 from aurelius_catalog.errors import InvalidRequest, NotFound, PermissionDenied, Withdrawn
 from aurelius_catalog.model import InstanceRecord, SeriesRecord
@@ -15,7 +15,7 @@ from aurelius_catalog.person import Person
 from aurelius_catalog.schema import instances, series, studies, study_projects, tombstones
 
 _STUDY_COLUMNS = [column for column in studies.columns if column.name != "StudyInstanceUID"]
-_INSTANCE_COLUMNS = [column for column in instances.columns if column.name not in ("header", "deidentification")]
+INSTANCE_COLUMNS = [column for column in instances.columns if column.name not in ("header", "deidentification")]
 #: From so many studies on, reading every membership is quicker than naming the studies (and SQLite allows no more).
 MANY = 500
 #: Keyword to column, for everything `find_series` accepts beside ``project``.
@@ -101,8 +101,21 @@ def to_series(connection: Connection, rows: list[RowMapping]) -> list[SeriesReco
 
 def list_instances(connection: Connection, SeriesInstanceUID: str) -> list[InstanceRecord]:
     """Return the instances of a series in slice order."""
-    statement = select(*_INSTANCE_COLUMNS).where(instances.c.SeriesInstanceUID == SeriesInstanceUID)
+    statement = select(*INSTANCE_COLUMNS).where(instances.c.SeriesInstanceUID == SeriesInstanceUID)
     return sort_slices([InstanceRecord(**row) for row in connection.execute(statement).mappings()])
+
+
+def list_headers(connection: Connection, SeriesInstanceUID: str) -> dict[str, str]:
+    """Return the headers of a series' instances, by SOPInstanceUID, as the DICOM JSON text the index keeps."""
+    statement = select(instances.c.SOPInstanceUID, cast(instances.c.header, Text))
+    rows = connection.execute(statement.where(instances.c.SeriesInstanceUID == SeriesInstanceUID))
+    return {uid: text for uid, text in rows}
+
+
+def get_header(connection: Connection, SOPInstanceUID: str) -> str:
+    """Return the header of one instance as the DICOM JSON text the index keeps."""
+    statement = select(cast(instances.c.header, Text)).where(instances.c.SOPInstanceUID == SOPInstanceUID)
+    return str(connection.execute(statement).scalar_one())
 
 
 def get_instance(connection: Connection, SOPInstanceUID: str) -> InstanceRecord:
@@ -115,7 +128,7 @@ def get_instance(connection: Connection, SOPInstanceUID: str) -> InstanceRecord:
     Withdrawn
         If it did, until its patient was withdrawn.
     """
-    statement = select(*_INSTANCE_COLUMNS).where(instances.c.SOPInstanceUID == SOPInstanceUID)
+    statement = select(*INSTANCE_COLUMNS).where(instances.c.SOPInstanceUID == SOPInstanceUID)
     row = connection.execute(statement).mappings().first()
     if row is None:
         _refuse_withdrawn(connection, "instance", SOPInstanceUID)
