@@ -10,6 +10,7 @@
     ├── NotDicom          it is kept in another format than DICOM
     ├── NotAcceptable     it cannot be had in the form the client asks for
     ├── InvalidLabel      a label does not fit the series it is for
+    ├── InvalidObject     a segmentation, structure set, dose, report or waveform cannot be understood
     ├── InvalidSites      the file of the sites says something impossible
     ├── NotDeidentifiable an object cannot be de-identified with certainty
     ├── AlreadyDecided    a person has decided this before
@@ -66,6 +67,12 @@ class NotAcceptable(CatalogError):
 
 class InvalidLabel(CatalogError):
     """A label map does not fit the series it was drawn on."""
+
+    status_code = 422
+
+
+class InvalidObject(CatalogError):
+    """An object other than an image lacks what it takes to read it, or is not what was asked for."""
 
     status_code = 422
 
