@@ -27,14 +27,14 @@ def find_web_asset(package: str, name: str) -> Path:
     NotFound
         If there is no such file, or none below the package's folder.
     """
-    path = _list_assets(package).get(name)
+    path = list_web_assets(package).get(name)
     if path is None:
         raise NotFound(f"{package} has no such file.")
     return path
 
 
 @cache
-def _list_assets(package: str) -> dict[str, Path]:
+def list_web_assets(package: str) -> dict[str, Path]:
     """Return every file of a package by its name: a name that is not among them reaches no file system."""
     folder = FOLDER / package
     if not folder.is_dir():

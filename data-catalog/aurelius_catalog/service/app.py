@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from aurelius_catalog.service import dicomweb, rest
+from aurelius_catalog.service import datasets, dicomweb, finding, ohif, rest
 from aurelius_catalog.service.host import create_service, mount_router
 
 
@@ -12,5 +12,8 @@ def create_app() -> FastAPI:
     """Make the application; rights are those of each request's person."""
     app = create_service("catalog")
     mount_router(app, dicomweb.router)
+    mount_router(app, ohif.router)
+    mount_router(app, finding.router)
     mount_router(app, rest.router)
+    mount_router(app, datasets.router)
     return app

@@ -1,0 +1,163 @@
+"""OHIF, the browser viewer: its built files, served from the house and showing what the person may see.
+
+The viewer talks to ``../dicomweb`` with the login cookie of the page it came from, so there is nothing to configure
+and no address to know: rights, audit and withdrawal are those of DICOMweb.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header
+from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
+
+from aurelius_catalog.errors import NotFound
+from aurelius_catalog.person import Person
+from aurelius_catalog.service.host import service_prefix
+from aurelius_catalog.service.login import current_person, hub_oauth
+from aurelius_catalog.web_assets import find_web_asset, list_web_assets
+
+router = APIRouter(prefix="/ohif")
+
+PACKAGE = "@ohif/app"
+LoggedIn = Annotated[Person, Depends(current_person)]
+
+#: The browser itself sees to it that the viewer asks nobody outside of the house for anything.
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'self' 'unsafe-inline' 'unsafe-eval' blob: data:; object-src 'none'; "
+    "base-uri 'self'; form-action 'self'; frame-ancestors 'self'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+}
+#: A name that holds a hash of the content need not be asked for again; the others are asked for by their ETag.
+_HASHED = re.compile(r"(^|\.)[0-9a-f]{16}\.")
+_KEEP_HASHED, _KEEP_OTHER = "private, max-age=604800, immutable", "private, no-cache"
+#: Python 3.11 alone knows neither fonts nor, on every machine, WebAssembly.
+_MEDIA_TYPES = {
+    ".css": "text/css",
+    ".ico": "image/x-icon",
+    ".js": "text/javascript",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".wasm": "application/wasm",
+    ".woff2": "font/woff2",
+}
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width,initial-scale=1">
+<title>Viewer · Aurelius</title>
+<link rel="icon" href="{base}assets/favicon.ico">
+<script>
+window.PUBLIC_URL = {base_json};
+window.browserImportFunction = name => import(name);
+</script>
+<script src="{base}app-config.js"></script>
+<script defer src="{base}{bundle}"></script>
+<link rel="stylesheet" href="{base}app.bundle.css">
+</head>
+<body>
+<noscript>This viewer needs JavaScript.</noscript>
+<div id="react-portal"></div>
+<div id="root"></div>
+</body>
+</html>
+"""
+
+#: What is particular to this house; the rest is as OHIF ships it. Addresses are made from the page's own.
+_CONFIG = """window.config = {
+  extensions: [],
+  modes: [],
+  showStudyList: true,
+  showErrorDetails: "dev",
+  groupEnabledModesFirst: true,
+  strictZSpacingForVolumeViewport: true,
+  maxNumberOfWebWorkers: 3,
+  maxNumRequests: { interaction: 100, thumbnail: 5, prefetch: 25 },
+  investigationalUseDialog: { option: "configure", days: 365 },
+  whiteLabeling: {
+    createLogoComponentFn: React => React.createElement(
+      "a",
+      { href: HOME, title: "Home", style: { color: "#fff", fontWeight: 650, padding: "0 .6rem" } },
+      "Aurelius",
+    ),
+  },
+  defaultDataSourceName: "catalog",
+  dataSources: [
+    {
+      namespace: "@ohif/extension-default.dataSourcesModule.dicomweb",
+      sourceName: "catalog",
+      configuration: {
+        friendlyName: "Catalog",
+        name: "catalog",
+        qidoRoot: location.origin + DICOMWEB,
+        wadoRoot: location.origin + DICOMWEB,
+        wadoUriRoot: location.origin + DICOMWEB,
+        qidoSupportsIncludeField: true,
+        supportsFuzzyMatching: true,
+        supportsWildcard: true,
+        imageRendering: "wadors",
+        thumbnailRendering: "wadors",
+        enableStudyLazyLoad: true,
+        singlepart: "bulkdata,video,pdf",
+        bulkDataURI: { enabled: true, relativeResolution: "studies" },
+        omitQuotationForMultipartRequest: true,
+      },
+    },
+  ],
+  // A login that has ended begins anew with the page.
+  httpErrorHandler: error => { if (error.status === 401) location.reload(); },
+};
+"""
+
+
+@router.get("", include_in_schema=False)
+def redirect_to_list(person: LoggedIn) -> Response:
+    """Lead from the folder's name into the folder."""
+    return RedirectResponse(f"{service_prefix()}ohif/", 307)
+
+
+@router.get("/app-config.js", include_in_schema=False)
+def read_config(person: LoggedIn) -> Response:
+    """Return the viewer's configuration: this house's DICOMweb, by the path it is served under."""
+    dicomweb, home = (json.dumps(path) for path in (f"{service_prefix()}dicomweb", f"{hub_oauth().hub_prefix}home"))
+    text = f"const DICOMWEB = {dicomweb}, HOME = {home};\n{_CONFIG}"
+    return Response(text, media_type="text/javascript", headers={**_HEADERS, "Cache-Control": _KEEP_OTHER})
+
+
+@router.get("/{path:path}")
+def read_viewer(
+    person: LoggedIn,
+    path: str,
+    accept_encoding: Annotated[str, Header()] = "",
+    if_none_match: Annotated[str, Header()] = "",
+) -> Response:
+    """Return OHIF: the study list, a study by ``viewer?StudyInstanceUIDs=…``, or one of the viewer's files."""
+    if "." not in path:  # a view of the viewer, which reads the path itself
+        return _answer_page()
+    asset = find_web_asset(PACKAGE, path)
+    media_type = _MEDIA_TYPES.get(asset.suffix)
+    if media_type is None:
+        raise NotFound(f"{PACKAGE} has no such file.")
+    headers = _HEADERS | {
+        "Cache-Control": _KEEP_HASHED if _HASHED.search(asset.name) else _KEEP_OTHER,
+        "Vary": "Accept-Encoding",
+    }
+    packed = asset.with_name(f"{asset.name}.gz")
+    if "gzip" in accept_encoding and packed.is_file():
+        asset, headers["Content-Encoding"] = packed, "gzip"
+    answer = FileResponse(asset, media_type=media_type, headers=headers, stat_result=asset.stat())
+    if answer.headers["etag"] in if_none_match:
+        return Response(status_code=304, headers={**headers, "ETag": answer.headers["etag"]})
+    return answer
+
+
+def _answer_page() -> Response:
+    base = f"{service_prefix()}ohif/"
+    bundle = next(name for name in list_web_assets(PACKAGE) if re.fullmatch(r"app\.bundle\.[0-9a-f]{16}\.js", name))
+    text = _PAGE.format(base=base, base_json=json.dumps(base), bundle=bundle)
+    return HTMLResponse(text, headers={**_HEADERS, "Cache-Control": "no-store"})
