@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 import httpx
+import pyarrow as pa
 from pydantic import TypeAdapter
 
 from aurelius_catalog.errors import Unreachable
 from aurelius_catalog.model import (
     AnnotationRecord,
+    DatasetCheck,
+    DatasetObject,
     DatasetRecord,
     DecisionAction,
     DecisionRecord,
@@ -27,6 +30,7 @@ from aurelius_catalog.model import (
 )
 from aurelius_catalog.person import Person
 from aurelius_catalog.refusals import read_refusal
+from aurelius_catalog.search.wire import pack_keywords
 from aurelius_catalog.store import LabelMap
 from aurelius_catalog.wire import pack_labelmap
 
@@ -70,10 +74,25 @@ class HttpStore:
 
     def find_series(self, **keywords: object) -> list[SeriesRecord]:
         """Return the visible series that match; see `Store.find_series`."""
-        wanted = {key: _listed(value) for key, value in keywords.items()}
-        found = _read_list(SeriesRecord, self._send("POST", "series/search", json=wanted))
-        self._study_of |= {record.SeriesInstanceUID: record.StudyInstanceUID for record in found}
-        return found
+        return self._remember(_read_list(SeriesRecord, self._ask("search", keywords)))
+
+    def find_page(self, keywords: Mapping[str, object], limit: int, offset: int = 0) -> list[SeriesRecord]:
+        """Return a page of the visible series that match; see `Store.find_page`."""
+        page = {"limit": str(limit), "offset": str(offset)}
+        return self._remember(_read_list(SeriesRecord, self._ask("search", keywords, page)))
+
+    def count_series(self, keywords: Mapping[str, object]) -> int:
+        """Return how many visible series match; see `Store.count_series`."""
+        return int(self._ask("count", keywords).json())
+
+    def count_values(self, keywords: Mapping[str, object], keyword: str) -> dict[Any, int]:
+        """Return how many visible series have which value; see `Store.count_values`."""
+        counted = self._ask("facets", keywords, {"keyword": keyword}).json()
+        return {each["value"]: each["count"] for each in counted}
+
+    def read_table(self, keywords: Mapping[str, object]) -> pa.Table:
+        """Return everything that matches as one table, sent as an Arrow stream; see `Store.read_table`."""
+        return pa.ipc.open_stream(self._ask("table", keywords).content).read_all()
 
     def get_series(self, SeriesInstanceUID: str) -> SeriesRecord:
         """Return one series; see `Store.get_series`."""
@@ -162,7 +181,37 @@ class HttpStore:
         body = {"name": name, "SeriesInstanceUIDs": list(SeriesInstanceUIDs)}
         return _read(DatasetRecord, self._send("POST", "datasets", json=body))
 
+    def list_dataset_series(self, dataset_id: str) -> list[SeriesRecord]:
+        """Return the series of a dataset; see `Store.list_dataset_series`."""
+        return _read_list(SeriesRecord, self._get(f"datasets/{_quote(dataset_id)}/series"))
+
+    def list_dataset_objects(
+        self, dataset_id: str, SeriesInstanceUID: str | None = None, role: str | None = None
+    ) -> list[DatasetObject]:
+        """Return what a dataset holds; see `Store.list_dataset_objects`."""
+        wanted = {"SeriesInstanceUID": SeriesInstanceUID, "role": role}
+        given = {key: value for key, value in wanted.items() if value is not None}
+        return _read_list(DatasetObject, self._get(f"datasets/{_quote(dataset_id)}/objects", given))
+
+    def verify_dataset(self, dataset_id: str) -> Iterator[DatasetCheck]:
+        """Let the service read every file of a dataset again; see `Store.verify_dataset`."""
+        with self._http.stream("GET", f"datasets/{_quote(dataset_id)}/verification", timeout=None) as answer:
+            if not answer.is_success:
+                answer.read()
+                raise read_refusal(answer)
+            for line in answer.iter_lines():
+                yield DatasetCheck.model_validate_json(line)
+
     # -- inside ----------------------------------------------------------------------------------
+
+    def _ask(
+        self, what: str, keywords: Mapping[str, object], params: Mapping[str, str] | None = None
+    ) -> httpx.Response:
+        return self._send("POST", f"series/{what}", json=pack_keywords(keywords), params=params)
+
+    def _remember(self, found: list[SeriesRecord]) -> list[SeriesRecord]:
+        self._study_of |= {record.SeriesInstanceUID: record.StudyInstanceUID for record in found}
+        return found
 
     def _get(self, path: str, params: Mapping[str, str] | None = None, accept: str | None = None) -> httpx.Response:
         return self._send("GET", path, params=params, headers={"Accept": accept} if accept else None)
@@ -197,10 +246,6 @@ def _read(kind: type[R], answer: httpx.Response) -> R:
 
 def _read_list(kind: type[R], answer: httpx.Response) -> list[R]:
     return TypeAdapter(list[kind]).validate_json(answer.content)  # type: ignore[valid-type]
-
-
-def _listed(value: object) -> object:
-    return list(value) if isinstance(value, (list, tuple, set, frozenset)) else value
 
 
 def _of_series(SeriesInstanceUID: str | None) -> dict[str, str] | None:

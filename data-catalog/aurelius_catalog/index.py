@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, Text, and_, cast, exists, or_, select, true
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, Text, cast, exists, or_, select, true
 
-from aurelius_catalog.errors import InvalidRequest, NotFound, PermissionDenied, Withdrawn
+from aurelius_catalog.errors import NotFound, PermissionDenied, Withdrawn
 from aurelius_catalog.model import InstanceRecord, SeriesRecord
 from aurelius_catalog.person import Person
 from aurelius_catalog.schema import instances, series, studies, study_projects, tombstones
@@ -18,11 +16,6 @@ _STUDY_COLUMNS = [column for column in studies.columns if column.name != "StudyI
 INSTANCE_COLUMNS = [column for column in instances.columns if column.name not in ("header", "deidentification")]
 #: From so many studies on, reading every membership is quicker than naming the studies (and SQLite allows no more).
 MANY = 500
-#: Keyword to column, for everything `find_series` accepts beside ``project``.
-SEARCHABLE: dict[str, ColumnElement[Any]] = {
-    column.name: column for column in [*series.columns, *_STUDY_COLUMNS] if column.name != "flags"
-}
-KEYWORDS = sorted([*SEARCHABLE, "project"])
 
 
 def is_visible(person: Person) -> ColumnElement[bool]:
@@ -39,20 +32,6 @@ def is_visible(person: Person) -> ColumnElement[bool]:
 def select_series() -> Select[Any]:
     """Return the statement that yields every column of a `SeriesRecord` but the projects."""
     return select(series, *_STUDY_COLUMNS).join(studies, series.c.StudyInstanceUID == studies.c.StudyInstanceUID)
-
-
-def find_series(connection: Connection, person: Person, keywords: Mapping[str, object]) -> list[SeriesRecord]:
-    """Return the visible series that match every keyword.
-
-    Raises
-    ------
-    InvalidRequest
-        For a keyword the index does not know, with the nearest one it does.
-    """
-    conditions = [_match(keyword, value) for keyword, value in keywords.items()]
-    statement = select_series().where(is_visible(person), *conditions)
-    statement = statement.order_by(studies.c.PatientID, series.c.StudyInstanceUID, series.c.SeriesInstanceUID)
-    return to_series(connection, list(connection.execute(statement).mappings()))
 
 
 def get_series(connection: Connection, person: Person, SeriesInstanceUID: str) -> SeriesRecord:
@@ -105,17 +84,19 @@ def list_instances(connection: Connection, SeriesInstanceUID: str) -> list[Insta
     return sort_slices([InstanceRecord(**row) for row in connection.execute(statement).mappings()])
 
 
-def list_headers(connection: Connection, SeriesInstanceUID: str) -> dict[str, str]:
-    """Return the headers of a series' instances, by SOPInstanceUID, as the DICOM JSON text the index keeps."""
+def find_study_of(connection: Connection, SeriesInstanceUID: str) -> str:
+    """Return the StudyInstanceUID of a series; empty if the index holds no such series."""
+    statement = select(series.c.StudyInstanceUID).where(series.c.SeriesInstanceUID == SeriesInstanceUID)
+    return str(connection.execute(statement).scalar() or "")
+
+
+def list_headers(connection: Connection, SeriesInstanceUID: str, SOPInstanceUID: str | None = None) -> dict[str, str]:
+    """Return the headers of a series' instances, or of one, as the DICOM JSON text the index keeps; by their UIDs."""
     statement = select(instances.c.SOPInstanceUID, cast(instances.c.header, Text))
-    rows = connection.execute(statement.where(instances.c.SeriesInstanceUID == SeriesInstanceUID))
-    return {uid: text for uid, text in rows}
-
-
-def get_header(connection: Connection, SOPInstanceUID: str) -> str:
-    """Return the header of one instance as the DICOM JSON text the index keeps."""
-    statement = select(cast(instances.c.header, Text)).where(instances.c.SOPInstanceUID == SOPInstanceUID)
-    return str(connection.execute(statement).scalar_one())
+    statement = statement.where(instances.c.SeriesInstanceUID == SeriesInstanceUID)
+    if SOPInstanceUID is not None:
+        statement = statement.where(instances.c.SOPInstanceUID == SOPInstanceUID)
+    return dict(connection.execute(statement).tuples().all())
 
 
 def get_instance(connection: Connection, SOPInstanceUID: str) -> InstanceRecord:
@@ -145,17 +126,3 @@ def sort_slices(records: list[InstanceRecord]) -> list[InstanceRecord]:
         normal = np.cross(orientation[:3], orientation[3:])
         return sorted(records, key=lambda record: float(normal @ np.array(record.ImagePositionPatient)))
     return sorted(records, key=lambda record: (record.InstanceNumber or 0, record.SOPInstanceUID))
-
-
-def _match(keyword: str, value: object) -> ColumnElement[bool]:
-    values = list(value) if isinstance(value, (list, tuple, set, frozenset)) else [value]
-    if keyword == "project":
-        return exists().where(
-            study_projects.c.StudyInstanceUID == studies.c.StudyInstanceUID, study_projects.c.project.in_(values)
-        )
-    if keyword not in SEARCHABLE:
-        near = get_close_matches(keyword, KEYWORDS, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"the index knows {', '.join(KEYWORDS)}."
-        raise InvalidRequest(f"{keyword}: {hint}")
-    column = SEARCHABLE[keyword]
-    return and_(column.in_([item for item in values if item is not None])) if None not in values else column.is_(None)

@@ -4,28 +4,34 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
-from pydicom.uid import UID
 from sqlalchemy import Connection, delete, insert, update
 
-from aurelius_catalog import index, ledger
+from aurelius_catalog import index, ledger, search
 from aurelius_catalog.admission import add_version, index_study, link_segmentations, list_known, place_files
 from aurelius_catalog.audit import record_event
 from aurelius_catalog.database import open_engine, writing
+from aurelius_catalog.datasets import register
+from aurelius_catalog.datasets.verification import check_list, find_paths, verify_files
 from aurelius_catalog.deidentified import DeidentifiedStudy, read_deidentified
 from aurelius_catalog.errors import InvalidLabel, PermissionDenied, Withdrawn
 from aurelius_catalog.frame_files import Span, fill_spans, read_spans
-from aurelius_catalog.frames import strip_items
+from aurelius_catalog.frame_places import PLACES
+from aurelius_catalog.frames import is_encapsulated, strip_items
 from aurelius_catalog.labels import write_segmentation
 from aurelius_catalog.media import DICOM
 from aurelius_catalog.model import (
     AnnotationRecord,
+    DatasetCheck,
+    DatasetObject,
     DatasetRecord,
     DecisionAction,
     DecisionRecord,
@@ -35,6 +41,7 @@ from aurelius_catalog.model import (
     PredictionRecord,
     Segment,
     SeriesRecord,
+    StudyRecord,
     WorklistRow,
 )
 from aurelius_catalog.openings import OPENINGS
@@ -67,7 +74,39 @@ class LocalStore:
     def find_series(self, **keywords: object) -> list[SeriesRecord]:
         """Return the visible series that match; see `Store.find_series`."""
         with self._engine.begin() as connection:
-            return index.find_series(connection, self.person, keywords)
+            return search.find_page(connection, self.person, keywords, None)
+
+    def find_page(self, keywords: Mapping[str, object], limit: int, offset: int = 0) -> list[SeriesRecord]:
+        """Return a page of the visible series that match; see `Store.find_page`."""
+        with self._engine.begin() as connection:
+            return search.find_page(connection, self.person, keywords, limit, offset)
+
+    def count_series(self, keywords: Mapping[str, object]) -> int:
+        """Return how many visible series match; see `Store.count_series`."""
+        with self._engine.begin() as connection:
+            return search.count_series(connection, self.person, keywords)
+
+    def count_values(self, keywords: Mapping[str, object], keyword: str) -> dict[Any, int]:
+        """Return how many visible series have which value; see `Store.count_values`."""
+        with self._engine.begin() as connection:
+            return search.count_values(connection, self.person, keywords, keyword)
+
+    def read_table(self, keywords: Mapping[str, object]) -> pa.Table:
+        """Return everything that matches as one table; see `Store.read_table`."""
+        with self._engine.begin() as connection:
+            return search.read_table(connection, self.person, keywords)
+
+    def find_studies(self, keywords: Mapping[str, object], limit: int, offset: int = 0) -> list[StudyRecord]:
+        """Return a page of the visible studies that have a series that matches, with counts over all their series."""
+        with self._engine.begin() as connection:
+            return search.find_studies(connection, self.person, keywords, limit, offset)
+
+    def find_instances(
+        self, keywords: Mapping[str, object], limit: int, offset: int = 0
+    ) -> list[tuple[InstanceRecord, SeriesRecord]]:
+        """Return a page of the visible instances that match, each with its series."""
+        with self._engine.begin() as connection:
+            return search.find_instances(connection, self.person, keywords, limit, offset)
 
     def get_series(self, SeriesInstanceUID: str) -> SeriesRecord:
         """Return one series; see `Store.get_series`."""
@@ -99,7 +138,7 @@ class LocalStore:
         self.note_reading(instance.SeriesInstanceUID)
         with self._path(instance).open("rb") as file:
             data = os.pread(file.fileno(), length, offset)
-        return strip_items(data) if UID(instance.TransferSyntaxUID).is_encapsulated else data
+        return strip_items(data) if is_encapsulated(instance.TransferSyntaxUID) else data
 
     def read_frames(self, frames: Sequence[tuple[InstanceRecord, int]]) -> list[bytes]:
         """Return many frames as stored, read side by side; see `Store.read_frames`.
@@ -111,7 +150,7 @@ class LocalStore:
         """
         found = read_spans(self._locate(frames))
         return [
-            strip_items(data) if UID(instance.TransferSyntaxUID).is_encapsulated else data
+            strip_items(data) if is_encapsulated(instance.TransferSyntaxUID) else data
             for (instance, _), data in zip(frames, found, strict=True)
         ]
 
@@ -124,6 +163,11 @@ class LocalStore:
             If an instance has no such frame.
         """
         fill_spans(self._locate(frames), out)
+
+    def find_spans(self, SeriesInstanceUID: str, frames: Sequence[tuple[str, int]]) -> list[Span]:
+        """Return where frames of a series lie, after `note_reading`; ``frames`` holds SOPInstanceUIDs and numbers."""
+        self.note_reading(SeriesInstanceUID)
+        return PLACES.find_spans(self._engine, self.settings.files, SeriesInstanceUID, frames)
 
     def read_file(self, SOPInstanceUID: str) -> bytes:
         """Return a whole file as stored, and record that it was opened."""
@@ -138,6 +182,12 @@ class LocalStore:
         with writing(self._engine) as connection:
             record_event(connection, self.person, "open instance", SOPInstanceUID)
         return self._path(instance), instance.media_type
+
+    def list_headers(self, SeriesInstanceUID: str, SOPInstanceUID: str | None = None) -> dict[str, str]:
+        """Return the headers of a series, or of one instance, as DICOM JSON text without long values; by their UIDs."""
+        self.note_reading(SeriesInstanceUID)
+        with self._engine.begin() as connection:
+            return index.list_headers(connection, SeriesInstanceUID, SOPInstanceUID)
 
     # -- labels ----------------------------------------------------------------------------------
 
@@ -255,9 +305,8 @@ class LocalStore:
 
     def list_datasets(self) -> list[DatasetRecord]:
         """Return the datasets whose every series the person may see; see `Store.list_datasets`."""
-        visible = {record.SeriesInstanceUID for record in self.find_series()}
         with self._engine.begin() as connection:
-            return [record for record in ledger.list_datasets(connection) if self._may_open(record, visible)]
+            return register.list_datasets(connection, self.person)
 
     def get_dataset(self, id_or_name: str) -> DatasetRecord:
         """Return one dataset; see `Store.get_dataset`.
@@ -268,26 +317,40 @@ class LocalStore:
             If it holds a series this person may not see.
         """
         with self._engine.begin() as connection:
-            record = ledger.get_dataset(connection, id_or_name)
-            few = len(record.remaining) < index.MANY
-            wanted = {"SeriesInstanceUID": record.remaining} if few else {}
-            held = index.find_series(connection, self.person, wanted)
-            if not self._may_open(record, {each.SeriesInstanceUID for each in held}):
-                raise PermissionDenied(
-                    f"{self.person.name} may not open dataset {id_or_name}: it holds series of other projects."
-                )
-            return record
+            return register.get_dataset(connection, self.person, id_or_name)
 
     def add_dataset(self, name: str, SeriesInstanceUIDs: Sequence[str]) -> DatasetRecord:
         """Freeze series under a name; see `Store.add_dataset`."""
         if not self.person.sees_everything:
             self.person.require(Action.FREEZE)
         with writing(self._engine) as connection:
-            for uid in SeriesInstanceUIDs:
-                index.get_series(connection, self.person, uid)
-            record = ledger.add_dataset(connection, name, self.person.name, SeriesInstanceUIDs)
+            record = register.add_dataset(connection, self.person, name, SeriesInstanceUIDs)
             record_event(connection, self.person, "freeze", record.id, {"name": name})
             return record
+
+    def list_dataset_series(self, dataset_id: str) -> list[SeriesRecord]:
+        """Return the series of a dataset; see `Store.list_dataset_series`."""
+        with self._engine.begin() as connection:
+            record = register.get_dataset(connection, self.person, dataset_id)
+            return register.list_series(connection, self.person, record.id)
+
+    def list_dataset_objects(
+        self, dataset_id: str, SeriesInstanceUID: str | None = None, role: str | None = None
+    ) -> list[DatasetObject]:
+        """Return what a dataset holds; see `Store.list_dataset_objects`."""
+        with self._engine.begin() as connection:
+            record = register.get_dataset(connection, self.person, dataset_id)
+            return register.list_objects(connection, record.id, SeriesInstanceUID, role)
+
+    def verify_dataset(self, dataset_id: str) -> Iterator[DatasetCheck]:
+        """Read every file of a dataset again; see `Store.verify_dataset`."""
+        with writing(self._engine) as connection:
+            record = register.get_dataset(connection, self.person, dataset_id)
+            record_event(connection, self.person, "verify dataset", record.id)
+        with self._engine.begin() as connection:
+            held = check_list(connection, record)
+            paths = find_paths(connection, held)
+        return verify_files(held, paths, self.settings.files)
 
     # -- the way in ------------------------------------------------------------------------------
 
@@ -366,11 +429,6 @@ class LocalStore:
         with tempfile.NamedTemporaryFile(dir=self.settings.files, suffix=".part", delete=False) as file:
             segmentation.save_as(file, enforce_file_format=True)
         return DeidentifiedStudy(record.site, (read_deidentified(Path(file.name)),))
-
-    def _may_open(self, record: DatasetRecord, visible: set[str]) -> bool:
-        if not record.remaining:  # nothing is left to tell by whose it was
-            return self.person.sees_everything or record.created_by == self.person.name
-        return visible.issuperset(record.remaining)
 
     def _visible(self, SOPInstanceUID: str) -> InstanceRecord:
         with self._engine.begin() as connection:

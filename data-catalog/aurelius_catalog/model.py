@@ -6,9 +6,10 @@ client receives, so both transports hand out identical objects.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -51,6 +52,40 @@ class SeriesRecord(Record):
     received_at: datetime
     revision: int = 1
     flags: tuple[str, ...] = ()
+
+
+class StudyRecord(Record):
+    """One visible study, with counts over all of its series."""
+
+    StudyInstanceUID: str
+    PatientID: str
+    site: str
+    projects: tuple[str, ...]
+    PatientSex: str | None = None
+    PatientAge: str | None = None
+    StudyDate: str | None = None
+    StudyDescription: str | None = None
+    ModalitiesInStudy: tuple[str, ...]
+    NumberOfStudyRelatedSeries: int
+    NumberOfStudyRelatedInstances: int
+    size_bytes: int
+    received_at: datetime
+    flags: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, listed: Sequence[SeriesRecord]) -> StudyRecord:
+        """Build the record of a study from those of all its series."""
+        first = listed[0].model_dump(include=set(cls.model_fields))
+        return cls(
+            **first
+            | {
+                "ModalitiesInStudy": tuple(sorted({each.Modality for each in listed})),
+                "NumberOfStudyRelatedSeries": len(listed),
+                "NumberOfStudyRelatedInstances": sum(each.n_instances for each in listed),
+                "size_bytes": sum(each.size_bytes for each in listed),
+                "received_at": max(each.received_at for each in listed),
+            }
+        )
 
 
 class InstanceRecord(Record):
@@ -179,9 +214,11 @@ class DecisionRecord(Record):
 
 
 class DatasetRecord(Record):
-    """A frozen, citable list of series; ``id`` is the hash of its content.
+    """A frozen, citable list of series; ``id`` is the hash of its content, whatever it is called.
 
-    ``withdrawn`` are those of its series whose patient was withdrawn since: they stay listed, their images are gone.
+    It holds the files and label versions that were there when it was frozen (see `DatasetObject`). ``profiles`` are
+    name and SHA-256 of the de-identification profiles; ``withdrawn`` are those of its series whose patient was
+    withdrawn since: they stay listed, their images are gone.
     """
 
     id: str
@@ -190,11 +227,47 @@ class DatasetRecord(Record):
     created_at: datetime
     SeriesInstanceUIDs: tuple[str, ...]
     withdrawn: tuple[str, ...] = ()
+    n_instances: int = 0
+    n_labels: int = 0
+    size_bytes: int = 0
+    profiles: tuple[tuple[str, str], ...] = ()
 
     @property
     def remaining(self) -> tuple[str, ...]:
         """The series that can still be opened."""
         return tuple(uid for uid in self.SeriesInstanceUIDs if uid not in set(self.withdrawn))
+
+
+class DatasetObject(Record):
+    """One file of a frozen dataset, by its hash.
+
+    ``role`` is ``image`` for a file of the series, ``label`` for the DICOM SEG of a label version drawn on it, which
+    then has ``version`` and ``segments``. ``withdrawn`` ones are gone; their hash still belongs to the dataset's id.
+    """
+
+    SeriesInstanceUID: str
+    SOPInstanceUID: str
+    role: Literal["image", "label"]
+    sha256: str
+    size_bytes: int
+    version: int | None = None
+    segments: tuple[Segment, ...] = ()
+    withdrawn: bool = False
+
+
+class DatasetCheck(Record):
+    """What re-reading one series of a frozen dataset found; the tuples hold SOPInstanceUIDs.
+
+    ``intact`` files are, byte by byte, those that were frozen; ``changed`` ones are not, ``missing`` ones are not on
+    disk, ``withdrawn`` ones went with their patient, as they must.
+    """
+
+    SeriesInstanceUID: str
+    intact: int
+    size_bytes: int
+    changed: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    withdrawn: tuple[str, ...] = ()
 
 
 class WorklistRow(Record):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from aurelius_catalog.model import (
     AnnotationRecord,
+    DatasetCheck,
+    DatasetObject,
     DatasetRecord,
     DecisionAction,
     DecisionRecord,
@@ -39,7 +42,34 @@ class Store(Protocol):
         ...
 
     def find_series(self, **keywords: object) -> list[SeriesRecord]:
-        """Return the visible series whose attributes equal the given values (a list means any of them)."""
+        """Return the visible series that match every keyword.
+
+        A value is met if equal, a list if any of it is, a tuple ``(low, high)`` as a closed range (None: open end),
+        a text with ``*`` or ``?`` as a wildcard, ``"20200101-20201231"`` as a range of dates, None by absence.
+        Beside the attributes of the index there are ``project``, ``text`` (words of descriptions; ``lun*``),
+        ``has_segmentation`` and ``has_prediction`` (True, False, or the name of a segment, model or finding).
+
+        Raises
+        ------
+        InvalidRequest
+            For an unknown keyword, with the nearest that there is, and for a value that it cannot have.
+        """
+        ...
+
+    def find_page(self, keywords: Mapping[str, object], limit: int, offset: int = 0) -> list[SeriesRecord]:
+        """Return at most ``limit`` of what `find_series` finds, from ``offset`` on."""
+        ...
+
+    def count_series(self, keywords: Mapping[str, object]) -> int:
+        """Return how many series `find_series` would find."""
+        ...
+
+    def count_values(self, keywords: Mapping[str, object], keyword: str) -> dict[Any, int]:
+        """Return how many of the series found have which value of an attribute, the most frequent first."""
+        ...
+
+    def read_table(self, keywords: Mapping[str, object]) -> pa.Table:
+        """Return everything that `find_series` finds as an Arrow table, one column per field of a `SeriesRecord`."""
         ...
 
     def get_series(self, SeriesInstanceUID: str) -> SeriesRecord:
@@ -64,6 +94,20 @@ class Store(Protocol):
 
     def read_file(self, SOPInstanceUID: str) -> bytes:
         """Return a whole file as stored; its record's ``media_type`` says what it is."""
+        ...
+
+    def describe_slide(self, SeriesInstanceUID: str) -> SlideRecord:
+        """Return the levels of a whole slide and how large its pixels are."""
+        ...
+
+    def read_slide_region(
+        self, SeriesInstanceUID: str, level: int, x: int, y: int, width: int, height: int
+    ) -> NDArray[np.uint8]:
+        """Return a region of a level, ``(y, x, c)`` RGB, at most 2048 pixels along each side (`slides.tiles`)."""
+        ...
+
+    def read_slide_tile(self, SeriesInstanceUID: str, level: int, column: int, row: int) -> bytes:
+        """Return one DeepZoom tile as JPEG; level 0 is one pixel."""
         ...
 
     def list_annotations(self, SeriesInstanceUID: str | None = None) -> list[AnnotationRecord]:
@@ -104,7 +148,7 @@ class Store(Protocol):
         ...
 
     def list_datasets(self) -> list[DatasetRecord]:
-        """Return the frozen datasets whose every series the person may see."""
+        """Return the frozen datasets whose every series the person may see, newest first."""
         ...
 
     def get_dataset(self, id_or_name: str) -> DatasetRecord:
@@ -112,5 +156,19 @@ class Store(Protocol):
         ...
 
     def add_dataset(self, name: str, SeriesInstanceUIDs: Sequence[str]) -> DatasetRecord:
-        """Freeze a list of series under a name; the id is the hash of their content."""
+        """Freeze a list of series, and the labels drawn on them, under a name; the id is the hash of their content."""
+        ...
+
+    def list_dataset_series(self, dataset_id: str) -> list[SeriesRecord]:
+        """Return the series of a dataset that are not withdrawn, counted as they were when it was frozen."""
+        ...
+
+    def list_dataset_objects(
+        self, dataset_id: str, SeriesInstanceUID: str | None = None, role: str | None = None
+    ) -> list[DatasetObject]:
+        """Return the files a dataset was frozen with, of one series or all; ``role`` is ``image`` or ``label``."""
+        ...
+
+    def verify_dataset(self, dataset_id: str) -> Iterator[DatasetCheck]:
+        """Read every file of a dataset again where the files are; yields one series after the other."""
         ...

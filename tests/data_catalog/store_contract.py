@@ -61,7 +61,7 @@ class StoreContract:
     def test_find_by_keyword_list_project_and_number(self, open_as: OpenAs, cohort: Cohort) -> None:
         store = open_as("stella")
         assert [each.Modality for each in store.find_series(Modality="MR")] == ["MR"]
-        assert len(store.find_series(Modality=("MR", "CT"))) == 3
+        assert len(store.find_series(Modality={"MR", "CT"})) == 3
         assert len(store.find_series(project="lung", site="south", Modality="CT")) == 1
         assert len(store.find_series(Rows=80, Modality="MR")) == 1
         assert store.find_series(project="lung", Modality="MR") == []

@@ -6,11 +6,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, File, Form, Path, UploadFile
 from fastapi.responses import FileResponse, Response
-from pydantic import Field, Json, StringConstraints
+from pydantic import Json, StringConstraints
 
 from aurelius_catalog.model import (
     AnnotationRecord,
-    DatasetRecord,
     DecisionAction,
     DecisionRecord,
     InstanceRecord,
@@ -29,7 +28,6 @@ router = APIRouter()
 
 #: Text a database can hold: PostgreSQL knows no NUL character.
 Text = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
-Value = Text | Annotated[int, Field(ge=-(2**63), lt=2**63)] | float | None
 
 
 class WhoAmI(Record):
@@ -54,23 +52,10 @@ class NewDecision(Record):
     comment: Text = ""
 
 
-class NewDataset(Record):
-    """A list of series to freeze."""
-
-    name: Annotated[str, StringConstraints(pattern=r"^[^\x00]+$", max_length=255)]
-    SeriesInstanceUIDs: tuple[Text, ...]
-
-
 @router.get("/whoami")
 def read_whoami(store: Opened) -> WhoAmI:
     """Say whose token this is and what the hub's groups are."""
     return WhoAmI(name=store.person.name, groups=sorted(store.person.groups))
-
-
-@router.post("/series/search")
-def search_series(store: Opened, keywords: dict[str, Value | list[Value]]) -> list[SeriesRecord]:
-    """Find series; the body maps keywords to a value or a list of values, with their types."""
-    return store.find_series(**keywords)
 
 
 @router.get("/series/{uid}")
@@ -136,24 +121,6 @@ def add_decision(
 ) -> DecisionRecord:
     """Store the person's word on a prediction."""
     return store.add_decision(prediction_id, decision.action, decision.comment)
-
-
-@router.get("/datasets")
-def list_datasets(store: Opened) -> list[DatasetRecord]:
-    """Return the frozen datasets."""
-    return store.list_datasets()
-
-
-@router.get("/datasets/{id_or_name:path}")
-def read_dataset(store: Opened, id_or_name: Text) -> DatasetRecord:
-    """Return one frozen dataset, by id or by name."""
-    return store.get_dataset(id_or_name)
-
-
-@router.post("/datasets")
-def add_dataset(store: Opened, dataset: NewDataset) -> DatasetRecord:
-    """Freeze a list of series under a name."""
-    return store.add_dataset(dataset.name, dataset.SeriesInstanceUIDs)
 
 
 def _read_labelmap(store: Opened, uid: str, upload: UploadFile) -> LabelMap:

@@ -1,0 +1,16 @@
+"""Finding series, studies and instances: from keywords to SQL and back to records, always within a person's rights.
+
+`keywords` knows what can be asked, `conditions` turns one keyword and its value into SQL, `pages` asks the index.
+"""
+
+from aurelius_catalog.search.keywords import KEYWORDS
+from aurelius_catalog.search.pages import (
+    count_series,
+    count_values,
+    find_instances,
+    find_page,
+    find_studies,
+    read_table,
+)
+
+__all__ = ["KEYWORDS", "count_series", "count_values", "find_instances", "find_page", "find_studies", "read_table"]

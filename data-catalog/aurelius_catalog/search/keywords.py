@@ -1,0 +1,57 @@
+"""What can be asked: the attributes that the index holds in columns, and a few words of the house's own."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import Any
+
+from sqlalchemy import ColumnElement
+
+from aurelius_catalog.errors import InvalidRequest
+from aurelius_catalog.schema import instances, series, studies
+
+#: Not attributes, but questions of the house's own (`aurelius_catalog.search.special`).
+SPECIAL = ("project", "text", "has_segmentation", "has_prediction")
+_STUDY_COLUMNS = [column for column in studies.columns if column.name not in ("StudyInstanceUID", "flags")]
+#: Keyword to column, for a search of series and of studies.
+SERIES: dict[str, ColumnElement[Any]] = {column.name: column for column in [*series.columns, *_STUDY_COLUMNS]}
+#: Keyword to column, for a search of instances: what an instance says of itself goes before what its series says.
+INSTANCES: dict[str, ColumnElement[Any]] = {
+    **SERIES,
+    **{
+        name: instances.c[name]
+        for name in (
+            "SOPInstanceUID",
+            "SOPClassUID",
+            "InstanceNumber",
+            "TransferSyntaxUID",
+            "Rows",
+            "Columns",
+            "SamplesPerPixel",
+            "PhotometricInterpretation",
+            "BitsAllocated",
+            "BitsStored",
+            "PixelRepresentation",
+            "SliceThickness",
+            "sha256",
+            "media_type",
+        )
+    },
+}
+#: Everything that `find_series` accepts.
+KEYWORDS = sorted([*SERIES, *SPECIAL])
+
+
+def find_column(keyword: str, columns: dict[str, ColumnElement[Any]]) -> ColumnElement[Any]:
+    """Return the column of a keyword.
+
+    Raises
+    ------
+    InvalidRequest
+        If there is none, with the nearest keyword there is.
+    """
+    if keyword in columns:
+        return columns[keyword]
+    known = sorted([*columns, *SPECIAL])
+    near = get_close_matches(keyword, known, n=1) or get_close_matches(keyword.lower(), known, n=1)
+    raise InvalidRequest(f"{keyword}: " + (f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}."))
