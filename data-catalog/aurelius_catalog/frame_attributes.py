@@ -62,7 +62,18 @@ TEXTS = (
     "StackID",
     "Units",
 )
-#: Groups that say nothing of where a frame lies or what tells it from others; walking them would cost the intake time.
+#: At the top level of a header these have columns of their own in the index.
+COLUMNS = frozenset(
+    {
+        "ImageOrientationPatient",
+        "ImagePositionPatient",
+        "PixelSpacing",
+        "RescaleIntercept",
+        "RescaleSlope",
+        "SliceThickness",
+    }
+)
+#: Groups that say something of where a frame lies or what tells it from others; walking all would cost the intake time.
 _MAIN_GROUPS = (
     "CardiacSynchronizationSequence",
     "CTImageFrameTypeSequence",
@@ -96,10 +107,11 @@ def read_per_frame(header: Header) -> PerFrame:
     -------
     dict
         DICOM keyword to a list: of one value if all frames have the same, else of one value per frame (None where a
-        frame has none). Vectors are lists of numbers; lengths in mm, times as DICOM gives them.
+        frame has none). Vectors are lists of numbers; lengths in mm, times as DICOM gives them. Those of `COLUMNS`
+        are in it only where functional groups give them.
     """
     found = _read_attributes(header)
-    per_frame: PerFrame = {name: [value] for name, value in found.items()}
+    per_frame: PerFrame = {name: [value] for name, value in found.items() if name not in COLUMNS}
     groups = read_values(header, "PerFrameFunctionalGroupsSequence")
     shared_items = read_values(header, "SharedFunctionalGroupsSequence")
     shared = _read_groups(shared_items[0]) if shared_items else {}

@@ -15,14 +15,24 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.encaps import encapsulate
 from pydicom.pixels import get_decoder
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
+from aurelius_catalog.codestreams import ONLY_HERE, decode_codestream
 from aurelius_catalog.dicom_json import Header, read_number
 from aurelius_catalog.errors import InvalidRequest
 from aurelius_catalog.model import InstanceRecord
 
 PIXEL_TAGS = {(0x7FE0, 0x0010), (0x7FE0, 0x0008), (0x7FE0, 0x0009)}
 ITEM = b"\xfe\xff\x00\xe0"
+_NATIVE = frozenset(
+    {ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian}
+)
 UNDEFINED_LENGTH = 0xFFFFFFFF
 Span = tuple[int, int]
 Buffer = bytes | memoryview
@@ -119,6 +129,11 @@ def _span(fragments: list[Span]) -> Span:
     return fragments[0][0], last_offset + last_length - fragments[0][0]
 
 
+def is_encapsulated(TransferSyntaxUID: str) -> bool:
+    """Whether frames are kept as fragments with item headers; so it is in all encodings but a few (PS3.5 Annex A)."""
+    return TransferSyntaxUID not in _NATIVE
+
+
 def strip_items(span: bytes) -> bytes:
     """Return the codestream of a frame whose fragments still carry their item headers."""
     fragments, position = [], 0
@@ -150,8 +165,12 @@ def decode_frame(data: bytes, instance: InstanceRecord) -> NDArray[np.generic]:
         If no decoder for the transfer syntax is installed, or the bytes are damaged.
     """
     syntax = UID(instance.TransferSyntaxUID)
-    if not syntax.is_encapsulated:
+    if not is_encapsulated(syntax):
         return _shape_native(data, instance, big_endian=syntax == ExplicitVRBigEndian)
+    if (decoded := decode_codestream(data, instance)) is not None:
+        return decoded
+    if syntax in ONLY_HERE:
+        raise InvalidRequest(f"Instance {instance.SOPInstanceUID} cannot be decoded: its bytes are damaged.")
     options: dict[str, Any] = {
         "rows": instance.Rows,
         "columns": instance.Columns,
@@ -173,10 +192,20 @@ def decode_frame(data: bytes, instance: InstanceRecord) -> NDArray[np.generic]:
     return pixels
 
 
+def find_stored_dtype(instance: InstanceRecord) -> np.dtype[Any]:
+    """Return what kind of numbers an image stores, in little endian.
+
+    Those of the Floating Point Image Pixel modules have no PixelRepresentation (PS3.3 C.7.6.24).
+    """
+    bits = instance.BitsAllocated or 8
+    if instance.PixelRepresentation is None and bits in (32, 64):
+        return np.dtype(f"<f{bits // 8}")
+    return np.dtype(f"<{'i' if instance.PixelRepresentation else 'u'}{max(bits // 8, 1)}")
+
+
 def _shape_native(data: bytes, instance: InstanceRecord, *, big_endian: bool) -> NDArray[np.generic]:
-    kind = "i" if instance.PixelRepresentation else "u"
-    dtype = np.dtype(f"{'>' if big_endian else '<'}{kind}{(instance.BitsAllocated or 8) // 8}")
-    pixels = np.frombuffer(data, dtype)
+    dtype = find_stored_dtype(instance)
+    pixels = np.frombuffer(data, dtype.newbyteorder(">") if big_endian else dtype)
     rows, columns, samples = instance.Rows or 0, instance.Columns or 0, instance.SamplesPerPixel or 1
     if samples == 1:
         return pixels.reshape(rows, columns)
