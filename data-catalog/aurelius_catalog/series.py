@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -11,12 +12,21 @@ import numpy as np
 import xarray as xr
 
 from aurelius_catalog.labels import read_labelmap
-from aurelius_catalog.model import AnnotationRecord, InstanceRecord, PredictionRecord, Segment, SeriesRecord
-from aurelius_catalog.store import Store
+from aurelius_catalog.model import (
+    AnnotationRecord,
+    InstanceRecord,
+    NewPrediction,
+    PredictionRecord,
+    Segment,
+    SeriesRecord,
+)
+from aurelius_catalog.store import LabelMap, Store
 from aurelius_catalog.volume import open_volume
 
 if TYPE_CHECKING:
-    from openslide import OpenSlide
+    from openslide import AbstractSlide
+
+    from aurelius_catalog.slides.slide import Slide
 
 
 class Series:
@@ -52,8 +62,20 @@ class Series:
         """Read every file of the series as it is stored, in slice order."""
         return [self._store.read_file(instance.SOPInstanceUID) for instance in self.instances]
 
-    def open_slide(self) -> OpenSlide:
-        """Open a whole slide with OpenSlide; close it when done.
+    def slide(self) -> Slide:
+        """Open a whole slide, wherever it is: its levels, regions by physical size, a viewer.
+
+        Raises
+        ------
+        InvalidRequest
+            If the series is no slide, or nothing here reads it.
+        """
+        from aurelius_catalog.slides.slide import Slide  # wanted for slides only
+
+        return Slide(self._store, self._store.describe_slide(self.record.SeriesInstanceUID))
+
+    def open_slide(self) -> AbstractSlide:
+        """Open a whole slide as OpenSlide does; close it when done. `slide` works over HTTP as well.
 
         Raises
         ------
@@ -91,6 +113,75 @@ class Series:
         """What models found in this series, oldest first; asked anew each time."""
         return self._store.list_predictions(self.record.SeriesInstanceUID)
 
+    def add_annotation(
+        self, labelmap: xr.DataArray | LabelMap, labels: Sequence[str], comment: str = ""
+    ) -> AnnotationRecord:
+        """Write a label of your own as a new version; nothing that was there before is changed.
+
+        Parameters
+        ----------
+        labelmap
+            ``(z, y, x)`` uint8 on the grid of `to_xarray`: 1 where the first of ``labels`` is, 2 for the second, else 0.
+        labels
+            What the values mean.
+        comment
+            What others should know about it.
+
+        Raises
+        ------
+        InvalidLabel
+            If shape or values do not fit the series.
+        PermissionDenied
+            If you have no role that annotates.
+        """
+        voxels = np.ascontiguousarray(labelmap, dtype=np.uint8)
+        uid = self.record.SeriesInstanceUID
+        return self._store.add_annotation(uid, voxels, name_segments(labels), origin="notebook", comment=comment)
+
+    def add_prediction(
+        self,
+        labelmap: xr.DataArray | LabelMap,
+        labels: Sequence[str],
+        *,
+        model: str,
+        model_hash: str,
+        finding: str,
+        confidence: float,
+        uncertainty: float,
+    ) -> PredictionRecord:
+        """Write what a model found; clinicians see it on their worklist, marked as waiting for review.
+
+        Parameters
+        ----------
+        labelmap, labels
+            As in `add_annotation`; a label map of zeros says that nothing was found.
+        model, model_hash
+            Name of the model, and the hash of its weights.
+        finding
+            What a reader of the worklist is told.
+        confidence, uncertainty
+            How sure the model is, 0 to 1.
+
+        Raises
+        ------
+        InvalidLabel
+            If shape or values do not fit the series.
+        PermissionDenied
+            If you have no role that writes predictions.
+        """
+        voxels = np.ascontiguousarray(labelmap, dtype=np.uint8)
+        voxel_mm3 = float(np.prod(self.to_xarray().attrs["spacing_mm"]))
+        prediction = NewPrediction(
+            model=model,
+            model_hash=model_hash,
+            finding=finding,
+            volume_mm3=float(np.count_nonzero(voxels)) * voxel_mm3,
+            confidence=confidence,
+            uncertainty=uncertainty,
+            segments=name_segments(labels),
+        )
+        return self._store.add_prediction(self.record.SeriesInstanceUID, prediction, voxels)
+
     def labelmap(self, SOPInstanceUID: str) -> xr.DataArray:
         """Read a DICOM SEG onto this series' grid.
 
@@ -115,6 +206,11 @@ class Series:
         affine = np.array(image.attrs["affine_lps"])
         labels = None if overlay is None else overlay.to_numpy()
         return view_volume(image.to_numpy(), affine, overlay_zyx=labels, segments=segments)
+
+
+def name_segments(labels: Sequence[str]) -> tuple[Segment, ...]:
+    """Return segments with these labels, numbered from 1."""
+    return tuple(Segment(number=number, label=label) for number, label in enumerate(labels, start=1))
 
 
 @dataclass(frozen=True)
