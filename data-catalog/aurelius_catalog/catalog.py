@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import xarray as xr
 
+from aurelius_catalog.datasets.frozen import FrozenDataset
 from aurelius_catalog.errors import InvalidRequest
 from aurelius_catalog.model import (
-    DatasetRecord,
     DecisionAction,
     DecisionRecord,
     PredictionRecord,
@@ -47,7 +46,7 @@ def open_catalog(
     if home is None and person is None and (address := url or settings.catalog_url):
         from aurelius_catalog.client import HttpStore
 
-        return Catalog(HttpStore(address, token or os.environ.get("JUPYTERHUB_API_TOKEN", "")))
+        return Catalog(HttpStore(address, token or None))
     if person is None:
         raise InvalidRequest(
             "There is no catalog to open: start this from a notebook of the hub, or give url= and token=."
@@ -122,11 +121,11 @@ class Catalog:
             return None
         return self.series(prediction.SeriesInstanceUID).labelmap(prediction.SOPInstanceUID)
 
-    def datasets(self) -> list[DatasetRecord]:
+    def datasets(self) -> list[FrozenDataset]:
         """Return the frozen datasets this person may open, newest first."""
-        return self.store.list_datasets()
+        return [FrozenDataset(record, self.store) for record in self.store.list_datasets()]
 
-    def dataset(self, id_or_name: str) -> DatasetRecord:
+    def dataset(self, id_or_name: str) -> FrozenDataset:
         """Return one frozen dataset.
 
         Raises
@@ -136,4 +135,4 @@ class Catalog:
         PermissionDenied
             If it holds a series this person may not see.
         """
-        return self.store.get_dataset(id_or_name)
+        return FrozenDataset(self.store.get_dataset(id_or_name), self.store)

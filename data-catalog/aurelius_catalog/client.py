@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 import httpx
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
-from aurelius_catalog.errors import Unreachable
+from aurelius_catalog import remote_frames
+from aurelius_catalog.errors import InvalidRequest
 from aurelius_catalog.model import (
     AnnotationRecord,
     DatasetCheck,
@@ -26,43 +30,54 @@ from aurelius_catalog.model import (
     Record,
     Segment,
     SeriesRecord,
+    SlideRecord,
     WorklistRow,
 )
 from aurelius_catalog.person import Person
 from aurelius_catalog.refusals import read_refusal
 from aurelius_catalog.search.wire import pack_keywords
 from aurelius_catalog.store import LabelMap
+from aurelius_catalog.transport import TokenSource, Transport
 from aurelius_catalog.wire import pack_labelmap
 
 R = TypeVar("R", bound=Record)
 
-TIMEOUT = httpx.Timeout(60, connect=5)
-
 
 class HttpStore:
     """The `Store` protocol over HTTP; connections are kept and shared between threads.
+
+    Reading is repeated for some seconds while the house starts anew. A pickle holds no token: the process that
+    opens it finds its own in ``JUPYTERHUB_API_TOKEN``.
 
     Parameters
     ----------
     url
         Address of the catalog service, such as ``http://127.0.0.1:8000/services/catalog``.
     token
-        A hub token of the person; a notebook finds its own in ``JUPYTERHUB_API_TOKEN``.
+        A hub token of the person, or what returns the one of the moment: it is called again when the hub no longer
+        knows the last. By default the token is that in ``JUPYTERHUB_API_TOKEN``, where a notebook finds its own.
     """
 
-    def __init__(self, url: str, token: str) -> None:
+    def __init__(self, url: str, token: str | Callable[[], str] | None = None) -> None:
         self.url = url.rstrip("/")
-        headers = {"Authorization": f"token {token}", "Accept": "application/json"}
-        # Inside the house, always: a proxy set in the environment would carry images out of it.
-        self._http = httpx.Client(base_url=self.url, headers=headers, timeout=TIMEOUT, trust_env=False)
-        self._study_of: dict[str, str] = {}
+        find = _read_token if token is None else (lambda: token) if isinstance(token, str) else token
+        self._tokens = TokenSource(find)
+        self._transport = Transport(self.url, self._tokens)
 
     def __repr__(self) -> str:
         return f"HttpStore({self.url!r})"  # never the token
 
+    def __reduce__(self) -> tuple[type[HttpStore], tuple[str]]:
+        if self._tokens.token != _read_token():
+            raise InvalidRequest(
+                "A catalog that was opened with a token of its own cannot be sent to another process. Put the token "
+                "into the environment variable JUPYTERHUB_API_TOKEN and open the catalog without one."
+            )
+        return HttpStore, (self.url,)
+
     def close(self) -> None:
         """Close the kept connections."""
-        self._http.close()
+        self._transport.close()
 
     # -- looking ---------------------------------------------------------------------------------
 
@@ -74,12 +89,12 @@ class HttpStore:
 
     def find_series(self, **keywords: object) -> list[SeriesRecord]:
         """Return the visible series that match; see `Store.find_series`."""
-        return self._remember(_read_list(SeriesRecord, self._ask("search", keywords)))
+        return _read_list(SeriesRecord, self._ask("search", keywords))
 
     def find_page(self, keywords: Mapping[str, object], limit: int, offset: int = 0) -> list[SeriesRecord]:
         """Return a page of the visible series that match; see `Store.find_page`."""
         page = {"limit": str(limit), "offset": str(offset)}
-        return self._remember(_read_list(SeriesRecord, self._ask("search", keywords, page)))
+        return _read_list(SeriesRecord, self._ask("search", keywords, page))
 
     def count_series(self, keywords: Mapping[str, object]) -> int:
         """Return how many visible series match; see `Store.count_series`."""
@@ -96,32 +111,53 @@ class HttpStore:
 
     def get_series(self, SeriesInstanceUID: str) -> SeriesRecord:
         """Return one series; see `Store.get_series`."""
-        record = _read(SeriesRecord, self._get(f"series/{_quote(SeriesInstanceUID)}"))
-        self._study_of[record.SeriesInstanceUID] = record.StudyInstanceUID
-        return record
+        return _read(SeriesRecord, self._get(f"series/{_quote(SeriesInstanceUID)}"))
 
     def list_instances(self, SeriesInstanceUID: str) -> list[InstanceRecord]:
         """Return the instances of a series in slice order; see `Store.list_instances`."""
         return _read_list(InstanceRecord, self._get(f"series/{_quote(SeriesInstanceUID)}/instances"))
 
     def read_frame(self, instance: InstanceRecord, index: int) -> bytes:
-        """Return one frame as stored, by WADO-RS (PS3.18 section 10.4); see `Store.read_frame`.
+        """Return one frame as stored; see `Store.read_frame`.
 
         Raises
         ------
         IndexError
             If the instance has no such frame.
         """
-        number = range(len(instance.frames))[index] + 1
-        series = instance.SeriesInstanceUID
-        if series not in self._study_of:
-            self.get_series(series)
-        path = f"studies/{self._study_of[series]}/series/{series}/instances/{instance.SOPInstanceUID}/frames/{number}"
-        return self._get(f"dicomweb/{path}", accept="application/octet-stream").content
+        return self.read_frames([(instance, index)])[0]
+
+    def read_frames(self, frames: Sequence[tuple[InstanceRecord, int]]) -> list[bytes]:
+        """Return many frames as stored; see `Store.read_frames`."""
+        return remote_frames.read_frames(self._transport, frames)
+
+    def fill_frames(self, frames: Sequence[tuple[InstanceRecord, int]], out: NDArray[np.uint8]) -> None:
+        """Read native frames straight into an array; see `Store.fill_frames`."""
+        remote_frames.fill_frames(self._transport, frames, out)
 
     def read_file(self, SOPInstanceUID: str) -> bytes:
         """Return a whole file; see `Store.read_file`."""
         return self._get(f"instances/{_quote(SOPInstanceUID)}/file", accept="*/*").content
+
+    # -- slides ----------------------------------------------------------------------------------
+
+    def describe_slide(self, SeriesInstanceUID: str) -> SlideRecord:
+        """Return the levels of a slide; see `Store.describe_slide`."""
+        return _read(SlideRecord, self._get(f"slides/{_quote(SeriesInstanceUID)}"))
+
+    def read_slide_region(
+        self, SeriesInstanceUID: str, level: int, x: int, y: int, width: int, height: int
+    ) -> NDArray[np.uint8]:
+        """Return a region of a slide; see `Store.read_slide_region`."""
+        place = {"x": str(x), "y": str(y), "width": str(width), "height": str(height)}
+        path = f"slides/{_quote(SeriesInstanceUID)}/levels/{level}/region"
+        answer = self._get(path, place, accept="application/octet-stream")
+        return np.frombuffer(answer.content, np.uint8).reshape(height, width, 3)
+
+    def read_slide_tile(self, SeriesInstanceUID: str, level: int, column: int, row: int) -> bytes:
+        """Return a DeepZoom tile of a slide; see `Store.read_slide_tile`."""
+        path = f"slides/{_quote(SeriesInstanceUID)}/tiles/{level}/{column}_{row}.jpg"
+        return self._get(path, accept="image/jpeg").content
 
     # -- labels ----------------------------------------------------------------------------------
 
@@ -195,7 +231,7 @@ class HttpStore:
 
     def verify_dataset(self, dataset_id: str) -> Iterator[DatasetCheck]:
         """Let the service read every file of a dataset again; see `Store.verify_dataset`."""
-        with self._http.stream("GET", f"datasets/{_quote(dataset_id)}/verification", timeout=None) as answer:
+        with self._transport.http.stream("GET", f"datasets/{_quote(dataset_id)}/verification", timeout=None) as answer:
             if not answer.is_success:
                 answer.read()
                 raise read_refusal(answer)
@@ -207,14 +243,12 @@ class HttpStore:
     def _ask(
         self, what: str, keywords: Mapping[str, object], params: Mapping[str, str] | None = None
     ) -> httpx.Response:
-        return self._send("POST", f"series/{what}", json=pack_keywords(keywords), params=params)
-
-    def _remember(self, found: list[SeriesRecord]) -> list[SeriesRecord]:
-        self._study_of |= {record.SeriesInstanceUID: record.StudyInstanceUID for record in found}
-        return found
+        body = pack_keywords(keywords)
+        return self._transport.send("POST", f"series/{what}", reading=True, json=body, params=params)
 
     def _get(self, path: str, params: Mapping[str, str] | None = None, accept: str | None = None) -> httpx.Response:
-        return self._send("GET", path, params=params, headers={"Accept": accept} if accept else None)
+        headers = {"Accept": accept} if accept else None
+        return self._transport.send("GET", path, reading=True, params=params, headers=headers)
 
     def _upload(self, path: str, record: str, labelmap: LabelMap | None) -> httpx.Response:
         files: dict[str, Any] = {"record": (None, record, "application/json")}
@@ -223,21 +257,7 @@ class HttpStore:
         return self._send("POST", path, files=files)
 
     def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
-        try:
-            try:
-                answer = self._http.request(method, path, **options)
-            except (httpx.RemoteProtocolError, httpx.ReadError):
-                # The proxy may close an idle connection just as it is used again: reading is safe to repeat.
-                if method != "GET":
-                    raise
-                answer = self._http.request(method, path, **options)
-        except httpx.TransportError as error:
-            raise Unreachable(
-                f"The catalog at {self.url} does not answer ({type(error).__name__}). Try again in a moment."
-            ) from error
-        if answer.is_success:
-            return answer
-        raise read_refusal(answer)
+        return self._transport.send(method, path, reading=False, **options)
 
 
 def _read(kind: type[R], answer: httpx.Response) -> R:
@@ -254,3 +274,7 @@ def _of_series(SeriesInstanceUID: str | None) -> dict[str, str] | None:
 
 def _quote(text: str) -> str:
     return quote(text, safe="")
+
+
+def _read_token() -> str:
+    return os.environ.get("JUPYTERHUB_API_TOKEN", "")

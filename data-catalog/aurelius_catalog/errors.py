@@ -15,6 +15,7 @@
     ├── NotDeidentifiable an object cannot be de-identified with certainty
     ├── AlreadyDecided    a person has decided this before
     ├── Withdrawn         it was here, and its patient was withdrawn
+    ├── DatasetDamaged    the list of what a frozen dataset holds was changed
     ├── ProfileUnusable   a de-identification profile says something that is not understood
     ├── KeyUnusable       the vault or its key is missing or not safe
     └── Unreachable       the catalog service does not answer
@@ -97,6 +98,12 @@ class Withdrawn(CatalogError):
     """The patient was withdrawn: the images are gone for good."""
 
     status_code = 410
+
+
+class DatasetDamaged(CatalogError):
+    """The index no longer says what a frozen dataset holds, or a copy of it is not what it says."""
+
+    status_code = 409
 
 
 class ProfileUnusable(CatalogError):

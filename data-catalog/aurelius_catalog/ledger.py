@@ -1,20 +1,18 @@
-"""What people and models say about the images: label versions, predictions, decisions, frozen datasets."""
+"""What people and models say about the images: label versions, predictions, decisions."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, exists, insert, select
+from sqlalchemy import Connection, Select, exists, select
 
 from aurelius_catalog.database import insert_row
 from aurelius_catalog.errors import InvalidRequest, NotFound
 from aurelius_catalog.index import is_visible, select_series, to_series
 from aurelius_catalog.model import (
     AnnotationRecord,
-    DatasetRecord,
     DecisionAction,
     DecisionRecord,
     LeaseRecord,
@@ -25,10 +23,7 @@ from aurelius_catalog.model import (
 from aurelius_catalog.person import Person
 from aurelius_catalog.schema import (
     annotation_versions,
-    dataset_series,
-    datasets,
     decisions,
-    instances,
     leases,
     predictions,
     series,
@@ -145,73 +140,6 @@ def add_decision(
         "created_at": datetime.now(UTC),
     }
     return DecisionRecord(id=insert_row(connection, decisions, values), **values)
-
-
-def list_datasets(connection: Connection) -> list[DatasetRecord]:
-    """Return every frozen dataset, newest first; the caller keeps those the person may see."""
-    rows = connection.execute(select(datasets).order_by(datasets.c.created_at.desc())).mappings()
-    return [_with_series(connection, dict(row)) for row in rows]
-
-
-def get_dataset(connection: Connection, id_or_name: str) -> DatasetRecord:
-    """Return one frozen dataset; of several with a name, the newest.
-
-    Raises
-    ------
-    NotFound
-        If there is none.
-    """
-    statement = (
-        select(datasets)
-        .where((datasets.c.id == id_or_name) | (datasets.c.name == id_or_name))
-        .order_by(datasets.c.created_at.desc())
-    )
-    row = connection.execute(statement).mappings().first()
-    if row is None:
-        raise NotFound(f"There is no dataset {id_or_name!r}. `catalog.datasets()` lists those you may open.")
-    return _with_series(connection, dict(row))
-
-
-def add_dataset(connection: Connection, name: str, person: str, SeriesInstanceUIDs: Sequence[str]) -> DatasetRecord:
-    """Freeze series under a name. The same content under the same name is the same dataset.
-
-    Raises
-    ------
-    InvalidRequest
-        If the list is empty.
-    """
-    uids = sorted(set(SeriesInstanceUIDs))
-    if not uids:
-        raise InvalidRequest("A dataset needs at least one series: the search that made it found none.")
-    number = hash_content(connection, name, uids)
-    known = connection.execute(select(datasets.c.id).where(datasets.c.id == number)).first()
-    if known is None:
-        values = {"id": number, "name": name, "created_by": person, "created_at": datetime.now(UTC)}
-        connection.execute(insert(datasets).values(values))
-        rows = [{"dataset_id": number, "SeriesInstanceUID": uid} for uid in uids]
-        connection.execute(insert(dataset_series), rows)
-    return get_dataset(connection, number)
-
-
-def hash_content(connection: Connection, name: str, SeriesInstanceUIDs: Sequence[str]) -> str:
-    """Return the SHA-256 (hex) over a name and the sorted content hashes of every file of the series."""
-    statement = (
-        select(instances.c.sha256)
-        .where(instances.c.SeriesInstanceUID.in_(SeriesInstanceUIDs))
-        .order_by(instances.c.sha256)
-    )
-    digest = hashlib.sha256(name.encode())
-    for sha256 in connection.execute(statement).scalars():
-        digest.update(bytes.fromhex(sha256))
-    return digest.hexdigest()
-
-
-def _with_series(connection: Connection, row: dict[str, Any]) -> DatasetRecord:
-    statement = select(dataset_series.c.SeriesInstanceUID, dataset_series.c.withdrawn_at)
-    statement = statement.where(dataset_series.c.dataset_id == row["id"]).order_by(dataset_series.c.SeriesInstanceUID)
-    held = connection.execute(statement).all()
-    withdrawn = tuple(uid for uid, at in held if at is not None)
-    return DatasetRecord(**row, SeriesInstanceUIDs=tuple(uid for uid, _ in held), withdrawn=withdrawn)
 
 
 def _of_visible(table: Any, person: Person, SeriesInstanceUID: str | None) -> Select[Any]:

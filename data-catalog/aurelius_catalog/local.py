@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -41,6 +41,7 @@ from aurelius_catalog.model import (
     PredictionRecord,
     Segment,
     SeriesRecord,
+    SlideRecord,
     StudyRecord,
     WorklistRow,
 )
@@ -51,6 +52,9 @@ from aurelius_catalog.schema import leases, predictions
 from aurelius_catalog.settings import CatalogSettings
 from aurelius_catalog.store import LabelMap
 from aurelius_catalog.withdrawal_rows import is_withdrawn, refuse_withdrawn
+
+if TYPE_CHECKING:
+    from aurelius_catalog.slides.shelf import OpenedSlide
 
 
 class LocalStore:
@@ -188,6 +192,27 @@ class LocalStore:
         self.note_reading(SeriesInstanceUID)
         with self._engine.begin() as connection:
             return index.list_headers(connection, SeriesInstanceUID, SOPInstanceUID)
+
+    # -- slides ----------------------------------------------------------------------------------
+
+    def describe_slide(self, SeriesInstanceUID: str) -> SlideRecord:
+        """Return the levels of a slide; see `Store.describe_slide`."""
+        return self._take_slide(SeriesInstanceUID).record
+
+    def read_slide_region(
+        self, SeriesInstanceUID: str, level: int, x: int, y: int, width: int, height: int
+    ) -> NDArray[np.uint8]:
+        """Return a region of a slide; see `aurelius_catalog.slides.tiles.read_region`."""
+        return self._take_slide(SeriesInstanceUID).read_region(level, x, y, width, height)
+
+    def read_slide_tile(self, SeriesInstanceUID: str, level: int, column: int, row: int) -> bytes:
+        """Return a DeepZoom tile of a slide; see `aurelius_catalog.slides.tiles.make_tile`."""
+        return self._take_slide(SeriesInstanceUID).make_tile(level, column, row)
+
+    def _take_slide(self, SeriesInstanceUID: str) -> OpenedSlide:
+        from aurelius_catalog.slides.shelf import SHELF  # OpenSlide is wanted for slides only
+
+        return SHELF.take(self, SeriesInstanceUID)
 
     # -- labels ----------------------------------------------------------------------------------
 

@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from aurelius_catalog.errors import InvalidRequest, NotFound
+
 
 class Record(BaseModel):
     """Base of all records: immutable, unknown fields refused."""
@@ -127,6 +129,67 @@ class InstanceRecord(Record):
     frames: tuple[tuple[int, int], ...] = ()
     media_type: str = "application/dicom"
     revision: int = 1
+
+
+class SlideLevel(Record):
+    """One resolution of a slide; ``downsample`` is how many pixels of level 0 one of its pixels stands for."""
+
+    width: int
+    height: int
+    downsample: float
+
+
+class SlideRecord(Record):
+    """A slide: its levels, finest first, and how large a pixel of level 0 is, where the slide says so.
+
+    ``mpp_x`` and ``mpp_y`` are micrometres per pixel. ``tile_px`` and ``overlap_px`` are those of its DeepZoom tiles.
+    """
+
+    SeriesInstanceUID: str
+    vendor: str
+    levels: tuple[SlideLevel, ...]
+    tile_px: int
+    overlap_px: int
+    mpp_x: float | None = None
+    mpp_y: float | None = None
+    objective_power: float | None = None
+
+    @property
+    def mpp(self) -> tuple[float, float]:
+        """Micrometres per pixel of level 0, along x and y.
+
+        Raises
+        ------
+        InvalidRequest
+            If the slide does not say.
+        """
+        if self.mpp_x is None or self.mpp_y is None:
+            raise InvalidRequest(
+                "This slide does not say how large its pixels are: read it by pixels, with `read_pixels`."
+            )
+        return self.mpp_x, self.mpp_y
+
+    def get_level(self, number: int) -> SlideLevel:
+        """Return one level, 0 being the finest.
+
+        Raises
+        ------
+        NotFound
+            If there is none with this number.
+        """
+        if not 0 <= number < len(self.levels):
+            raise NotFound(f"This slide has levels 0 to {len(self.levels) - 1}; there is no level {number}.")
+        return self.levels[number]
+
+    def scale(self, number: int) -> tuple[float, float]:
+        """Return how many pixels of level 0 a pixel of a level covers, along x and y."""
+        level, finest = self.get_level(number), self.levels[0]
+        return finest.width / level.width, finest.height / level.height
+
+    def choose_level(self, downsample: float) -> int:
+        """Return the coarsest level that is at least as fine as wanted."""
+        fine = [number for number, level in enumerate(self.levels) if level.downsample <= downsample * 1.01]
+        return max(fine, default=0, key=lambda number: self.levels[number].downsample)
 
 
 class Segment(Record):

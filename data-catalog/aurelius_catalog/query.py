@@ -8,8 +8,9 @@ from functools import cached_property
 import duckdb
 import pandas as pd
 
+from aurelius_catalog.datasets.frozen import FrozenDataset
 from aurelius_catalog.errors import InvalidRequest
-from aurelius_catalog.model import DatasetRecord, SeriesRecord
+from aurelius_catalog.model import SeriesRecord
 from aurelius_catalog.series import Series
 from aurelius_catalog.store import Store
 
@@ -71,6 +72,7 @@ class Query:
             connection.register("series", self.df)
             return connection.execute(statement).df()
 
-    def freeze(self, name: str) -> DatasetRecord:
-        """Keep exactly these series as a citable dataset."""
-        return self._store.add_dataset(name, [record.SeriesInstanceUID for record in self.records])
+    def freeze(self, name: str) -> FrozenDataset:
+        """Keep exactly these series, and the labels drawn on them so far, as a citable dataset."""
+        record = self._store.add_dataset(name, [record.SeriesInstanceUID for record in self.records])
+        return FrozenDataset(record, self._store)

@@ -171,10 +171,36 @@ decisions = Table(
 datasets = Table(
     "datasets",
     metadata,
-    Column("id", String(64), primary_key=True),
+    Column("id", String(64), primary_key=True),  # the hash of what it holds: `datasets.content`
+    Column("profiles", JSON, nullable=False, server_default="[]"),  # of the de-identification: [name, sha256] each
+    Column("n_instances", Integer, nullable=False, server_default="0"),
+    Column("n_labels", Integer, nullable=False, server_default="0"),
+    Column("size_bytes", BigInteger, nullable=False, server_default="0"),
+    Column("created_by", String(255), nullable=False),
+    Column("created_at", Moment, nullable=False),
+)
+
+dataset_names = Table(
+    "dataset_names",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("dataset_id", String(64), ForeignKey("datasets.id"), nullable=False),
     Column("name", String(255), nullable=False, index=True),
     Column("created_by", String(255), nullable=False),
     Column("created_at", Moment, nullable=False),
+    UniqueConstraint("dataset_id", "name"),
+)
+
+dataset_objects = Table(
+    "dataset_objects",
+    metadata,
+    Column("dataset_id", String(64), ForeignKey("datasets.id"), primary_key=True),
+    Column("SeriesInstanceUID", UID, primary_key=True),  # of a label: the series it was drawn on
+    Column("SOPInstanceUID", UID, primary_key=True),
+    Column("role", String(16), nullable=False),  # image, label
+    Column("sha256", String(64), nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    sqlite_with_rowid=False,  # the key is half of the row: kept once
 )
 
 dataset_series = Table(
@@ -182,6 +208,9 @@ dataset_series = Table(
     metadata,
     Column("dataset_id", String(64), ForeignKey("datasets.id"), primary_key=True),
     Column("SeriesInstanceUID", UID, primary_key=True),  # outlives the series: a withdrawal is told, not hidden
+    Column("n_instances", Integer, nullable=False, server_default="0"),  # as it was then, as are the next two
+    Column("n_frames", Integer, nullable=False, server_default="0"),
+    Column("size_bytes", BigInteger, nullable=False, server_default="0"),
     Column("withdrawn_at", Moment),
 )
 

@@ -21,6 +21,7 @@ from aurelius_catalog.model import (
     PredictionRecord,
     Segment,
     SeriesRecord,
+    SlideRecord,
     WorklistRow,
 )
 from aurelius_catalog.person import Person

@@ -1,0 +1,28 @@
+"""Frozen datasets: what exactly each one holds, whether it still is that, and the copies people train on.
+
+Names are imported on first use: the service that keeps the register needs no imaging library for it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from aurelius_catalog.datasets.frozen import FrozenDataset
+    from aurelius_catalog.datasets.series import FrozenSeries
+    from aurelius_catalog.datasets.verification import Verification
+
+__all__ = ["FrozenDataset", "FrozenSeries", "Verification"]
+
+_HOMES = {"FrozenDataset": "frozen", "FrozenSeries": "series", "Verification": "verification"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

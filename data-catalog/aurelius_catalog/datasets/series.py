@@ -1,0 +1,47 @@
+"""A series as it was when its dataset was frozen."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from aurelius_catalog.model import DatasetObject, InstanceRecord, SeriesRecord
+from aurelius_catalog.series import Segmentation, Series
+from aurelius_catalog.store import Store
+
+
+class FrozenSeries(Series):
+    """A series of a frozen dataset: without the instances and label versions that came later.
+
+    Parameters
+    ----------
+    store, record
+        As for `Series`.
+    dataset_id
+        The dataset's.
+    """
+
+    def __init__(self, store: Store, record: SeriesRecord, dataset_id: str) -> None:
+        super().__init__(store, record)
+        self.dataset_id = dataset_id
+
+    @cached_property
+    def objects(self) -> list[DatasetObject]:
+        """The files it was frozen with, and those of its label versions."""
+        return self._store.list_dataset_objects(self.dataset_id, self.record.SeriesInstanceUID)
+
+    @cached_property
+    def instances(self) -> list[InstanceRecord]:
+        """The files of the series, in slice order."""
+        held = {item.SOPInstanceUID for item in self.objects if item.role == "image"}
+        return [instance for instance in super().instances if instance.SOPInstanceUID in held]
+
+    @cached_property
+    def segmentations(self) -> list[Segmentation]:  # type: ignore[override]  # frozen: asked once
+        """The label versions that were there when it was frozen, oldest first."""
+        held = {item.SOPInstanceUID for item in self.objects if item.role == "label"}
+        return [label for label in super().segmentations if label.annotation.SOPInstanceUID in held]
+
+    @property
+    def label(self) -> Segmentation | None:
+        """The newest of them; None if nobody had drawn anything."""
+        return self.segmentations[-1] if self.segmentations else None
