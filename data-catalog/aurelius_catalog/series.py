@@ -121,7 +121,7 @@ class Series:
         Parameters
         ----------
         labelmap
-            ``(z, y, x)`` uint8 on the grid of `to_xarray`: 1 where the first of ``labels`` is, 2 for the second, else 0.
+            ``(z, y, x)`` uint8 on the grid of `to_xarray`: 1 where the first of ``labels`` is, 2 for the second.
         labels
             What the values mean.
         comment
