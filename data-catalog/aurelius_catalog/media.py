@@ -5,11 +5,12 @@ from __future__ import annotations
 DICOM = "application/dicom"
 MIRAX = "application/x-mirax+zip"
 NIFTI = "application/x-nifti"
+OME = "image/ome-tiff"
 SUFFIXES = {
     DICOM: ".dcm",
     "image/x-aperio-svs": ".svs",
     "image/x-hamamatsu-ndpi": ".ndpi",
-    "image/ome-tiff": ".ome.tif",
+    OME: ".ome.tif",
     "image/tiff": ".tif",
     MIRAX: ".mrxs.zip",
     NIFTI: ".nii",

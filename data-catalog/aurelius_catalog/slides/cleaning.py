@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from aurelius_catalog.media import MIRAX
+from aurelius_catalog.media import MIRAX, OME
 from aurelius_catalog.slides.check import check_copy, find_vendor, opens
 from aurelius_catalog.slides.mirax import MiraxPlan, plan_mirax
 from aurelius_catalog.slides.plan import CleaningPlan, plan_tiff
@@ -19,7 +19,7 @@ from aurelius_catalog.slides.tiff import is_tiff
 MEDIA_TYPES = {
     Kind.APERIO: "image/x-aperio-svs",
     Kind.NDPI: "image/x-hamamatsu-ndpi",
-    Kind.OME: "image/ome-tiff",
+    Kind.OME: OME,
     Kind.GENERIC: "image/tiff",
 }
 MAKERS = {"image/x-aperio-svs": "Aperio", "image/x-hamamatsu-ndpi": "Hamamatsu", MIRAX: "3DHISTECH"}

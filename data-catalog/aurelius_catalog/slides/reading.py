@@ -8,36 +8,88 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from openslide import OpenSlide, OpenSlideError
+from openslide import AbstractSlide, OpenSlide, OpenSlideError
 
 from aurelius_catalog.errors import InvalidRequest
 from aurelius_catalog.local import LocalStore
-from aurelius_catalog.media import MIRAX, is_slide
+from aurelius_catalog.media import DICOM, MIRAX, OME, is_slide
 from aurelius_catalog.model import InstanceRecord
-from aurelius_catalog.slides.dicom import SLIDE_CLASS
+from aurelius_catalog.slides.dicom import ASSOCIATED_KINDS, SLIDE_CLASS
+from aurelius_catalog.slides.frame_slide import FrameSlide
 from aurelius_catalog.store import Store
 
 
-def open_slide(store: Store, instances: Sequence[InstanceRecord]) -> OpenSlide:
+def open_slide(store: Store, instances: Sequence[InstanceRecord]) -> AbstractSlide:
     """Open the slide of a series: a slide file, or a DICOM slide, whose levels lie in one folder.
 
     Raises
     ------
     InvalidRequest
-        If there is none, OpenSlide does not know it, or it is not on this machine.
+        If there is none, or it is not on this machine, or nothing here reads this kind of slide.
     """
-    slides = [each for each in instances if is_slide(each.media_type) or each.SOPClassUID == SLIDE_CLASS]
-    if not slides:
-        raise InvalidRequest("This series is no slide: `series.record.Modality` says what it is.")
+    chosen = choose_instances(instances)
     if not isinstance(store, LocalStore):
         raise InvalidRequest(
-            "Slides can be opened only where the catalog's files are. `series.read_files()` fetches a whole slide."
+            "OpenSlide reads slides only where the catalog's files are: `series.slide()` reads them from everywhere."
         )
-    path, media_type = store.find_file(max(slides, key=lambda each: each.size_bytes).SOPInstanceUID)
+    store.find_file(chosen[0].SOPInstanceUID)  # makes sure of the rights, and records it
+    return open_files(store.settings.files, chosen)
+
+
+def choose_instances(instances: Sequence[InstanceRecord]) -> list[InstanceRecord]:
+    """Return what a slide consists of, the largest file first: one slide file, or the levels of a DICOM slide.
+
+    Raises
+    ------
+    InvalidRequest
+        If the series is no slide.
+    """
+    slides = [each for each in instances if is_slide(each.media_type) or _is_level(each)]
+    if not slides:
+        raise InvalidRequest("This series is no slide: `series.record.Modality` says what it is.")
+    return sorted(slides, key=lambda each: each.size_bytes, reverse=True)
+
+
+def open_files(folder: Path, chosen: Sequence[InstanceRecord]) -> AbstractSlide:
+    """Open what `choose_instances` chose, whoever asks, with the first of the readers that knows it.
+
+    Parameters
+    ----------
+    folder
+        The catalog's files.
+    chosen
+        What the slide consists of.
+
+    Raises
+    ------
+    InvalidRequest
+        If nothing here reads this kind of slide.
+    """
+    path, media_type = folder / chosen[0].path, chosen[0].media_type
     try:
-        return _open_mirax(path) if media_type == MIRAX else OpenSlide(path)
-    except OpenSlideError as error:
-        raise InvalidRequest("OpenSlide does not know this kind of slide: read it with tifffile.") from error
+        if media_type == MIRAX:
+            return _open_mirax(path)
+        if media_type == OME:  # OpenSlide opens it, and does not see its lower levels
+            return _open_tiff(path)
+        return OpenSlide(path)
+    except OpenSlideError:
+        return FrameSlide(folder, chosen) if media_type == DICOM else _open_tiff(path)
+
+
+def _open_tiff(path: Path) -> AbstractSlide:
+    from aurelius_catalog.slides.tiff_slide import TiffSlide  # few slides need it
+
+    try:
+        return TiffSlide(path)
+    except (ValueError, OSError, KeyError) as error:
+        raise InvalidRequest("Nothing here reads this slide: it may be damaged.") from error
+
+
+def _is_level(instance: InstanceRecord) -> bool:
+    if instance.SOPClassUID != SLIDE_CLASS:
+        return False
+    kinds = str((instance.per_frame.get("ImageType") or [""])[0]).split("\\")
+    return not ASSOCIATED_KINDS.intersection(kinds)
 
 
 def _open_mirax(archive: Path) -> OpenSlide:

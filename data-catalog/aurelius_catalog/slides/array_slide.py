@@ -1,0 +1,117 @@
+"""Slides that OpenSlide cannot read, made to look like those it can."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from os import PathLike
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from openslide import AbstractSlide
+from PIL import Image
+
+from aurelius_catalog.errors import InvalidRequest
+
+Pixels = NDArray[np.uint8]
+
+
+class ArraySlide(AbstractSlide):
+    """A slide whose levels are read as arrays.
+
+    Parameters
+    ----------
+    sizes
+        Width and height of each level in pixels, finest first.
+    properties
+        What OpenSlide would say of it, by OpenSlide's names.
+    """
+
+    def __init__(self, sizes: list[tuple[int, int]], properties: dict[str, str]) -> None:
+        super().__init__()
+        self._sizes = tuple(sizes)
+        self._properties = properties
+
+    @abstractmethod
+    def read_pixels(self, level: int, x: int, y: int, width: int, height: int) -> Pixels:
+        """Read ``(height, width, 4)`` uint8 RGBA of a level; x and y are its pixels, and all of it lies inside."""
+
+    @classmethod
+    def detect_format(cls, filename: str | bytes | PathLike[str] | PathLike[bytes]) -> str | None:
+        """Say nothing: such slides are told by the catalog, not by their file."""
+        return None
+
+    def close(self) -> None:
+        """Do nothing: files are open only while they are read."""
+
+    @property
+    def level_count(self) -> int:
+        """How many levels there are."""
+        return len(self._sizes)
+
+    @property
+    def level_dimensions(self) -> tuple[tuple[int, int], ...]:
+        """Width and height of each level in pixels."""
+        return self._sizes
+
+    @property
+    def level_downsamples(self) -> tuple[float, ...]:
+        """How many pixels of level 0 a pixel of each level stands for: the mean of both axes, as OpenSlide says it."""
+        (finest_width, finest_height) = self._sizes[0]
+        return tuple((finest_width / width + finest_height / height) / 2 for width, height in self._sizes)
+
+    @property
+    def properties(self) -> Mapping[str, str]:
+        """What is known of the slide, by OpenSlide's names."""
+        return self._properties
+
+    @property
+    def associated_images(self) -> Mapping[str, Image.Image]:
+        """None: the catalog holds no pictures of the glass."""
+        return {}
+
+    def get_best_level_for_downsample(self, downsample: float) -> int:
+        """Return the coarsest level that is at least as fine."""
+        fine = [level for level, by in enumerate(self.level_downsamples) if by <= downsample * 1.01]
+        return max(fine, default=0)
+
+    def read_region(self, location: tuple[int, int], level: int, size: tuple[int, int]) -> Image.Image:
+        """Read a region as OpenSlide does: ``location`` in pixels of level 0, transparent beside the slide."""
+        width, height = self._sizes[level]
+        x, y = (
+            round(place * own / finest)
+            for place, own, finest in zip(location, self._sizes[level], self._sizes[0], strict=True)
+        )
+        region = np.zeros((size[1], size[0], 4), np.uint8)
+        left, top, right, bottom = max(x, 0), max(y, 0), min(x + size[0], width), min(y + size[1], height)
+        if right > left and bottom > top:
+            pixels = self.read_pixels(level, left, top, right - left, bottom - top)
+            region[top - y : bottom - y, left - x : right - x] = pixels
+        return Image.fromarray(region)
+
+
+def to_rgba(pixels: NDArray[np.generic], bits: int = 8) -> Pixels:
+    """Turn stored pixels into what a slide shows: grey becomes colour, and of more than 8 bits the highest are kept.
+
+    Parameters
+    ----------
+    pixels
+        ``(y, x)`` or ``(y, x, c)``, unsigned; c is 1, 3 or 4.
+    bits
+        How many of them each value has.
+
+    Raises
+    ------
+    InvalidRequest
+        If the pixels are something else.
+    """
+    grey: NDArray[Any] = pixels[..., None] if pixels.ndim == 2 else pixels
+    if grey.ndim != 3 or grey.shape[2] not in (1, 3, 4) or grey.dtype.kind != "u":
+        raise InvalidRequest(
+            f"Pixels of shape {pixels.shape} and type {pixels.dtype} cannot be shown as a slide: read the file with "
+            "tifffile, from what `series.read_files()` returns."
+        )
+    shown = np.full((*grey.shape[:2], 4), 255, np.uint8)
+    shown[..., :3] = (grey >> max(bits - 8, 0)).astype(np.uint8)[..., :3]
+    return shown
