@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import ssl
 import time
 from collections.abc import Callable, Generator
 from contextlib import suppress
+from http.client import HTTPConnection, HTTPException, HTTPSConnection, IncompleteRead
 from queue import Empty, LifoQueue
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -147,7 +147,7 @@ class Transport:
                 answer = self._post(path, body, out, sent)
                 if answer is not None and answer.status_code == 401 and self._tokens.renew(sent):
                     answer = self._post(path, body, out, self._tokens.token)
-            except (OSError, http.client.HTTPException) as error:
+            except (OSError, HTTPException) as error:
                 raise _Lost from error
             if answer is not None:
                 self._check(answer, repeatable=True)
@@ -158,7 +158,7 @@ class Transport:
 
     def _open(self) -> None:
         self._process = os.getpid()
-        self._pipes: LifoQueue[http.client.HTTPConnection] = LifoQueue()
+        self._pipes: LifoQueue[HTTPConnection] = LifoQueue()
         self._tls = ssl.create_default_context() if self.url.startswith("https:") else None
         # Inside the house, always: a proxy set in the environment would carry images out of it.
         self._http = httpx.Client(
@@ -186,7 +186,7 @@ class Transport:
             while done < len(out):
                 got = answer.readinto(out[done:])
                 if not got:
-                    raise http.client.IncompleteRead(b"", len(out) - done)
+                    raise IncompleteRead(b"", len(out) - done)
                 done += got
             answer.read()  # so that the connection can be used again
         except BaseException:
@@ -195,7 +195,7 @@ class Transport:
         self._pipes.put(pipe)
         return None
 
-    def _take_pipe(self) -> http.client.HTTPConnection:
+    def _take_pipe(self) -> HTTPConnection:
         if self._process != os.getpid():
             self._open()
         try:
@@ -204,8 +204,8 @@ class Transport:
             address = urlsplit(self.url)
             host = address.hostname or ""
             if self._tls is not None:
-                return http.client.HTTPSConnection(host, address.port, timeout=TIMEOUT_S, context=self._tls)
-            return http.client.HTTPConnection(host, address.port, timeout=TIMEOUT_S)
+                return HTTPSConnection(host, address.port, timeout=TIMEOUT_S, context=self._tls)
+            return HTTPConnection(host, address.port, timeout=TIMEOUT_S)
 
     def _check(self, answer: httpx.Response, *, repeatable: bool) -> None:
         if answer.is_success:

@@ -114,6 +114,7 @@ def make_body(method: str, path: str, house: House) -> dict[str, Any]:
     )
     bodies: dict[tuple[str, str], dict[str, Any]] = {
         ("post", "/series/search"): {"json": {"SeriesInstanceUID": series}},
+        ("post", "/series/{uid}/frames"): {"json": {"frames": [[house.values["instance"], 0]]}},
         ("post", "/series/{uid}/annotations"): {"files": {"record": (None, segments), **labels}},
         ("post", "/series/{uid}/predictions"): {"files": {"record": (None, finding)}},
         ("post", "/predictions/{prediction_id}/decisions"): {"json": {"action": "accept"}},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from aurelius_catalog.service import datasets, dicomweb, finding, ohif, rest
+from aurelius_catalog.service import datasets, dicomweb, finding, ohif, pixels, rest, tiles
 from aurelius_catalog.service.host import create_service, mount_router
 
 
@@ -15,5 +15,7 @@ def create_app() -> FastAPI:
     mount_router(app, ohif.router)
     mount_router(app, finding.router)
     mount_router(app, rest.router)
+    mount_router(app, pixels.router)
     mount_router(app, datasets.router)
+    mount_router(app, tiles.router)
     return app
