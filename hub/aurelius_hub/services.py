@@ -41,7 +41,12 @@ class Service:
 
 
 SERVICES: tuple[Service, ...] = (
-    Service("catalog", "aurelius_catalog.service"),
+    Service(
+        "catalog",
+        "aurelius_catalog.service",
+        "Viewer",
+        "Open any study you may see: images, slides, segmentations.",
+    ),
     Service(
         "annotation",
         "aurelius_annotation.server",

@@ -68,4 +68,4 @@ def test_paths_are_absolute_wherever_a_process_starts(tmp_path: Path, monkeypatc
 
 def test_every_service_with_a_page_of_its_own_is_offered_by_name() -> None:
     offered = {service.name for service in SERVICES if service.title and service.text}
-    assert offered == {service.name for service in SERVICES if service.has_route} - {"catalog", "intake"}
+    assert offered == {service.name for service in SERVICES if service.has_route} - {"intake"}

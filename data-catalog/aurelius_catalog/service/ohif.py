@@ -19,7 +19,7 @@ from aurelius_catalog.service.host import service_prefix
 from aurelius_catalog.service.login import current_person, hub_oauth
 from aurelius_catalog.web_assets import find_web_asset, list_web_assets
 
-router = APIRouter(prefix="/ohif")
+router = APIRouter()
 
 PACKAGE = "@ohif/app"
 LoggedIn = Annotated[Person, Depends(current_person)]
@@ -86,6 +86,18 @@ _CONFIG = """window.config = {
       "Aurelius",
     ),
   },
+  disableConfirmationPrompts: true,
+  customizationService: {
+    "ohif.tours": { $set: [] },
+    // Patients have pseudonyms here, neither names nor accession numbers.
+    "workList.columns": {
+      $apply: columns => columns
+        .filter(column => !["patient", "accession"].includes(column.id))
+        .map(column => column.id === "mrn"
+          ? { ...column, meta: { ...column.meta, label: "Patient", priority: 100, minWidth: 220 } }
+          : column),
+    },
+  },
   defaultDataSourceName: "catalog",
   dataSources: [
     {
@@ -115,13 +127,14 @@ _CONFIG = """window.config = {
 """
 
 
-@router.get("", include_in_schema=False)
+@router.get("/", include_in_schema=False)
+@router.get("/ohif", include_in_schema=False)
 def redirect_to_list(person: LoggedIn) -> Response:
-    """Lead from the folder's name into the folder."""
+    """Lead people who open the service itself to what it has for their eyes: the study list."""
     return RedirectResponse(f"{service_prefix()}ohif/", 307)
 
 
-@router.get("/app-config.js", include_in_schema=False)
+@router.get("/ohif/app-config.js", include_in_schema=False)
 def read_config(person: LoggedIn) -> Response:
     """Return the viewer's configuration: this house's DICOMweb, by the path it is served under."""
     dicomweb, home = (json.dumps(path) for path in (f"{service_prefix()}dicomweb", f"{hub_oauth().hub_prefix}home"))
@@ -129,7 +142,7 @@ def read_config(person: LoggedIn) -> Response:
     return Response(text, media_type="text/javascript", headers={**_HEADERS, "Cache-Control": _KEEP_OTHER})
 
 
-@router.get("/{path:path}")
+@router.get("/ohif/{path:path}", include_in_schema=False)
 def read_viewer(
     person: LoggedIn,
     path: str,
