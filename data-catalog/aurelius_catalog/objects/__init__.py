@@ -1,0 +1,28 @@
+"""What a series holds when it holds no pictures of its own: labels, contours, doses, maps, reports, recordings."""
+
+from __future__ import annotations
+
+from aurelius_catalog.objects.mapping import ValueMapping
+from aurelius_catalog.objects.opening import CLASSES, open_array, open_object, open_objects
+from aurelius_catalog.objects.report import ContentItem, ImageReference, Report
+from aurelius_catalog.objects.segmentation import StoredSegmentation
+from aurelius_catalog.objects.segments import StoredSegment
+from aurelius_catalog.objects.structures import Contour, Region, StructureSet
+from aurelius_catalog.objects.waveform import Waveform
+
+__all__ = [
+    "CLASSES",
+    "ContentItem",
+    "Contour",
+    "ImageReference",
+    "Region",
+    "Report",
+    "StoredSegment",
+    "StoredSegmentation",
+    "StructureSet",
+    "ValueMapping",
+    "Waveform",
+    "open_array",
+    "open_object",
+    "open_objects",
+]

@@ -1,0 +1,51 @@
+"""Which pixels of a series a segmentation is laid over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import xarray as xr
+
+from aurelius_catalog.errors import InvalidLabel
+from aurelius_catalog.model import InstanceRecord, SeriesRecord
+from aurelius_catalog.objects.grid import FrameList, Grid, Target
+from aurelius_catalog.objects.segmentation import StoredSegmentation
+
+
+def choose_target(
+    stored: StoredSegmentation, record: SeriesRecord, instances: Sequence[InstanceRecord], image: xr.DataArray
+) -> Target:
+    """Choose how a segmentation finds its place on an opened series.
+
+    Parameters
+    ----------
+    stored
+        The segmentation.
+    record, instances
+        The series.
+    image
+        The series as it opens: a volume is matched by position, pictures without a place by the frames that the
+        segmentation names.
+
+    Raises
+    ------
+    InvalidLabel
+        If positions in the segmentation and in the series do not compare.
+    """
+    if "affine_lps" in image.attrs and {"z", "y", "x"} <= set(image.dims):
+        theirs, ours = stored.dataset.get("FrameOfReferenceUID"), record.FrameOfReferenceUID
+        if theirs and ours and theirs != ours:
+            raise InvalidLabel(
+                "The segmentation was drawn in another frame of reference than this series: positions do not compare. "
+                f"It names the series {', '.join(stored.referenced_series) or '(none)'}."
+            )
+        return Grid.of_image(image)
+    dims = tuple(str(axis) for axis in image.dims if axis != "c")
+    numbers = [
+        (instance.SOPInstanceUID, frame + 1)
+        for instance in instances
+        for frame in range(max(len(instance.frames), instance.NumberOfFrames or 1))
+    ]
+    rows, columns = image.sizes["y"], image.sizes["x"]
+    places = {number: index for index, number in enumerate(numbers)}
+    return FrameList((len(numbers), rows, columns), places, dims)

@@ -1,0 +1,271 @@
+"""A stored DICOM SEG of any kind: laid over its images, or on a grid of its own (PS3.3 A.51)."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import highdicom as hd
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from pydicom import Dataset
+from pydicom.pixels import iter_pixels
+
+from aurelius_catalog.errors import InvalidLabel, InvalidObject
+from aurelius_catalog.objects.grid import Grid, Target, resample_nearest
+from aurelius_catalog.objects.planes import Plane, read_planes
+from aurelius_catalog.objects.segments import StoredSegment, read_segments
+from aurelius_catalog.objects.source import list_references
+
+if TYPE_CHECKING:
+    Frames = Iterator[tuple[Plane, NDArray[np.generic]]]
+
+
+class StoredSegmentation:
+    """A segmentation as it is stored: binary, fractional or a label map; on slices, frames or a slide.
+
+    Parameters
+    ----------
+    dataset
+        The whole object.
+
+    Raises
+    ------
+    InvalidObject
+        If it is no segmentation, or describes no segment.
+    """
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+        self.kind = str(dataset.get("SegmentationType") or "")
+        self.segments: tuple[StoredSegment, ...] = read_segments(dataset)
+        self.referenced_series = list_references(dataset)
+        if self.kind not in ("BINARY", "FRACTIONAL", "LABELMAP") or not self.segments:
+            raise InvalidObject("This object is no segmentation, or describes no segment.")
+
+    def __repr__(self) -> str:
+        labels = ", ".join(segment.label for segment in self.segments[:5])
+        more = f" and {len(self.segments) - 5} more" if len(self.segments) > 5 else ""
+        return f"<Segmentation {self.kind.lower()}: {labels}{more}>"
+
+    def to_xarray(self, target: Target | None = None) -> xr.DataArray:
+        """Return the label map where one number per voxel says it all, else one mask per segment.
+
+        Parameters
+        ----------
+        target
+            Whose pixels to lay it over; None: a grid of its own, which spans the planes it was drawn on.
+
+        Returns
+        -------
+        xarray.DataArray
+            As `labelmap`, or as `masks` where segments overlap or hold fractions.
+        """
+        if self.kind == "FRACTIONAL":
+            return self.masks(target)
+        try:
+            return self.labelmap(target)
+        except _Overlap:
+            return self.masks(target)
+
+    def labelmap(self, target: Target | None = None) -> xr.DataArray:
+        """Return one number per voxel.
+
+        Returns
+        -------
+        xarray.DataArray
+            ``(z, y, x)`` uint8 (uint16 where numbers are higher), voxel value = segment number, 0 where there is none;
+            of a slide ``(y, x)``.
+
+        Raises
+        ------
+        InvalidLabel
+            If segments overlap or hold fractions, or nothing of it falls on the target.
+        """
+        if self.kind == "FRACTIONAL":
+            raise InvalidLabel("This segmentation holds fractions, not yes or no: take `masks()` and a threshold.")
+        if any(segment.number == 0 for segment in self.segments):
+            raise InvalidLabel("A segment of this segmentation has the number 0, which means none: take `masks()`.")
+        dtype = np.min_scalar_type(max(segment.number for segment in self.segments))
+        if self._is_tiled:
+            return self._open_matrix(dtype, combine=True)
+        return self._lay(target, dtype, apart=False, wanted=self.segments)
+
+    def masks(self, target: Target | None = None, labels: Sequence[str] | None = None) -> xr.DataArray:
+        """Return one mask per segment, for segments that overlap or hold fractions.
+
+        Parameters
+        ----------
+        target
+            Whose pixels to lay it over; None: a grid of its own.
+        labels
+            Which segments; None: all.
+
+        Returns
+        -------
+        xarray.DataArray
+            ``(segment, z, y, x)`` bool, or float32 0 … 1 for fractions; the coordinate ``segment`` holds the numbers,
+            ``label`` the labels.
+        """
+        wanted = self.segments if labels is None else [self.find_segment(label) for label in labels]
+        dtype = np.dtype(np.float32 if self.kind == "FRACTIONAL" else bool)
+        if self._is_tiled:
+            array = self._open_matrix(dtype, combine=False).sel(segment=[segment.number for segment in wanted])
+        else:
+            array = self._lay(target, dtype, apart=True, wanted=wanted)
+        numbers = {"segment": [segment.number for segment in wanted]}
+        return array.assign_coords({**numbers, "label": ("segment", [segment.label for segment in wanted])})
+
+    def find_segment(self, label: str) -> StoredSegment:
+        """Return the segment with a label.
+
+        Raises
+        ------
+        InvalidLabel
+            If there is none, naming those there are.
+        """
+        for segment in self.segments:
+            if segment.label == label:
+                return segment
+        known = ", ".join(segment.label for segment in self.segments)
+        raise InvalidLabel(f"There is no segment {label!r}; there are: {known}.")
+
+    @cached_property
+    def own_grid(self) -> Grid:
+        """The regular grid that its planes lie on.
+
+        Raises
+        ------
+        InvalidLabel
+            If they lie on none: it can be laid over the images it was drawn on.
+        """
+        grid = Grid.of_planes(read_planes(self.dataset))
+        if grid is None:
+            raise InvalidLabel(
+                "The planes of this segmentation form no volume of their own: lay it over the images it was drawn on."
+            )
+        return grid
+
+    @cached_property
+    def _parsed(self) -> hd.seg.Segmentation:
+        try:
+            return hd.seg.Segmentation.from_dataset(self.dataset, copy=False)
+        except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise InvalidObject(f"This segmentation is not written as DICOM asks: {error}") from error
+
+    @property
+    def _is_tiled(self) -> bool:
+        return "TotalPixelMatrixRows" in self.dataset
+
+    def _open_matrix(self, dtype: np.dtype[Any], *, combine: bool) -> xr.DataArray:
+        """Put the tiles of a slide together."""
+        try:
+            values = self._parsed.get_total_pixel_matrix(combine_segments=combine, dtype=dtype)
+        except RuntimeError as error:
+            raise _Overlap(f"The segments overlap ({error}): take `masks()`.") from error
+        measures = self.dataset.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+        steps_um = [float(step) * 1000 for step in measures.PixelSpacing]
+        coordinates: dict[str, Any] = {
+            axis: (axis, np.arange(size) * step, {"units": "µm"})
+            for axis, size, step in zip("yx", values.shape, steps_um, strict=False)
+        }
+        if combine:
+            return xr.DataArray(values, coordinates, ("y", "x"), attrs={"units": "segment"})
+        coordinates["segment"] = list(self._parsed.segment_numbers)
+        return xr.DataArray(np.moveaxis(values, -1, 0), coordinates, ("segment", "y", "x"), attrs={"units": ""})
+
+    def _lay(
+        self, target: Target | None, dtype: np.dtype[Any], *, apart: bool, wanted: Sequence[StoredSegment]
+    ) -> xr.DataArray:
+        over: Target = self.own_grid if target is None else target
+        units = "" if apart else "segment"
+        try:
+            return over.make_array(self._place(over, dtype, apart, wanted), units=units)
+        except _Elsewhere:
+            if not isinstance(over, Grid) or over is self.own_grid:
+                raise
+        warnings.warn("The segmentation lies on another grid than the image: each voxel got its nearest.", stacklevel=4)
+        values = self._place(self.own_grid, dtype, apart, wanted)
+        layers = [resample_nearest(layer, self.own_grid, over) for layer in (values if apart else [values])]
+        return over.make_array(np.stack(layers) if apart else layers[0], units=units)
+
+    def _place(
+        self, target: Target, dtype: np.dtype[Any], apart: bool, wanted: Sequence[StoredSegment]
+    ) -> NDArray[np.generic]:
+        """Put every frame where it belongs: ``(plane, y, x)`` numbers, or ``(segment, plane, y, x)`` masks."""
+        layer = {segment.number: number for number, segment in enumerate(wanted)}
+        values = np.zeros((len(layer), *target.shape) if apart else target.shape, dtype)
+        missed = 0
+        for plane, frame in self._read_frames():
+            corner = target.locate(plane)
+            if corner is None:
+                raise _Elsewhere("The planes of this segmentation do not lie on the images it is laid over.")
+            cut = _cut(corner, frame.shape, target.shape)
+            if cut is None:
+                missed += bool(frame.any())
+                continue
+            there, here = cut
+            for number, part in self._split(plane, frame[here], layer):
+                if apart:
+                    np.maximum(values[layer[number]][there], part, out=values[layer[number]][there])
+                else:
+                    _write(values[there], part, number)
+        if missed:
+            warnings.warn(f"{missed} frames of the segmentation lie outside of the image.", stacklevel=5)
+        return values
+
+    def _read_frames(self) -> Frames:
+        planes = read_planes(self.dataset)
+        try:
+            yield from zip(planes, iter_pixels(self.dataset, raw=True), strict=True)
+        except (AttributeError, RuntimeError, ValueError) as error:
+            raise InvalidObject(f"The pixels of this segmentation cannot be decoded: {_first_line(error)}") from error
+
+    def _split(
+        self, plane: Plane, frame: NDArray[np.generic], wanted: dict[int, int]
+    ) -> Iterator[tuple[int, NDArray[np.generic]]]:
+        """Yield (segment number, mask or fractions) of what a frame holds of the wanted segments."""
+        if self.kind == "LABELMAP":
+            padding = self.dataset.get("PixelPaddingValue")
+            held = set(np.unique(frame).tolist()) - ({None} if padding is None else {int(padding)})
+            yield from ((number, frame == number) for number in sorted(held & wanted.keys()))
+        elif plane.segment in wanted:
+            if self.kind == "FRACTIONAL":
+                yield plane.segment, frame.astype(np.float32) / np.float32(self.dataset.MaximumFractionalValue)
+            else:
+                yield plane.segment, frame != 0
+
+
+class _Overlap(InvalidLabel):
+    """Two segments share a voxel, so one number per voxel cannot say it."""
+
+
+class _Elsewhere(InvalidLabel):
+    """A frame does not fall on the target's pixels."""
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0].rstrip(":")
+
+
+def _write(values: NDArray[np.generic], mask: NDArray[np.generic], number: int) -> None:
+    other = values[mask]
+    if ((other != 0) & (other != number)).any():
+        raise _Overlap("Segments of this segmentation overlap: take `masks()`, one for each.")
+    values[mask] = number
+
+
+def _cut(
+    corner: tuple[int, int, int], size: tuple[int, ...], limits: tuple[int, int, int]
+) -> tuple[tuple[Any, ...], tuple[slice, slice]] | None:
+    """Return where a frame goes in the target, and what part of it; None where nothing does."""
+    plane, top, left = corner
+    rows = max(top, 0), min(top + size[0], limits[1])
+    columns = max(left, 0), min(left + size[1], limits[2])
+    if not 0 <= plane < limits[0] or rows[0] >= rows[1] or columns[0] >= columns[1]:
+        return None
+    there = (plane, slice(*rows), slice(*columns))
+    return there, (slice(rows[0] - top, rows[1] - top), slice(columns[0] - left, columns[1] - left))

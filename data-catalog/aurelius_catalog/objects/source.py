@@ -1,0 +1,32 @@
+"""The whole of an object that is not read frame by frame: a report, a segmentation, a dose."""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+from pydicom import Dataset, dcmread
+from pydicom.errors import InvalidDicomError
+
+from aurelius_catalog.errors import InvalidObject
+from aurelius_catalog.model import InstanceRecord
+from aurelius_catalog.store import Store
+
+
+def read_object(store: Store, instance: InstanceRecord) -> Dataset:
+    """Read one object of the catalog whole.
+
+    Raises
+    ------
+    InvalidObject
+        If it is kept in another format than DICOM, or is damaged.
+    """
+    try:
+        return dcmread(BytesIO(store.read_file(instance.SOPInstanceUID)))
+    except (InvalidDicomError, EOFError, ValueError) as error:
+        raise InvalidObject(f"Instance {instance.SOPInstanceUID} cannot be read as DICOM.") from error
+
+
+def list_references(dataset: Dataset) -> tuple[str, ...]:
+    """Return the UIDs of the series that an object says it was made from (PS3.3 C.12.4), in their order."""
+    found = [str(item.SeriesInstanceUID) for item in dataset.get("ReferencedSeriesSequence") or []]
+    return tuple(dict.fromkeys(found))
