@@ -18,7 +18,9 @@ from aurelius_catalog.disk import sync_file_system
 from aurelius_catalog.header import Memory, describe_instance, describe_series, describe_study
 from aurelius_catalog.media import find_suffix
 from aurelius_catalog.projects import Rules, match_projects
-from aurelius_catalog.schema import annotation_versions, instances, predictions, series, studies, study_projects
+from aurelius_catalog.schema import annotation_versions, instances, predictions, scopes, series, studies
+from aurelius_catalog.scopes import assign_scope, list_scopes
+from aurelius_catalog.series_attributes import OF_STUDY, join_words
 
 
 def list_known(connection: Connection, SOPInstanceUIDs: Collection[str]) -> set[str]:
@@ -83,7 +85,13 @@ def _add_series(connection: Connection, uid: str, files: list[DeidentifiedFile],
     this = series.c.SeriesInstanceUID == uid
     revision = connection.execute(select(series.c.revision).where(this)).scalar()
     if revision is None:
-        connection.execute(insert(series).values({**values, "received_at": datetime.now(UTC), "revision": 1}))
+        of_study = select(*[studies.c[name] for name in OF_STUDY]).where(
+            studies.c.StudyInstanceUID == values["StudyInstanceUID"]
+        )
+        values |= connection.execute(of_study).mappings().one()
+        newest = connection.execute(select(func.max(series.c.id))).scalar() or 0
+        facts = {"id": newest + 1, "words": join_words(values), "received_at": datetime.now(UTC), "revision": 1}
+        connection.execute(insert(series).values({**values, **facts}))
     else:
         grown = {name: series.c[name] + values[name] for name in ("n_instances", "n_frames", "size_bytes")}
         connection.execute(update(series).where(this).values({**grown, "revision": revision + 1}))
@@ -99,9 +107,11 @@ def _assign_projects(connection: Connection, study: DeidentifiedStudy, rules: Ru
     this = study.StudyInstanceUID
     rows = connection.execute(select(series).where(series.c.StudyInstanceUID == this)).mappings()
     wanted = match_projects(rules, [dict(row) for row in rows]) | study.projects
-    present = select(study_projects.c.project).where(study_projects.c.StudyInstanceUID == this)
-    for project in sorted(wanted - set(connection.execute(present).scalars())):
-        connection.execute(insert(study_projects).values(StudyInstanceUID=this, project=project))
+    present = select(studies.c.site, studies.c.scope).where(studies.c.StudyInstanceUID == this)
+    site, scope = connection.execute(present).one()
+    for known in list_scopes(connection, scopes.c.id == scope).values():
+        wanted |= set(known.projects)
+    assign_scope(connection, this, site, wanted)
 
 
 def link_segmentations(connection: Connection, StudyInstanceUID: str, author: str) -> None:

@@ -10,14 +10,14 @@ from sqlalchemy import JSON, Column, Float, Integer, String
 from aurelius_catalog.deidentified import DeidentifiedFile
 from aurelius_catalog.dicom_json import Header, read_number, read_numbers, read_text, spell_tag, write_header
 from aurelius_catalog.frame_attributes import read_per_frame
-from aurelius_catalog.schema import instances, series, studies
+from aurelius_catalog.schema import instances, studies
+from aurelius_catalog.series_attributes import read_series_attributes
 
 Reader = Callable[[Header], Any]
 #: How many numbers an attribute of geometry has; with others it is of no use to a reader.
 LENGTHS = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacing": 2}
 #: Columns that no header fills.
-_STUDY_FACTS = {"site", "flags"}
-_SERIES_FACTS = {"n_instances", "n_frames", "size_bytes", "received_at", "revision"}
+_STUDY_FACTS = {"site", "scope", "flags"}
 _INSTANCE_FACTS = {
     "path",
     "sha256",
@@ -40,7 +40,8 @@ def describe_study(file: DeidentifiedFile) -> dict[str, Any]:
 def describe_series(files: list[DeidentifiedFile]) -> dict[str, Any]:
     """Return the columns of the series row that its files give, except the moment of arrival."""
     return {
-        **{name: read(files[0].header) for name, read in _SERIES_READERS},
+        **read_series_attributes(files[0].header),
+        "TransferSyntaxUID": files[0].TransferSyntaxUID,
         "n_instances": len(files),
         "n_frames": sum(count_frames(file.header) for file in files),
         "size_bytes": sum(file.size_bytes for file in files),
@@ -115,5 +116,4 @@ def _make_reader(column: Column[Any]) -> Reader:
 
 
 _STUDY_READERS = _make_readers(studies.columns, _STUDY_FACTS)
-_SERIES_READERS = _make_readers(series.columns, _SERIES_FACTS)
 _INSTANCE_COLUMNS = [(name, spell_tag(name), read) for name, read in _make_readers(instances.columns, _INSTANCE_FACTS)]

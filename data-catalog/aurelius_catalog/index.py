@@ -5,33 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, Text, cast, exists, or_, select, true
+from sqlalchemy import Connection, RowMapping, Select, Text, cast, select
 
 from aurelius_catalog.errors import NotFound, PermissionDenied, Withdrawn
 from aurelius_catalog.model import InstanceRecord, SeriesRecord
 from aurelius_catalog.person import Person
-from aurelius_catalog.schema import instances, series, studies, study_projects, tombstones
+from aurelius_catalog.schema import instances, scopes, series, studies, tombstones
+from aurelius_catalog.scopes import list_scopes
 
-_STUDY_COLUMNS = [column for column in studies.columns if column.name != "StudyInstanceUID"]
+SERIES_COLUMNS = [column for column in series.columns if column.name not in ("id", "words")]
 INSTANCE_COLUMNS = [column for column in instances.columns if column.name not in ("header", "deidentification")]
-#: From so many studies on, reading every membership is quicker than naming the studies (and SQLite allows no more).
-MANY = 500
-
-
-def is_visible(person: Person) -> ColumnElement[bool]:
-    """Return the condition that keeps the studies a person may see (`Person.may_see`, as SQL)."""
-    if person.sees_everything:
-        return true()
-    member = exists().where(
-        study_projects.c.StudyInstanceUID == studies.c.StudyInstanceUID,
-        study_projects.c.project.in_(sorted(person.projects)),
-    )
-    return or_(studies.c.site.in_(sorted(person.sites)), member)
 
 
 def select_series() -> Select[Any]:
-    """Return the statement that yields every column of a `SeriesRecord` but the projects."""
-    return select(series, *_STUDY_COLUMNS).join(studies, series.c.StudyInstanceUID == studies.c.StudyInstanceUID)
+    """Return the statement that yields what `to_series` makes records of."""
+    return select(*SERIES_COLUMNS, studies.c.flags).join(
+        studies, series.c.StudyInstanceUID == studies.c.StudyInstanceUID
+    )
 
 
 def get_series(connection: Connection, person: Person, SeriesInstanceUID: str) -> SeriesRecord:
@@ -66,16 +56,14 @@ def _refuse_withdrawn(connection: Connection, kind: str, uid: str) -> None:
 
 
 def to_series(connection: Connection, rows: list[RowMapping]) -> list[SeriesRecord]:
-    """Turn rows of `select_series` into records, adding the projects of their studies."""
-    uids = {row["StudyInstanceUID"] for row in rows}
-    projects: dict[str, list[str]] = {uid: [] for uid in uids}
-    statement = select(study_projects).order_by(study_projects.c.project)
-    if len(uids) < MANY:
-        statement = statement.where(study_projects.c.StudyInstanceUID.in_(uids))
-    for study_uid, project in connection.execute(statement):
-        if study_uid in projects:
-            projects[study_uid].append(project)
-    return [SeriesRecord(**row, projects=tuple(projects[row["StudyInstanceUID"]])) for row in rows]
+    """Turn rows of `select_series` into records, adding the sites and projects of their studies."""
+    found = list_scopes(connection, scopes.c.id.in_({row["scope"] for row in rows}))
+    records = []
+    for row in rows:
+        values = dict(row)
+        scope = found[values.pop("scope")]
+        records.append(SeriesRecord(**values, site=scope.site, projects=scope.projects))
+    return records
 
 
 def list_instances(connection: Connection, SeriesInstanceUID: str) -> list[InstanceRecord]:
@@ -96,7 +84,7 @@ def list_headers(connection: Connection, SeriesInstanceUID: str, SOPInstanceUID:
     statement = statement.where(instances.c.SeriesInstanceUID == SeriesInstanceUID)
     if SOPInstanceUID is not None:
         statement = statement.where(instances.c.SOPInstanceUID == SOPInstanceUID)
-    return dict(connection.execute(statement).tuples().all())
+    return dict(connection.execute(statement).all())
 
 
 def get_instance(connection: Connection, SOPInstanceUID: str) -> InstanceRecord:

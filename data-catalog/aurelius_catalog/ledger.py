@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Select, exists, select
 
 from aurelius_catalog.database import insert_row
 from aurelius_catalog.errors import InvalidRequest, NotFound
-from aurelius_catalog.index import is_visible, select_series, to_series
+from aurelius_catalog.index import select_series, to_series
 from aurelius_catalog.model import (
     AnnotationRecord,
     DecisionAction,
@@ -29,6 +29,7 @@ from aurelius_catalog.schema import (
     series,
     studies,
 )
+from aurelius_catalog.scopes import is_visible
 
 
 def list_annotations(connection: Connection, person: Person, SeriesInstanceUID: str | None) -> list[AnnotationRecord]:

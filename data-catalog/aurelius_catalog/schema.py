@@ -55,17 +55,29 @@ studies = Table(
     Column("StudyInstanceUID", UID, primary_key=True),
     Column("PatientID", String(64), nullable=False, index=True),
     Column("site", String(64), nullable=False, index=True),
+    Column("scope", Integer, nullable=False, server_default="0"),  # who may see it: `scopes`
     Column("PatientSex", String(16)),
     Column("PatientAge", String(4)),
+    Column("PatientSize", Float),
+    Column("PatientWeight", Float),
     Column("StudyDate", String(8)),
+    Column("StudyTime", String(16)),
     Column("StudyDescription", String(64)),
     Column("flags", JSON, nullable=False, server_default="[]"),  # what a steward should know, such as "face"
 )
 
-study_projects = Table(
-    "study_projects",
+# Studies of one site and one set of projects have one scope: a few hundred numbers decide who sees a million series.
+scopes = Table(
+    "scopes",
     metadata,
-    Column("StudyInstanceUID", UID, ForeignKey("studies.StudyInstanceUID"), primary_key=True),
+    Column("id", Integer, primary_key=True),
+    Column("site", String(64), nullable=False, index=True),
+)
+
+scope_projects = Table(
+    "scope_projects",
+    metadata,
+    Column("scope", Integer, ForeignKey("scopes.id"), primary_key=True),
     Column("project", String(64), primary_key=True, index=True),
 )
 
@@ -74,22 +86,133 @@ series = Table(
     metadata,
     Column("SeriesInstanceUID", UID, primary_key=True),
     Column("StudyInstanceUID", UID, ForeignKey("studies.StudyInstanceUID"), nullable=False, index=True),
-    Column("Modality", String(16), nullable=False, index=True),
+    Column("id", Integer, nullable=False, server_default="0"),  # counts up as series arrive; answers come in its order
+    Column("scope", Integer, nullable=False, server_default="0"),  # the study's, as is what follows: one look-up less
+    Column("PatientID", String(64), nullable=False, server_default=""),
+    Column("PatientSex", String(16)),
+    Column("PatientAge", String(4)),
+    Column("PatientSize", Float),
+    Column("PatientWeight", Float),
+    Column("StudyDate", String(8)),
+    Column("StudyTime", String(16)),
+    Column("StudyDescription", String(64)),
+    Column("Modality", String(16), nullable=False),
     Column("SOPClassUID", UID, nullable=False),
+    Column("TransferSyntaxUID", UID),
     Column("SeriesDescription", String(64)),
     Column("SeriesNumber", Integer),
-    Column("BodyPartExamined", String(16), index=True),
+    Column("SeriesDate", String(8)),
+    Column("SeriesTime", String(16)),
+    Column("AcquisitionDate", String(8)),
+    Column("ProtocolName", String(64)),
+    Column("BodyPartExamined", String(16)),
+    Column("Laterality", String(16)),
+    Column("PatientPosition", String(16)),
+    Column("ImageType", String(255)),
     Column("Manufacturer", String(64)),
     Column("ManufacturerModelName", String(64)),
     Column("FrameOfReferenceUID", UID),
     Column("Rows", Integer),
     Column("Columns", Integer),
+    Column("BitsStored", Integer),
+    Column("SamplesPerPixel", Integer),
+    Column("PhotometricInterpretation", String(16)),
+    Column("LossyImageCompression", String(16)),
+    Column("PixelSpacing", Float),  # between rows, mm
+    Column("SliceThickness", Float),
+    Column("SpacingBetweenSlices", Float),
+    Column("ContrastBolusAgent", String(64)),
+    # CT and X-ray
+    Column("KVP", Float),
+    Column("XRayTubeCurrent", Float),
+    Column("ExposureTime", Float),
+    Column("CTDIvol", Float),
+    Column("ConvolutionKernel", String(64)),
+    Column("ReconstructionDiameter", Float),
+    Column("GantryDetectorTilt", Float),
+    Column("SpiralPitchFactor", Float),
+    Column("ViewPosition", String(16)),
+    # MR
+    Column("MagneticFieldStrength", Float),
+    Column("RepetitionTime", Float),
+    Column("EchoTime", Float),
+    Column("InversionTime", Float),
+    Column("FlipAngle", Float),
+    Column("EchoTrainLength", Integer),
+    Column("ScanningSequence", String(64)),
+    Column("SequenceVariant", String(64)),
+    Column("SequenceName", String(16)),
+    Column("MRAcquisitionType", String(16)),
+    Column("ReceiveCoilName", String(16)),
+    Column("DiffusionBValue", Float),
+    Column("NumberOfTemporalPositions", Integer),
+    # PET
+    Column("Units", String(16)),
+    Column("ReconstructionMethod", String(64)),
+    Column("Radiopharmaceutical", String(64)),
+    Column("RadionuclideTotalDose", Float),
+    # ultrasound and other moving pictures
+    Column("FrameTime", Float),
+    Column("TransducerType", String(16)),
+    # slides
+    Column("ObjectiveLensPower", Float),
+    Column("TotalPixelMatrixColumns", Integer),
+    Column("TotalPixelMatrixRows", Integer),
+    # waveforms
+    Column("SamplingFrequency", Float),
+    Column("NumberOfWaveformChannels", Integer),
+    # what is drawn or measured on images
+    Column("SegmentationType", String(16)),
+    Column("DoseSummationType", String(16)),
+    Column("ContentLabel", String(16)),
+    Column("words", Text, nullable=False, server_default=""),  # of the descriptions: `search.words`
     Column("n_instances", Integer, nullable=False),
     Column("n_frames", Integer, nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
     Column("received_at", Moment, nullable=False),
     Column("revision", Integer, nullable=False, server_default="1"),  # grows by one when late instances join
 )
+
+#: Attributes that many series have and many searches ask for.
+INDEXED = (
+    "PatientID",
+    "SOPClassUID",
+    "BodyPartExamined",
+    "Manufacturer",
+    "ManufacturerModelName",
+    "StudyDate",
+    "SeriesDescription",
+    "StudyDescription",
+    "ProtocolName",
+    "FrameOfReferenceUID",
+    "received_at",
+)
+#: Attributes of few series, and of those only: their indexes cost the others nothing.
+INDEXED_WHERE_PRESENT = (
+    "SliceThickness",
+    "PixelSpacing",
+    "KVP",
+    "ConvolutionKernel",
+    "ContrastBolusAgent",
+    "MagneticFieldStrength",
+    "RepetitionTime",
+    "EchoTime",
+    "InversionTime",
+    "SequenceName",
+    "DiffusionBValue",
+    "Radiopharmaceutical",
+    "ObjectiveLensPower",
+    "SamplingFrequency",
+    "SegmentationType",
+)
+Index("ix_series_id", series.c.id, unique=True)
+Index("ix_series_scope", series.c.scope, series.c.Modality, series.c.BodyPartExamined, series.c.StudyDate, series.c.id)
+Index("ix_series_Modality", series.c.Modality, series.c.BodyPartExamined, series.c.id)
+for _name in INDEXED:
+    Index(f"ix_series_{_name}", series.c[_name], series.c.id)
+for _name in INDEXED_WHERE_PRESENT:
+    _present = series.c[_name].is_not(None)
+    Index(f"ix_series_{_name}", series.c[_name], series.c.id, sqlite_where=_present, postgresql_where=_present)
 
 instances = Table(
     "instances",

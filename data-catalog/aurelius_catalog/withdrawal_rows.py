@@ -21,9 +21,9 @@ from aurelius_catalog.schema import (
     predictions,
     series,
     studies,
-    study_projects,
     tombstones,
 )
+from aurelius_catalog.search.words import forget_words
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def bury_rows(connection: Connection, burial: Burial) -> Gone:
     n_labels = _run(connection, delete(annotation_versions).where(labels))
     n_instances = _run(connection, delete(instances).where(instances.c.SeriesInstanceUID.in_(serie)))
     n_series = _run(connection, delete(series).where(series.c.StudyInstanceUID.in_(study)))
-    _run(connection, delete(study_projects).where(study_projects.c.StudyInstanceUID.in_(study)))
+    forget_words(connection)
     n_studies = _run(connection, delete(studies).where(studies.c.PatientID == burial.pseudonym))
     return Gone(n_studies, n_series, n_instances, n_labels, n_predictions, marked)
 

@@ -28,7 +28,8 @@ def cohort(tmp_path: Path) -> Cohort:
 
 def test_the_migrations_make_exactly_the_tables_the_code_describes(cohort: Cohort) -> None:
     found = inspect(open_engine(cohort.settings))
-    assert set(found.get_table_names()) == set(metadata.tables) | {"alembic_version"}
+    tables = {name for name in found.get_table_names() if not name.startswith("series_words")}  # SQLite's full text
+    assert tables == set(metadata.tables) | {"alembic_version"}
     for name, table in metadata.tables.items():
         assert {column["name"] for column in found.get_columns(name)} == set(table.columns.keys())
 

@@ -98,7 +98,7 @@ def test_rights_that_were_taken_away_end_within_seconds(
     with pytest.raises(PermissionDenied):  # the hub says of another group: another person to the cache
         openings.note_reading(engine, Person.of("rhea", ["role-researcher"]), cohort.north_chest)
     with engine.begin() as connection:
-        connection.exec_driver_sql("DELETE FROM study_projects")
+        connection.exec_driver_sql("DELETE FROM scope_projects")
     openings.note_reading(engine, RHEA, cohort.north_chest)
     moment[0] = 105.1
     with pytest.raises(PermissionDenied):

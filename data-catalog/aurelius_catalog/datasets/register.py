@@ -37,6 +37,7 @@ from aurelius_catalog.schema import (
     series,
     studies,
 )
+from aurelius_catalog.scopes import is_visible
 
 #: UIDs in one statement: SQLite takes no more than 32766 values.
 CHUNK = 500
@@ -116,7 +117,7 @@ def list_series(connection: Connection, person: Person, dataset_id: str) -> list
     then = {row["SeriesInstanceUID"]: row for row in rows if row["withdrawn_at"] is None}
     found: list[SeriesRecord] = []
     for chunk in _split(sorted(then)):
-        statement = index.select_series().where(series.c.SeriesInstanceUID.in_(chunk), index.is_visible(person))
+        statement = index.select_series().where(series.c.SeriesInstanceUID.in_(chunk), is_visible(person))
         for record in index.to_series(connection, list(connection.execute(statement).mappings())):
             row = then[record.SeriesInstanceUID]
             counts = {name: row[name] for name in ("n_instances", "n_frames", "size_bytes")}
@@ -221,7 +222,7 @@ def _may_open(person: Person) -> ColumnElement[bool]:
         .select_from(dataset_series)
         .join(series, series.c.SeriesInstanceUID == dataset_series.c.SeriesInstanceUID)
         .join(studies, studies.c.StudyInstanceUID == series.c.StudyInstanceUID)
-        .where(here, not_(index.is_visible(person)))
+        .where(here, not_(is_visible(person)))
         .correlate(datasets)
     )
     # Of one whose every patient was withdrawn, nothing is left to tell by whose it was.
@@ -233,7 +234,7 @@ def _require_visible(connection: Connection, person: Person, uids: Sequence[str]
         visible = (
             select(series.c.SeriesInstanceUID)
             .join(studies, studies.c.StudyInstanceUID == series.c.StudyInstanceUID)
-            .where(series.c.SeriesInstanceUID.in_(chunk), index.is_visible(person))
+            .where(series.c.SeriesInstanceUID.in_(chunk), is_visible(person))
         )
         for uid in sorted(set(chunk) - set(connection.execute(visible).scalars())):
             index.get_series(connection, person, uid)  # which says why not

@@ -8,13 +8,14 @@ from typing import Any
 from sqlalchemy import ColumnElement
 
 from aurelius_catalog.errors import InvalidRequest
-from aurelius_catalog.schema import instances, series, studies
+from aurelius_catalog.schema import instances, series
 
 #: Not attributes, but questions of the house's own (`aurelius_catalog.search.special`).
-SPECIAL = ("project", "text", "has_segmentation", "has_prediction")
-_STUDY_COLUMNS = [column for column in studies.columns if column.name not in ("StudyInstanceUID", "flags")]
+SPECIAL = ("project", "site", "text", "has_segmentation", "has_prediction")
 #: Keyword to column, for a search of series and of studies.
-SERIES: dict[str, ColumnElement[Any]] = {column.name: column for column in [*series.columns, *_STUDY_COLUMNS]}
+SERIES: dict[str, ColumnElement[Any]] = {
+    column.name: column for column in series.columns if column.name not in ("id", "scope", "words")
+}
 #: Keyword to column, for a search of instances: what an instance says of itself goes before what its series says.
 INSTANCES: dict[str, ColumnElement[Any]] = {
     **SERIES,

@@ -12,13 +12,14 @@ from aurelius_catalog import index
 from aurelius_catalog.errors import InvalidRequest
 from aurelius_catalog.model import InstanceRecord, SeriesRecord, StudyRecord
 from aurelius_catalog.person import Person
-from aurelius_catalog.schema import instances, series, studies
+from aurelius_catalog.schema import instances, series
+from aurelius_catalog.scopes import is_visible
 from aurelius_catalog.search.conditions import match
 from aurelius_catalog.search.keywords import INSTANCES, SERIES, SPECIAL, find_column
 from aurelius_catalog.search.special import match_special
 
 Keywords = Mapping[str, object]
-_ORDER = (studies.c.PatientID, series.c.StudyInstanceUID, series.c.SeriesInstanceUID)
+_ORDER = (series.c.id,)
 _LARGEST = 2**31
 
 
@@ -34,7 +35,7 @@ def read_conditions(
     """
     dialect = connection.dialect.name
     return [
-        match_special(keyword, value)
+        match_special(keyword, value, dialect)
         if keyword in SPECIAL
         else match(find_column(keyword, columns), keyword, value, dialect)
         for keyword, value in keywords.items()
@@ -46,23 +47,21 @@ def find_page(
 ) -> list[SeriesRecord]:
     """Return visible series that match every keyword, in the catalog's order; all of them if limit is None."""
     conditions = read_conditions(connection, keywords)
-    statement = index.select_series().where(index.is_visible(person), *conditions).order_by(*_ORDER)
+    statement = index.select_series().where(is_visible(person), *conditions).order_by(*_ORDER)
     rows = connection.execute(_cut(statement, limit, offset)).mappings()
     return index.to_series(connection, list(rows))
 
 
 def count_series(connection: Connection, person: Person, keywords: Keywords) -> int:
     """Return how many visible series match."""
-    statement = _join(select(func.count())).where(index.is_visible(person), *read_conditions(connection, keywords))
+    statement = _join(select(func.count())).where(is_visible(person), *read_conditions(connection, keywords))
     return connection.execute(statement).scalar_one()
 
 
 def count_values(connection: Connection, person: Person, keywords: Keywords, keyword: str) -> dict[Any, int]:
     """Return how many visible series that match have which value of an attribute, the most frequent first."""
     column = find_column(keyword, SERIES)
-    statement = _join(select(column, func.count())).where(
-        index.is_visible(person), *read_conditions(connection, keywords)
-    )
+    statement = _join(select(column, func.count())).where(is_visible(person), *read_conditions(connection, keywords))
     rows = connection.execute(statement.group_by(column)).all()
     return {row[0]: row[1] for row in sorted(rows, key=lambda row: (-row[1], str(row[0])))}
 
@@ -71,9 +70,9 @@ def find_studies(
     connection: Connection, person: Person, keywords: Keywords, limit: int | None, offset: int = 0
 ) -> list[StudyRecord]:
     """Return visible studies with at least one series that matches, with counts over all of their series."""
-    found = _join(select(series.c.StudyInstanceUID, studies.c.PatientID)).distinct()
-    found = found.where(index.is_visible(person), *read_conditions(connection, keywords))
-    found = found.order_by(studies.c.PatientID, series.c.StudyInstanceUID)
+    found = _join(select(series.c.StudyInstanceUID)).group_by(series.c.StudyInstanceUID)
+    found = found.where(is_visible(person), *read_conditions(connection, keywords))
+    found = found.order_by(func.min(series.c.id))
     uids = [row[0] for row in connection.execute(_cut(found, limit, offset))]
     statement = index.select_series().where(series.c.StudyInstanceUID.in_(uids)).order_by(*_ORDER)
     by_study: dict[str, list[SeriesRecord]] = {uid: [] for uid in uids}
@@ -89,8 +88,7 @@ def find_instances(
     statement = select(*index.INSTANCE_COLUMNS).join(
         series, series.c.SeriesInstanceUID == instances.c.SeriesInstanceUID
     )
-    statement = statement.join(studies, studies.c.StudyInstanceUID == series.c.StudyInstanceUID)
-    statement = statement.where(index.is_visible(person), *read_conditions(connection, keywords, INSTANCES))
+    statement = statement.where(is_visible(person), *read_conditions(connection, keywords, INSTANCES))
     statement = statement.order_by(*_ORDER, instances.c.InstanceNumber, instances.c.SOPInstanceUID)
     found = [InstanceRecord(**row) for row in connection.execute(_cut(statement, limit, offset)).mappings()]
     uids = {each.SeriesInstanceUID for each in found}
@@ -106,7 +104,7 @@ def read_table(connection: Connection, person: Person, keywords: Keywords) -> pa
 
 
 def _join(statement: Select[Any]) -> Select[Any]:
-    return statement.select_from(series).join(studies, studies.c.StudyInstanceUID == series.c.StudyInstanceUID)
+    return statement.select_from(series)
 
 
 def _cut(statement: Select[Any], limit: int | None, offset: int) -> Select[Any]:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, Text, and_, cast, exists, or_, select
+from sqlalchemy import ColumnElement, Table, Text, cast, exists, func, or_, select, text
+from sqlalchemy.dialects.postgresql import TSQUERY
 
 from aurelius_catalog.dicom_json import write_json
 from aurelius_catalog.errors import InvalidRequest
-from aurelius_catalog.schema import annotation_versions, predictions, series, studies, study_projects
+from aurelius_catalog.schema import annotation_versions, predictions, scopes, series
+from aurelius_catalog.scopes import in_projects
+from aurelius_catalog.search.conditions import match
+from aurelius_catalog.series_attributes import split_words
 
-_WORD = re.compile(r"\w+\*?")
 
-
-def match_special(keyword: str, value: object) -> ColumnElement[bool]:
+def match_special(keyword: str, value: object, dialect: str) -> ColumnElement[bool]:
     """Return the condition of one keyword of `keywords.SPECIAL`.
 
     Raises
@@ -24,8 +25,10 @@ def match_special(keyword: str, value: object) -> ColumnElement[bool]:
     """
     if keyword == "project":
         return _match_project(value)
+    if keyword == "site":
+        return series.c.scope.in_(select(scopes.c.id).where(match(scopes.c.site, keyword, value, dialect)))
     if keyword == "text":
-        return _match_text(value)
+        return _match_text(value, dialect)
     if keyword == "has_segmentation":
         return _match_results(keyword, annotation_versions, value)
     return _match_results(keyword, predictions, value)
@@ -33,21 +36,24 @@ def match_special(keyword: str, value: object) -> ColumnElement[bool]:
 
 def _match_project(value: object) -> ColumnElement[bool]:
     names = list(value) if isinstance(value, (list, set, frozenset)) else [value]
-    if not all(isinstance(name, str) for name in names):
+    if not all(isinstance(name, str) and "\0" not in name for name in names):
         raise InvalidRequest("project takes the name of a project, or a list of names.")
-    return exists().where(
-        study_projects.c.StudyInstanceUID == studies.c.StudyInstanceUID, study_projects.c.project.in_(names)
-    )
+    return series.c.scope.in_(select(scopes.c.id).where(in_projects(map(str, names))))
 
 
-def _match_text(value: object) -> ColumnElement[bool]:
-    words = _WORD.findall(value) if isinstance(value, str) else []
-    if not words:
+def _match_text(value: object, dialect: str) -> ColumnElement[bool]:
+    """Find every word; one that ends in an asterisk finds what begins with it."""
+    wanted = [(word, part.endswith("*")) for part in str(value).split() for word in split_words(part)]
+    if not isinstance(value, str) or not wanted:
         raise InvalidRequest("text takes words, such as 'lung nodul*'.")
-    described = (series.c.SeriesDescription, studies.c.StudyDescription, series.c.BodyPartExamined)
-    return and_(
-        *[or_(*[column.icontains(word.rstrip("*"), autoescape=True) for column in described]) for word in words]
-    )
+    if dialect == "sqlite":
+        asked = " AND ".join(f'"{word}"*' if begins else f'"{word}"' for word, begins in wanted)
+        return series.c.id.in_(
+            text("SELECT rowid FROM series_words WHERE series_words MATCH :words").bindparams(words=asked)
+        )
+    asked = " & ".join(f"'{word}':*" if begins else f"'{word}'" for word, begins in wanted)
+    kept = func.array_to_tsvector(func.string_to_array(series.c.words, " "))
+    return kept.op("@@", is_comparison=True)(cast(asked, TSQUERY))
 
 
 def _match_results(keyword: str, table: Table, value: object) -> ColumnElement[bool]:
