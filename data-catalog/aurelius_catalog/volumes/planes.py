@@ -1,0 +1,109 @@
+"""The frames of a series, one plane each, and what the index knows of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aurelius_catalog.model import InstanceRecord
+
+Numbers = NDArray[np.float64]
+#: Kinds of pixels that cannot be in one array.
+_FORMAT = ("Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "PixelRepresentation")
+
+
+@dataclass(frozen=True)
+class Planes:
+    """Frames in one array each, in some order.
+
+    Parameters
+    ----------
+    frames
+        The instance and the number of the frame in it, from 0.
+    """
+
+    frames: tuple[tuple[InstanceRecord, int], ...]
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    @property
+    def first(self) -> InstanceRecord:
+        """The instance of the first frame: what all frames have in common is read from it."""
+        return self.frames[0][0]
+
+    def select(self, numbers: Iterable[int]) -> Planes:
+        """Return some of them, in the order of ``numbers``."""
+        return Planes(tuple(self.frames[number] for number in numbers))
+
+    def read(self, keyword: str) -> list[Any]:
+        """Return what the index holds of each frame under a keyword; None where it holds nothing."""
+        return [read_attribute(instance, index, keyword) for instance, index in self.frames]
+
+    def read_numbers(self, keyword: str, length: int) -> Numbers:
+        """Return an attribute of each frame as ``(frames, length)``; NaN where there is none."""
+        nothing = [np.nan] * length
+        values = [nothing if value is None else value for value in self.read(keyword)]
+        return np.array(values, np.float64).reshape(len(values), length)
+
+    @cached_property
+    def positions(self) -> Numbers:
+        """ImagePositionPatient of each: ``(frames, 3)``, mm, LPS; NaN where there is none."""
+        return self.read_numbers("ImagePositionPatient", 3)
+
+    @cached_property
+    def orientations(self) -> Numbers:
+        """ImageOrientationPatient of each: ``(frames, 6)``, cosines of row and column; NaN where there is none."""
+        return self.read_numbers("ImageOrientationPatient", 6)
+
+    @cached_property
+    def spacings_mm(self) -> Numbers:
+        """PixelSpacing of each: ``(frames, 2)``, between rows and between columns; NaN where there is none."""
+        return self.read_numbers("PixelSpacing", 2)
+
+    @cached_property
+    def are_placed(self) -> NDArray[np.bool_]:
+        """Whether each frame has a place in the patient."""
+        whole = np.hstack([self.positions, self.orientations, self.spacings_mm])
+        return ~np.isnan(whole).any(axis=1)
+
+    @cached_property
+    def formats(self) -> list[tuple[Any, ...]]:
+        """What must be equal for frames to be in one array."""
+        made: dict[int, tuple[Any, ...]] = {}
+        for instance, _ in self.frames:
+            if id(instance) not in made:
+                made[id(instance)] = tuple(getattr(instance, name) for name in _FORMAT)
+        return [made[id(instance)] for instance, _ in self.frames]
+
+
+def list_planes(instances: Sequence[InstanceRecord]) -> Planes:
+    """Return the frames of all images among instances."""
+    return Planes(
+        tuple(
+            (instance, index)
+            for instance in instances
+            if instance.Rows and instance.Columns
+            for index in range(count_frames(instance))
+        )
+    )
+
+
+def count_frames(instance: InstanceRecord) -> int:
+    """Return how many frames an image has; they need not be such as can be cut out of the file."""
+    return len(instance.frames) or max(instance.NumberOfFrames or 1, 1)
+
+
+def read_attribute(instance: InstanceRecord, index: int, keyword: str) -> Any:
+    """Return what the index holds of a frame under a keyword; None if it holds nothing."""
+    values = instance.per_frame.get(keyword)
+    if values is not None:
+        return values[0] if len(values) == 1 else values[index] if index < len(values) else None
+    if keyword in ("ImagePositionPatient", "ImageOrientationPatient") and count_frames(instance) > 1:
+        return None  # that of the whole object: it cannot be where every frame lies
+    return getattr(instance, keyword, None)
