@@ -1,4 +1,4 @@
-"""DICOMweb as a client speaks it, and what the service answers to nonsense; without a hub, login replaced."""
+"""What DICOMweb answers, byte for byte, and what the service says to labels that do not fit; login replaced."""
 
 from __future__ import annotations
 
@@ -6,13 +6,10 @@ import email.parser
 import email.policy
 from collections.abc import Iterator
 from io import BytesIO
-from urllib.parse import quote
 
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from pydicom import Dataset, dcmread
 
 from aurelius_catalog.person import Person
@@ -119,7 +116,10 @@ def test_metadata_has_headers_without_pixels(client: TestClient, cohort: Cohort)
     study = study_of(cohort, cohort.north_chest)
     headers = client.get(f"/dicomweb/studies/{study}/series/{cohort.north_chest}/metadata").json()
     assert len(headers) == 12
-    assert all("7FE00010" not in header for header in headers)
+    place = f"http://testserver/dicomweb/studies/{study}/series/{cohort.north_chest}/instances/"
+    assert all(
+        header["7FE00010"]["BulkDataURI"].startswith(place) and "Value" not in header["7FE00010"] for header in headers
+    )
     assert Dataset.from_json(headers[0]).RescaleType == "HU"
     instance = headers[0]["00080018"]["Value"][0]
     one = client.get(f"/dicomweb/studies/{study}/series/{cohort.north_chest}/instances/{instance}/metadata").json()
@@ -155,21 +155,6 @@ def test_foreign_and_mismatched_paths_are_refused(client: TestClient, cohort: Co
     assert client.get(f"/dicomweb/studies/{own}/series/{cohort.north_chest}/instances/{instance}").status_code == 404
 
 
-def test_every_route_of_the_catalog_asks_who_it_is(client: TestClient) -> None:
-    app = create_service("catalog")
-    mount_router(app, dicomweb.router)
-    mount_router(app, rest.router)
-    anonymous = TestClient(app)
-    paths = app.openapi()["paths"]
-    assert len(paths) > 20
-    for path, operations in paths.items():
-        if path in ("/health", "/metrics"):
-            continue
-        for method in operations:
-            filled = path.replace("{", "").replace("}", "")
-            assert anonymous.request(method, filled, json={}).status_code == 401, (method, path)
-
-
 @pytest.mark.parametrize(
     "body",
     [
@@ -193,37 +178,3 @@ def test_bad_label_record_is_refused(client: TestClient, cohort: Cohort) -> None
     for record in ("", "{", "[]", '{"segments": 1, "origin": "notebook"}', '{"segments": [], "origin": "x y"}'):
         files = {"record": (None, record), "labelmap": ("labelmap", labelmap)}
         assert client.post(f"/series/{cohort.north_chest}/annotations", files=files).status_code == 422, record
-
-
-WORDS = st.text(max_size=30) | st.sampled_from(["Rows", "SeriesNumber", "00080060", "StudyDate", "project", "site"])
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(conditions=st.dictionaries(WORDS, st.text(max_size=30) | st.integers().map(str), max_size=3))
-def test_no_query_makes_the_search_fail(client: TestClient, conditions: dict[str, str]) -> None:
-    for path in ("/dicomweb/studies", "/dicomweb/series"):
-        assert client.get(path, params=conditions).status_code in (200, 400, 422)
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda each: st.lists(each, max_size=3),
-)
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(conditions=st.dictionaries(WORDS, JSON.filter(lambda each: each == each), max_size=3))
-def test_no_body_makes_the_search_fail(client: TestClient, conditions: dict[str, object]) -> None:
-    try:
-        answer = client.post("/series/search", json=conditions)
-    except ValueError:  # not JSON at all: infinities, lone surrogates
-        return
-    assert answer.status_code in (200, 400, 422)
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(uid=st.text(min_size=1, max_size=80))
-def test_no_uid_makes_a_path_fail(client: TestClient, uid: str) -> None:
-    text = quote(uid.encode("utf-8", "ignore"), safe="")
-    for path in (f"/series/{text}", f"/datasets/{text}", f"/dicomweb/studies/{text}", f"/predictions/{text}/decisions"):
-        assert client.get(path).status_code < 500, path

@@ -1,43 +1,96 @@
-"""What a QIDO-RS search asks for (PS3.18 section 8.3.4), as the store understands it."""
+"""What a QIDO-RS search asks for (PS3.18 sections 8.3.4 and 10.6.1), as the store understands it."""
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Query, Request
 from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
 from starlette.datastructures import QueryParams
 
-from aurelius_catalog.errors import InvalidRequest
+#: Parameters of the request itself, which say nothing of what is sought.
+_NOT_CONDITIONS = {
+    "accept",
+    "emptyvaluematching",
+    "fuzzymatching",
+    "includefield",
+    "limit",
+    "multiplevaluematching",
+    "offset",
+}
+#: What de-identification leaves in no object of the catalog: a search for it finds nothing.
+REMOVED = frozenset({"AccessionNumber", "PatientBirthDate", "ReferringPhysicianName", "StudyID"})
+_TAG = re.compile(r"[0-9A-Fa-f]{8}")
+_WILD = re.compile(r"[*?]")
 
-_NOT_CONDITIONS = {"limit", "offset", "includefield", "fuzzymatching"}
+Limit = Annotated[int, Query(ge=0, le=10**9, description="At most so many results")]
+Offset = Annotated[int, Query(ge=0, le=10**9, description="Leave out so many results")]
 
 
-def read_conditions(parameters: QueryParams) -> dict[str, object]:
-    """Turn query parameters (keywords or tags) into the keywords and typed values of the store.
+@dataclass(frozen=True)
+class Question:
+    """A search, read from its query parameters.
 
-    Raises
-    ------
-    InvalidRequest
-        If a number is none. An attribute the index does not know is the store's to refuse.
+    Parameters
+    ----------
+    keywords
+        The conditions, as `Store.find_series` takes them.
+    fields
+        Keywords that the answer is to contain beside those it always does.
+    everything
+        Whether it is to contain all there is.
+    impossible
+        Whether it asks for what no object of the catalog has.
     """
-    conditions: dict[str, object] = {}
-    for name, value in parameters.multi_items():
-        if name in _NOT_CONDITIONS or value in ("", "*"):
-            continue
-        keyword = name
-        if len(name) == 8 and not name.isalpha():
-            try:
-                keyword = keyword_for_tag(int(name, 16)) or name
-            except ValueError:
-                keyword = name
-        keyword = "Modality" if keyword == "ModalitiesInStudy" else keyword
-        conditions[keyword] = _read_values(keyword, value)
-    return conditions
+
+    keywords: dict[str, object]
+    fields: frozenset[str]
+    everything: bool
+    impossible: bool
 
 
-def _read_values(keyword: str, value: str) -> object:
+def read_question(
+    request: Request,
+    fuzzymatching: Annotated[bool, Query(description="Find names that contain the one given")] = False,
+    includefield: Annotated[
+        list[str] | None, Query(description="Keywords or tags that the answer is to contain, or all")
+    ] = None,
+) -> Question:
+    """FastAPI dependency: what is sought. An attribute that the index does not know is the store's to refuse."""
+    parameters = request.query_params
+    fields = {_name(field.strip()) for text in includefield or () for field in text.split(",")}
+    conditions = dict(_read_condition(name, value, fuzzymatching) for name, value in _list_conditions(parameters))
+    impossible = bool(REMOVED & conditions.keys())
+    keywords = {keyword: value for keyword, value in conditions.items() if keyword not in REMOVED}
+    return Question(keywords, frozenset(fields - {"all"}), "all" in fields, impossible)
+
+
+def _list_conditions(parameters: QueryParams) -> list[tuple[str, str]]:
+    """Return what is asked; an attribute that may have any value is not (PS3.4 section C.2.2.2.3)."""
+    return [
+        (name, value) for name, value in parameters.multi_items() if name not in _NOT_CONDITIONS and value.strip("*")
+    ]
+
+
+def _name(text: str) -> str:
+    """Return the keyword of an attribute that is named by its tag; other names as they are."""
+    return keyword_for_tag(int(text, 16)) or text if _TAG.fullmatch(text) else text
+
+
+def _read_condition(name: str, value: str, fuzzy: bool) -> tuple[str, Any]:
+    keyword = _name(name)
+    if keyword == "ModalitiesInStudy":
+        keyword = "Modality"
+    if keyword == "PatientName":  # the pseudonym is both
+        pattern = value.strip("^").replace("^", "*")
+        return "PatientID", f"*{pattern.upper()}*" if fuzzy and not _WILD.search(pattern) else pattern
+    if keyword in ("has_segmentation", "has_prediction") and value.lower() in ("true", "false"):
+        return keyword, value.lower() == "true"
     tag = tag_for_keyword(keyword)
     vr = dictionary_VR(tag) if tag is not None else ""
-    if vr in ("IS", "US"):
-        if not value.strip().isascii() or not value.strip().isdigit() or len(value) > 9:
-            raise InvalidRequest(f"{keyword} must be a whole number.")
-        return int(value)
-    return value.replace("\\", ",").split(",") if vr == "UI" else value
+    # A list of values means any of them; in other texts a comma may be a comma (PS3.4 section C.2.2.2.2).
+    separator = r"[\\,]" if vr in ("UI", "CS") else r"\\"
+    values = [each.strip() for each in re.split(separator, value) if each.strip()] if vr else [value]
+    return keyword, values[0] if len(values) == 1 else values

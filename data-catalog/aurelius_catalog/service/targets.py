@@ -1,0 +1,121 @@
+"""What a DICOMweb path names: study, series, instance, frames, as far as the person may see them."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from aurelius_catalog import index
+from aurelius_catalog.database import open_engine
+from aurelius_catalog.errors import InvalidRequest, NotDicom, NotFound
+from aurelius_catalog.local import LocalStore
+from aurelius_catalog.media import DICOM
+from aurelius_catalog.model import InstanceRecord, SeriesRecord
+from aurelius_catalog.settings import CatalogSettings
+
+#: More frames than this are asked for in several requests.
+MOST_FRAMES = 100_000
+
+
+def get_series(store: LocalStore, study: str, series: str) -> SeriesRecord:
+    """Return a series of a study.
+
+    Raises
+    ------
+    NotFound
+        If the series is not, or not in this study.
+    """
+    record = store.get_series(series)
+    if record.StudyInstanceUID != study:
+        raise NotFound(f"Series {series} is not part of study {study}.")
+    return record
+
+
+def list_study(store: LocalStore, study: str) -> list[SeriesRecord]:
+    """Return the series of a study.
+
+    Raises
+    ------
+    NotFound
+        If there is none that this person may see.
+    """
+    found = store.find_series(StudyInstanceUID=study)
+    if not found:
+        raise NotFound(f"There is no study {study} that {store.person.name} may open.")
+    return found
+
+
+def get_instance(store: LocalStore, study: str, series: str, instance: str) -> InstanceRecord:
+    """Return a DICOM instance of which something is about to be read, once the audit log says so.
+
+    Raises
+    ------
+    NotFound
+        If it is not where the path says.
+    NotDicom
+        If it is kept as a slide or a NIfTI volume.
+    """
+    store.note_reading(series)
+    return find_instance(store, study, series, instance)
+
+
+def find_instance(store: LocalStore, study: str, series: str, instance: str) -> InstanceRecord:
+    """Return a DICOM instance of a series that the person is known to see; see `get_instance`."""
+    known = _list_instances(store.settings, series)
+    if instance not in known:  # a series may grow by an instance that arrives later
+        _list_instances.cache_clear()
+        known = _list_instances(store.settings, series)
+    parent, found = known.get(instance, ("", None))
+    if found is None or parent != study:
+        raise NotFound(f"There is no instance {instance} in series {series} of study {study}.")
+    require_dicom([found])
+    return found
+
+
+@lru_cache(maxsize=64)
+def _list_instances(settings: CatalogSettings, series: str) -> dict[str, tuple[str, InstanceRecord]]:
+    """Return the study and the record of each instance of a series: facts that never change once visible."""
+    with open_engine(settings).begin() as connection:
+        study = index.find_study_of(connection, series)
+        return {each.SOPInstanceUID: (study, each) for each in index.list_instances(connection, series)}
+
+
+def require_dicom(instances: list[InstanceRecord]) -> list[InstanceRecord]:
+    """Return the instances if all of them are DICOM.
+
+    Raises
+    ------
+    NotDicom
+        If one is kept as a slide or a NIfTI volume.
+    """
+    for each in instances:
+        if each.media_type != DICOM:
+            raise NotDicom(
+                f"Instance {each.SOPInstanceUID} is a file of type {each.media_type}, which DICOMweb cannot hand out. "
+                "Fetch it from instances/{its UID}/file, or open it in a notebook by its series."
+            )
+    return instances
+
+
+def count_frames(instance: InstanceRecord) -> int:
+    """Return how many frames an instance has; 0 if it is no image."""
+    return (instance.NumberOfFrames or 1) if instance.Rows and instance.Columns else 0
+
+
+def read_numbers(text: str, instance: InstanceRecord) -> list[int]:
+    """Return the positions of frames, from 0, that a path names by numbers, from 1 (PS3.18 section 8.2).
+
+    Raises
+    ------
+    InvalidRequest
+        If they are no numbers.
+    NotFound
+        If the instance has no such frame.
+    """
+    numbers = text.split(",")
+    if len(numbers) > MOST_FRAMES or not all(each.isascii() and each.isdigit() and len(each) < 10 for each in numbers):
+        raise InvalidRequest("Frame numbers are whole numbers from 1, separated by commas.")
+    count = count_frames(instance)
+    indices = [int(each) - 1 for each in numbers]
+    if not all(0 <= each < count for each in indices):
+        raise NotFound(f"Instance {instance.SOPInstanceUID} has {count} frames.")
+    return indices
