@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -14,6 +16,12 @@ from aurelius_catalog.datasets.series import FrozenSeries
 from aurelius_catalog.datasets.verification import Verification
 from aurelius_catalog.model import DatasetCheck, DatasetObject, DatasetRecord, SeriesRecord
 from aurelius_catalog.store import Store
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+    from aurelius_catalog.datasets.torch_dataset import TorchDataset
+    from aurelius_catalog.datasets.zarr_copy import ZarrCopy
 
 
 @dataclass(frozen=True, eq=True, repr=False)
@@ -159,3 +167,81 @@ class FrozenDataset:
             if progress is not None:
                 progress(len(checks), len(self.SeriesInstanceUIDs))
         return Verification(self.store.get_dataset(self.id), tuple(checks))
+
+    # -- copies to work on ------------------------------------------------------------------------
+
+    def to_zarr(
+        self,
+        folder: str | Path,
+        *,
+        client: Client | None = None,
+        workers: int = 2,
+        progress: Callable[[int, int], object] | None = None,
+    ) -> ZarrCopy:
+        """Write the series and their newest labels as sharded OME-Zarr 0.5 images, to train on.
+
+        A series is there whole or not at all: stop it, or lose the machine, and the next call writes what is missing.
+        What was withdrawn since goes from the copy. Label maps are numbered as `segments` says.
+
+        Parameters
+        ----------
+        folder
+            Where to; it holds this dataset and nothing else.
+        client
+            A dask cluster whose workers see the same folder; without one, threads of this process do it.
+        workers
+            How many threads: so many volumes are in memory at once.
+        progress
+            Called after each series with how many are done and how many there are.
+
+        Raises
+        ------
+        InvalidRequest
+            If the folder holds something else, or another copy is being written into it.
+        """
+        from aurelius_catalog.datasets.zarr_copy import copy_dataset
+
+        return copy_dataset(self, Path(folder), client=client, workers=workers, progress=progress)
+
+    def to_monai(self, folder: str | Path | None = None, *, only_labelled: bool = False) -> list[dict[str, str]]:
+        """Return one dict per series, as MONAI's dictionary transforms take them.
+
+        Read them with ``LoadImaged(["image", "label"], reader=DatasetReader(...))``, see
+        `aurelius_catalog.datasets.monai_reader.DatasetReader`.
+
+        Parameters
+        ----------
+        folder
+            Read from this hot copy, which is made or completed first (`to_zarr`); without one, from the catalog.
+        only_labelled
+            Leave out the series nobody has drawn on, which have no ``label``.
+
+        Returns
+        -------
+        list of dict
+            ``image``, ``label``, ``SeriesInstanceUID``, ``Modality``, ``PatientID``: split by patient, not by series.
+        """
+        from aurelius_catalog.datasets.items import list_items
+
+        return list_items(self, None if folder is None else Path(folder), only_labelled=only_labelled)
+
+    def to_torch(
+        self,
+        folder: str | Path | None = None,
+        *,
+        only_labelled: bool = False,
+        transform: Callable[[dict[str, Any]], Any] | None = None,
+    ) -> TorchDataset:
+        """Return a `torch.utils.data.Dataset` over the series; it may go to workers of a DataLoader.
+
+        Parameters
+        ----------
+        folder, only_labelled
+            As for `to_monai`.
+        transform
+            Applied to each item: a dict with ``image``, float32 ``(1, z, y, x)``, ``label``, int64 of the same shape,
+            ``spacing_mm``, ``SeriesInstanceUID`` and ``PatientID``.
+        """
+        from aurelius_catalog.datasets.torch_dataset import TorchDataset
+
+        return TorchDataset(self.to_monai(folder, only_labelled=only_labelled), None if folder else self, transform)

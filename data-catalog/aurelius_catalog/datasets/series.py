@@ -25,20 +25,20 @@ class FrozenSeries(Series):
         self.dataset_id = dataset_id
 
     @cached_property
-    def objects(self) -> list[DatasetObject]:
+    def files(self) -> list[DatasetObject]:
         """The files it was frozen with, and those of its label versions."""
         return self._store.list_dataset_objects(self.dataset_id, self.record.SeriesInstanceUID)
 
     @cached_property
     def instances(self) -> list[InstanceRecord]:
         """The files of the series, in slice order."""
-        held = {item.SOPInstanceUID for item in self.objects if item.role == "image"}
+        held = {item.SOPInstanceUID for item in self.files if item.role == "image"}
         return [instance for instance in super().instances if instance.SOPInstanceUID in held]
 
     @cached_property
     def segmentations(self) -> list[Segmentation]:  # type: ignore[override]  # frozen: asked once
         """The label versions that were there when it was frozen, oldest first."""
-        held = {item.SOPInstanceUID for item in self.objects if item.role == "label"}
+        held = {item.SOPInstanceUID for item in self.files if item.role == "label"}
         return [label for label in super().segmentations if label.annotation.SOPInstanceUID in held]
 
     @property

@@ -1,0 +1,56 @@
+"""A frozen dataset as PyTorch takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from aurelius_catalog.datasets.items import open_item
+
+if TYPE_CHECKING:
+    from aurelius_catalog.datasets.frozen import FrozenDataset
+
+
+class TorchDataset(Dataset[Any]):
+    """One item per series; see `FrozenDataset.to_torch`.
+
+    Parameters
+    ----------
+    items
+        What `FrozenDataset.to_monai` lists.
+    dataset
+        The dataset, where items are read from the catalog; None for those of a hot copy.
+    transform
+        Applied to each item.
+    """
+
+    def __init__(
+        self,
+        items: Sequence[Mapping[str, str]],
+        dataset: FrozenDataset | None,
+        transform: Callable[[dict[str, Any]], Any] | None = None,
+    ) -> None:
+        self.items = list(items)
+        self.dataset = dataset
+        self.transform = transform
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> Any:
+        item = self.items[index]
+        image = open_item(item["image"], self.dataset)
+        read: dict[str, Any] = {
+            "image": torch.from_numpy(image.to_numpy().astype(np.float32, copy=False))[None],
+            "spacing_mm": torch.tensor(image.attrs.get("spacing_mm") or [1.0] * 3),
+            "SeriesInstanceUID": item["SeriesInstanceUID"],
+            "PatientID": item["PatientID"],
+        }
+        if "label" in item:
+            label = open_item(item["label"], self.dataset).to_numpy()
+            read["label"] = torch.from_numpy(label.astype(np.int64))[None]
+        return read if self.transform is None else self.transform(read)

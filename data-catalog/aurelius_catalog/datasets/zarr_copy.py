@@ -1,0 +1,206 @@
+"""A hot copy of a frozen dataset: one OME-Zarr image per series, whole or not there."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import xarray as xr
+import zarr
+from zarr.errors import GroupNotFoundError
+
+from aurelius_catalog.datasets.labels import read_label
+from aurelius_catalog.datasets.ome import read_image, write_image, write_label
+from aurelius_catalog.datasets.series import FrozenSeries
+from aurelius_catalog.disk import sync_file_system
+from aurelius_catalog.errors import CatalogError, InvalidRequest, NotFound, Unreachable
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+    from aurelius_catalog.datasets.frozen import FrozenDataset
+
+#: What the label map of a series is called below it.
+LABEL = "newest"
+Progress = Callable[[int, int], object]
+
+
+@dataclass(frozen=True)
+class ZarrCopy:
+    """A folder with the OME-Zarr images of a dataset.
+
+    Parameters
+    ----------
+    folder
+        Where it is.
+    SeriesInstanceUIDs
+        The series it holds.
+    written, removed
+        Those that this call wrote, and those it took away because their patient was withdrawn.
+    skipped
+        Series that cannot be arrays, such as reports, or could not be read: SeriesInstanceUID and why.
+    """
+
+    folder: Path
+    SeriesInstanceUIDs: tuple[str, ...]
+    written: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    skipped: Mapping[str, str] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        said = f"{len(self.SeriesInstanceUIDs)} series in {self.folder}, {len(self.written)} written now"
+        said += f", {len(self.removed)} removed" if self.removed else ""
+        return f"<ZarrCopy: {said}{f', {len(self.skipped)} skipped' if self.skipped else ''}>"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(f"<li><code>{uid}</code>: {escape(why)}</li>" for uid, why in self.skipped.items())
+        return f"<p>{escape(repr(self)[1:-1])}</p>{f'<ul>{rows}</ul>' if rows else ''}"
+
+    def __len__(self) -> int:
+        return len(self.SeriesInstanceUIDs)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.SeriesInstanceUIDs)
+
+    def __getitem__(self, SeriesInstanceUID: str) -> xr.DataArray:
+        return open_image(self.folder / SeriesInstanceUID)
+
+    def label(self, SeriesInstanceUID: str) -> xr.DataArray | None:
+        """Open the label map of a series lazily; None if it has none."""
+        path = self.folder / SeriesInstanceUID / "labels" / LABEL
+        return open_image(path) if path.is_dir() else None
+
+
+def open_image(path: Path) -> xr.DataArray:
+    """Open an image or a label map of a copy lazily.
+
+    Raises
+    ------
+    NotFound
+        If there is none.
+    """
+    try:
+        return read_image(zarr.open_group(path, mode="r"))
+    except (GroupNotFoundError, KeyError) as error:
+        raise NotFound(f"{path} is no image of a dataset's copy. `dataset.to_zarr(folder)` makes one.") from error
+
+
+def copy_dataset(
+    dataset: FrozenDataset,
+    folder: Path,
+    *,
+    client: Client | None = None,
+    workers: int = 2,
+    progress: Progress | None = None,
+) -> ZarrCopy:
+    """Bring a folder to hold exactly this dataset; see `FrozenDataset.to_zarr`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with _holding(folder):
+        _claim(folder, dataset)
+        for leftover in folder.glob(".*.part"):
+            shutil.rmtree(leftover)
+        removed = _remove(folder, dataset.withdrawn)
+        missing = [series for series in dataset.series if not (folder / series.record.SeriesInstanceUID).is_dir()]
+        tasks = [(series, dataset.segments, folder) for series in missing]
+        outcomes: dict[str, str | None] = {}
+        for uid, reason in _run_cluster(client, tasks) if client is not None else _run_here(tasks, workers):
+            outcomes[uid] = reason
+            if progress is not None:
+                progress(len(dataset) - len(missing) + len(outcomes), len(dataset))
+    held = tuple(uid for uid in dataset.remaining if (folder / uid).is_dir())
+    written = tuple(uid for uid, reason in outcomes.items() if reason is None)
+    return ZarrCopy(folder, held, written, removed, {uid: reason for uid, reason in outcomes.items() if reason})
+
+
+def write_series(series: FrozenSeries, segments: Mapping[str, int], folder: Path) -> tuple[str, str | None]:
+    """Write one series, which appears under its name once it is whole and on disk; returns why not, if not."""
+    uid = series.record.SeriesInstanceUID
+    draft = Path(tempfile.mkdtemp(prefix=f".{uid}.", suffix=".part", dir=folder))
+    try:
+        record = series.record
+        group = zarr.create_group(draft, overwrite=True)
+        about = {"dataset": series.dataset_id, "SeriesInstanceUID": uid, "PatientID": record.PatientID}
+        write_image(group, series.to_xarray(), **about, Modality=record.Modality)
+        label = read_label(series, segments)
+        if label is not None and series.label is not None:
+            write_label(group, LABEL, label, segments, SOPInstanceUID=series.label.annotation.SOPInstanceUID)
+        sync_file_system(draft)
+        draft.chmod(0o777 & ~_read_umask())
+        os.rename(draft, folder / uid)
+    except (Unreachable, OSError):  # nothing is wrong with the series: the next call goes on from here
+        raise
+    except (CatalogError, ValueError, RuntimeError, ArithmeticError, LookupError) as error:
+        return uid, f"{type(error).__name__}: {error}"
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return uid, None
+
+
+def _run_here(tasks: Sequence[Any], workers: int) -> Iterator[tuple[str, str | None]]:
+    with ThreadPoolExecutor(max(1, workers)) as threads:
+        futures = [threads.submit(write_series, *task) for task in tasks]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        finally:
+            threads.shutdown(cancel_futures=True)
+
+
+def _run_cluster(client: Client, tasks: Sequence[Any]) -> Iterator[tuple[str, str | None]]:
+    from distributed import as_completed as as_finished
+
+    futures = [client.submit(write_series, *task, pure=False) for task in tasks]
+    try:
+        for future in as_finished(futures):
+            yield future.result()
+    finally:
+        client.cancel(futures)
+
+
+def _claim(folder: Path, dataset: FrozenDataset) -> None:
+    """Make sure that the folder is for this dataset, and say so in it."""
+    if any(entry.name != ".lock" for entry in folder.iterdir()):
+        try:
+            held = dict(zarr.open_group(folder, mode="r").attrs).get("aurelius")
+        except GroupNotFoundError:
+            held = None
+        if not isinstance(held, dict) or held.get("dataset") != dataset.id:
+            what = "a copy of another dataset" if isinstance(held, dict) else "other files"
+            raise InvalidRequest(f"{folder} holds {what}: give this dataset a folder of its own.")
+        return
+    about = {"dataset": dataset.id, "name": dataset.name, "citation": dataset.citation, "segments": dataset.segments}
+    zarr.create_group(folder, attributes={"aurelius": about})
+
+
+def _remove(folder: Path, uids: Iterable[str]) -> tuple[str, ...]:
+    gone = tuple(uid for uid in uids if (folder / uid).is_dir())
+    for uid in gone:
+        os.rename(folder / uid, folder / f".{uid}.part")
+        shutil.rmtree(folder / f".{uid}.part")
+    return gone
+
+
+@contextmanager
+def _holding(folder: Path) -> Iterator[None]:
+    """Be the only one who writes here; the system lets go when the process ends, however it does."""
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InvalidRequest(f"A copy is being written into {folder} at this moment: wait for it.") from None
+        yield
+
+
+def _read_umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
