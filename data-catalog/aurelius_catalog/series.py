@@ -11,7 +11,7 @@ import highdicom as hd
 import numpy as np
 import xarray as xr
 
-from aurelius_catalog.labels import read_labelmap
+from aurelius_catalog.errors import InvalidLabel
 from aurelius_catalog.model import (
     AnnotationRecord,
     InstanceRecord,
@@ -20,12 +20,16 @@ from aurelius_catalog.model import (
     Segment,
     SeriesRecord,
 )
+from aurelius_catalog.objects import CLASSES, StoredSegmentation, open_array, open_object, open_objects
+from aurelius_catalog.objects.laying import choose_target
+from aurelius_catalog.objects.source import read_object
 from aurelius_catalog.store import LabelMap, Store
-from aurelius_catalog.volume import open_volume
+from aurelius_catalog.volumes import check_is_volume, open_volume, open_volumes
 
 if TYPE_CHECKING:
     from openslide import AbstractSlide
 
+    from aurelius_catalog.objects.opening import Stored
     from aurelius_catalog.slides.slide import Slide
 
 
@@ -54,9 +58,83 @@ class Series:
         """The files of the series, in slice order."""
         return self._store.list_instances(self.record.SeriesInstanceUID)
 
-    def to_xarray(self) -> xr.DataArray:
-        """Open the images lazily; see `aurelius_catalog.volume.open_volume`."""
-        return open_volume(self._store, self.instances)
+    def to_xarray(self, *, chunks: Any = None, dtype: Any = None, allow_shear: bool = False) -> xr.DataArray:
+        """Open the images; voxels are read when they are asked for, and all at once by ``.load()``.
+
+        Parameters
+        ----------
+        chunks
+            As `xarray.open_dataset` takes them, to have the voxels in dask: ``{}``, ``"auto"``, ``{"z": 16}``, …
+        dtype
+            ``"stored"`` for the numbers as they are in the files; a float, such as ``"float32"``, for what the headers
+            say they mean; None: float32 for grey images, as stored for colour.
+        allow_shear
+            Whether slices shifted by a tilted gantry are taken as they are.
+
+        Returns
+        -------
+        xarray.DataArray
+            Dims ``(z, y, x)``; of several volumes with a dim before them (``t``, ``echo``, ``b``, ``phase``, …); of
+            images without a place in the patient ``(frame, y, x)``, of a film ``(t, y, x)``; colour has a last dim
+            ``c``. Coordinates are mm from the first voxel, slices in ascending order along their normal.
+            ``attrs["affine_lps"]`` maps (x, y, z, 1) of voxels to patient LPS in mm, ``attrs["units"]`` is the unit
+            as DICOM names it (HU, BQML, …). Doses, parametric maps, segmentations, structure sets and waveforms come as
+            `aurelius_catalog.objects` makes arrays of them.
+
+        Raises
+        ------
+        InvalidVolume
+            If the series holds no image, or more than one volume: `volumes` opens each.
+        InvalidObject
+            If it holds a report, or several objects.
+        """
+        if self.record.SOPClassUID in CLASSES:
+            array = open_array(self._store, self.instances)
+            return array if chunks is None else array.chunk(chunks)
+        return open_volume(self._store, self.instances, chunks=chunks, dtype=dtype, allow_shear=allow_shear)
+
+    def volumes(self, *, chunks: Any = None, dtype: Any = None, allow_shear: bool = False) -> list[xr.DataArray]:
+        """Open every volume of a series that holds several, each as `to_xarray` opens one.
+
+        Images of another size or orientation, slices behind a gap, and images at one place that the headers do not
+        tell apart come in arrays of their own; ``attrs["apart"]`` says why.
+        """
+        return open_volumes(self._store, self.instances, chunks=chunks, dtype=dtype, allow_shear=allow_shear)
+
+    def open(self) -> xr.DataArray | Slide | Stored:
+        """Open the series as what it is.
+
+        Returns
+        -------
+        xarray.DataArray, Slide, StoredSegmentation, StructureSet, Report, Waveform or ValueMapping
+            Images, doses and parametric maps as arrays (as `to_xarray` does), slides as `slide` does.
+
+        Raises
+        ------
+        InvalidObject
+            If the series holds several objects (see `objects`), or some that nothing here reads.
+        InvalidVolume
+            If its images form no single array.
+        """
+        if self._is_slide:
+            return self.slide()
+        if self.record.SOPClassUID in CLASSES:
+            return open_object(self._store, self.instances)
+        return self.to_xarray() if self.record.Rows else open_object(self._store, self.instances)
+
+    def objects(self) -> list[Stored]:
+        """Open every object of a series that holds several, such as the doses of several beams.
+
+        Raises
+        ------
+        InvalidObject
+            If it holds images, or objects that nothing here reads.
+        """
+        return open_objects(self._store, self.instances)
+
+    @property
+    def _is_slide(self) -> bool:
+        return self.record.Modality == "SM" and self.record.SOPClassUID not in CLASSES
 
     def read_files(self) -> list[bytes]:
         """Read every file of the series as it is stored, in slice order."""
@@ -95,6 +173,7 @@ class Series:
             If the slices do not form one regular volume.
         """
         image = self.to_xarray()
+        check_is_volume(image)
         return hd.Volume(
             image.to_numpy(),
             np.array(image.attrs["affine_lps"])[:, [2, 1, 0, 3]],  # highdicom indexes (slice, row, column)
@@ -188,12 +267,22 @@ class Series:
         Returns
         -------
         xarray.DataArray
-            ``(z, y, x)`` uint8, voxel value = segment number; same coordinates as `to_xarray`.
+            ``(z, y, x)`` uint8, voxel value = segment number; same coordinates as `to_xarray`. Of pictures without a
+            place in the patient: the axes of the pictures.
+
+        Raises
+        ------
+        InvalidLabel
+            If its segments overlap or hold fractions (see `Segmentation.masks`), or it does not belong here.
         """
-        uids = [instance.SOPInstanceUID for instance in self.instances]
-        labels = read_labelmap(self._store.read_file(SOPInstanceUID), uids)
+        return self._lay(SOPInstanceUID)
+
+    def _lay(self, SOPInstanceUID: str, *, masks: bool = False, labels: Sequence[str] | None = None) -> xr.DataArray:
+        stored = StoredSegmentation(read_object(self._store, SOPInstanceUID))
         image = self.to_xarray()
-        return xr.DataArray(labels, dims=image.dims, coords=image.coords, attrs={**image.attrs, "units": "segment"})
+        target = choose_target(stored, self.record, self.instances, image)
+        laid = stored.masks(target, labels) if masks else stored.labelmap(target)
+        return laid.assign_attrs(SeriesInstanceUID=self.record.SeriesInstanceUID)
 
     def view(self, overlay: Segmentation | xr.DataArray | None = None) -> Any:
         """Show the series in the notebook, with a label over it if one is given (ipyniivue, offline)."""
@@ -221,12 +310,41 @@ class Segmentation:
     annotation: AnnotationRecord
 
     def to_xarray(self) -> xr.DataArray:
-        """Read the label on the series' grid: ``(z, y, x)`` uint8, voxel value = segment number."""
+        """Read the label on the series' grid: ``(z, y, x)`` uint8, voxel value = segment number.
+
+        Raises
+        ------
+        InvalidLabel
+            If its segments overlap or hold fractions: take `masks`.
+        """
         return self.series.labelmap(self.annotation.SOPInstanceUID)
 
+    def masks(self, labels: Sequence[str] | None = None) -> xr.DataArray:
+        """Read each segment by itself on the series' grid: ``(segment, z, y, x)`` bool, or float32 0 … 1 for fractions.
+
+        Parameters
+        ----------
+        labels
+            Which segments; None: all.
+        """
+        return self.series._lay(self.annotation.SOPInstanceUID, masks=True, labels=labels)
+
     def volumes_ml(self) -> dict[str, float]:
-        """Measure each segment: voxel count times voxel volume, in millilitres."""
-        labels = self.to_xarray()
-        voxel_ml = float(np.prod(labels.attrs["spacing_mm"])) / 1000
-        counts = np.bincount(labels.to_numpy().ravel(), minlength=256)
-        return {segment.label: float(counts[segment.number]) * voxel_ml for segment in self.annotation.segments}
+        """Measure each segment: voxel count, or sum of fractions, times voxel volume, in millilitres.
+
+        Raises
+        ------
+        InvalidLabel
+            If the series is no volume.
+        """
+        segments = self.annotation.segments
+        try:
+            drawn = self.to_xarray()
+            counts = np.bincount(drawn.to_numpy().ravel(), minlength=256)[[segment.number for segment in segments]]
+        except InvalidLabel:  # segments overlap, or hold fractions
+            drawn = self.masks([segment.label for segment in segments])
+            counts = drawn.to_numpy().reshape(len(segments), -1).sum(axis=1, dtype=np.float64)
+        if "spacing_mm" not in drawn.attrs:
+            raise InvalidLabel("These pictures have no depth, so nothing drawn on them has a volume.")
+        voxel_ml = float(np.prod(drawn.attrs["spacing_mm"])) / 1000
+        return {segment.label: float(count) * voxel_ml for segment, count in zip(segments, counts, strict=True)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import xarray as xr
@@ -37,7 +37,7 @@ class Target(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Grid:
     """A regular volume's voxels.
 
@@ -47,10 +47,13 @@ class Grid:
         Size along (z, y, x).
     affine_lps
         ``(4, 4)`` float64; maps (column, row, slice, 1) to mm, patient LPS.
+    image
+        The opened image whose grid it is: what is laid over it gets the very same coordinates.
     """
 
     shape: tuple[int, int, int]
     affine_lps: NDArray[np.float64]
+    image: xr.DataArray | None = None
 
     @classmethod
     def of_image(cls, image: xr.DataArray) -> Grid:
@@ -64,7 +67,7 @@ class Grid:
         if "affine_lps" not in image.attrs or not {"z", "y", "x"} <= set(image.dims):
             raise InvalidVolume("This image is no volume with a place in the patient.")
         z, y, x = (image.sizes[axis] for axis in "zyx")
-        return cls((z, y, x), np.array(image.attrs["affine_lps"], dtype=np.float64))
+        return cls((z, y, x), np.array(image.attrs["affine_lps"], dtype=np.float64), image)
 
     @classmethod
     def of_planes(cls, planes: Sequence[Plane]) -> Grid | None:
@@ -119,16 +122,20 @@ class Grid:
 
     def make_array(self, values: NDArray[np.generic], **attributes: object) -> xr.DataArray:
         """Return an array ``(…, z, y, x)`` with coordinates in mm from the first voxel; see `Target.make_array`."""
-        coordinates = {
-            axis: (axis, np.arange(size) * step, {"units": "mm"})
-            for axis, size, step in zip("zyx", self.shape, self.spacing_mm, strict=True)
-        }
-        geometry = {"affine_lps": self.affine_lps.tolist(), "spacing_mm": list(self.spacing_mm)}
         dims = ("z", "y", "x") if values.ndim == 3 else ("segment", "z", "y", "x")
+        geometry = {"affine_lps": self.affine_lps.tolist(), "spacing_mm": list(self.spacing_mm)}
+        if self.image is not None:
+            coordinates: dict[str, Any] = {axis: self.image.coords[axis] for axis in "zyx"}
+            geometry["spacing_mm"] = self.image.attrs["spacing_mm"]
+        else:
+            coordinates = {
+                axis: (axis, np.arange(size) * step, {"units": "mm"})
+                for axis, size, step in zip("zyx", self.shape, self.spacing_mm, strict=True)
+            }
         return xr.DataArray(values, coordinates, dims, attrs={**geometry, **attributes})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FrameList:
     """Pictures without a place in the patient, such as radiographs: planes are told by the frame they were drawn on.
 
@@ -138,13 +145,13 @@ class FrameList:
         Size along (frame, y, x).
     numbers
         Index along the first axis of each (SOPInstanceUID, frame number counted from 1).
-    dims
-        Names of the three axes.
+    image
+        The opened pictures.
     """
 
     shape: tuple[int, int, int]
     numbers: Mapping[tuple[str, int], int]
-    dims: tuple[str, ...]
+    image: xr.DataArray
 
     def locate(self, plane: Plane) -> Corner | None:
         """Return (frame, 0, 0) of the picture a plane was drawn on; see `Target.locate`."""
@@ -155,10 +162,10 @@ class FrameList:
 
     def make_array(self, values: NDArray[np.generic], **attributes: object) -> xr.DataArray:
         """Return an array with the axes of the pictures; see `Target.make_array`."""
-        if len(self.dims) == 2:  # one picture
-            values = values[..., 0, :, :]
-        dims = self.dims if values.ndim == len(self.dims) else ("segment", *self.dims)
-        return xr.DataArray(values, dims=dims, attrs=attributes)
+        own = tuple(str(axis) for axis in self.image.dims if axis != "c")
+        dims = own if values.ndim == len(own) else ("segment", *own)
+        coordinates = {axis: self.image.coords[axis] for axis in own if axis in self.image.coords}
+        return xr.DataArray(values, coordinates, dims, attrs=attributes)
 
 
 def _measure_slices(

@@ -40,7 +40,6 @@ def choose_target(
                 f"It names the series {', '.join(stored.referenced_series) or '(none)'}."
             )
         return Grid.of_image(image)
-    dims = tuple(str(axis) for axis in image.dims if axis != "c")
     numbers = [
         (instance.SOPInstanceUID, frame + 1)
         for instance in instances
@@ -48,4 +47,4 @@ def choose_target(
     ]
     rows, columns = image.sizes["y"], image.sizes["x"]
     places = {number: index for index, number in enumerate(numbers)}
-    return FrameList((len(numbers), rows, columns), places, dims)
+    return FrameList((len(numbers), rows, columns), places, image)

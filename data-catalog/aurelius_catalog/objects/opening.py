@@ -91,4 +91,4 @@ def _open(store: Store, instance: InstanceRecord) -> Stored:
     if opener is None:
         name = uid.UID(instance.SOPClassUID).name
         raise InvalidObject(f"{name} has no reader here: `series.read_files()` gives the files as they are.")
-    return opener(store, read_object(store, instance))
+    return opener(store, read_object(store, instance.SOPInstanceUID))

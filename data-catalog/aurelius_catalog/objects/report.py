@@ -6,13 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from pydicom import Dataset
 
 from aurelius_catalog.errors import InvalidObject
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 GROUP, LIBRARY = ("125007", "DCM"), ("111028", "DCM")
 TRACKING_IDENTIFIER, TRACKING_UID = ("112039", "DCM"), ("112040", "DCM")
@@ -122,6 +125,8 @@ class Report:
         Of reports after TID 1500 (PS3.16) a group is a measurement group; of others, the heading a number stands under.
         What an image library says about the images is left out.
         """
+        import pandas as pd  # wanted in notebooks only
+
         nobody = dict.fromkeys(("group", "tracking_uid", "finding", "site"), "")
         return pd.DataFrame(list(_list_numbers(self.root, nobody)), columns=COLUMNS)
 

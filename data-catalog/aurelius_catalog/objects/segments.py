@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
+from highdicom.color import CIELabColor
 from pydicom import Dataset
 
 Colour = tuple[int, int, int]
+#: Colours of segments that recommend none; colour-blind people can tell them apart as well (Okabe and Ito, 2008).
+COLOURS: tuple[Colour, ...] = (
+    (230, 159, 0),
+    (86, 180, 233),
+    (0, 158, 115),
+    (240, 228, 66),
+    (0, 114, 178),
+    (213, 94, 0),
+    (204, 121, 167),
+)
 BACKGROUND = ("125040", "DCM")
 
 
@@ -55,7 +65,7 @@ def _read_segment(item: Dataset) -> StoredSegment:
         category=_read_meaning((item.get("SegmentedPropertyCategoryCodeSequence") or [Dataset()])[0]),
         type=_read_meaning(kinds[0]),
         side=_read_meaning((kinds[0].get("SegmentedPropertyTypeModifierCodeSequence") or [Dataset()])[0]),
-        colour=convert_cielab(lab[0], lab[1], lab[2]) if lab is not None and len(lab) == 3 else None,
+        colour=CIELabColor.from_dicom_value(lab).to_rgb() if lab is not None and len(lab) == 3 else None,
         made_by=" ".join(str(part) for part in made_by if part),
     )
 
@@ -69,15 +79,6 @@ def _read_meaning(code: Dataset) -> str:
     return str(code.get("CodeMeaning") or code.get("CodeValue") or "")
 
 
-def convert_cielab(lightness: int, a: int, b: int) -> Colour:
-    """Return red, green, blue (sRGB, 0 … 255) of a CIELab value as DICOM scales it (PS3.3 C.10.7.1.1)."""
-    y = (lightness / 65535 * 100 + 16) / 116
-    steps = np.array([y + (a / 65535 * 255 - 128) / 500, y, y - (b / 65535 * 255 - 128) / 200])
-    white = np.array([0.9642, 1.0, 0.8251])  # D50
-    xyz = white * np.where(steps > 6 / 29, steps**3, 3 * (6 / 29) ** 2 * (steps - 4 / 29))
-    to_linear = np.array(  # Bradford, D50 to sRGB
-        [[3.1338561, -1.6168667, -0.4906146], [-0.9787684, 1.9161415, 0.0334540], [0.0719453, -0.2289914, 1.4052427]]
-    )
-    linear = np.clip(to_linear @ xyz, 0, 1)
-    red, green, blue = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
-    return round(float(red) * 255), round(float(green) * 255), round(float(blue) * 255)
+def choose_colour(number: int) -> Colour:
+    """Return the colour of a segment by its number, counted from 1; they repeat."""
+    return COLOURS[(number - 1) % len(COLOURS)]

@@ -8,11 +8,10 @@ from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
 
 from aurelius_catalog.errors import InvalidObject
-from aurelius_catalog.model import InstanceRecord
 from aurelius_catalog.store import Store
 
 
-def read_object(store: Store, instance: InstanceRecord) -> Dataset:
+def read_object(store: Store, SOPInstanceUID: str) -> Dataset:
     """Read one object of the catalog whole.
 
     Raises
@@ -21,9 +20,9 @@ def read_object(store: Store, instance: InstanceRecord) -> Dataset:
         If it is kept in another format than DICOM, or is damaged.
     """
     try:
-        return dcmread(BytesIO(store.read_file(instance.SOPInstanceUID)))
+        return dcmread(BytesIO(store.read_file(SOPInstanceUID)))
     except (InvalidDicomError, EOFError, ValueError) as error:
-        raise InvalidObject(f"Instance {instance.SOPInstanceUID} cannot be read as DICOM.") from error
+        raise InvalidObject(f"Instance {SOPInstanceUID} cannot be read as DICOM.") from error
 
 
 def list_references(dataset: Dataset) -> tuple[str, ...]:

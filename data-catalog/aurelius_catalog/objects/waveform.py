@@ -6,13 +6,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 from pydicom import Dataset
 
 from aurelius_catalog.errors import InvalidObject
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
 
 #: UCUM units of voltage, in millivolts.
@@ -64,6 +64,8 @@ class Waveform:
     @cached_property
     def annotations(self) -> pd.DataFrame:
         """What a device or a reader noted: ``name``, ``value`` (number or text), ``unit``, ``times_s`` it is about."""
+        import pandas as pd  # wanted in notebooks only
+
         rows = [self._read_annotation(item) for item in self.dataset.get("WaveformAnnotationSequence") or []]
         return pd.DataFrame(rows, columns=["name", "value", "unit", "times_s"])
 
