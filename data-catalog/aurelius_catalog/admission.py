@@ -134,10 +134,12 @@ def link_segmentations(connection: Connection, StudyInstanceUID: str, author: st
         dataset = Dataset.from_json(header)
         source = find_segmented_series(connection, dataset)
         if source is not None:
-            segments = [
-                {"number": int(item.SegmentNumber), "label": str(item.SegmentLabel)} for item in dataset.SegmentSequence
-            ]
-            add_version(connection, source, author, "intake", uid, segments, None)
+            add_version(connection, source, author, "intake", uid, list_segments(dataset), None)
+
+
+def list_segments(dataset: Dataset) -> list[dict[str, Any]]:
+    """Return what the segments of a SEG mean (PS3.3 section C.8.20.2)."""
+    return [{"number": int(item.SegmentNumber), "label": str(item.SegmentLabel)} for item in dataset.SegmentSequence]
 
 
 def find_segmented_series(connection: Connection, dataset: Dataset) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import BytesIO
 
 from pydicom import DataElement, Dataset, dcmread
@@ -31,6 +31,7 @@ WRITTEN = frozenset(
     }
 )
 OURS = "2.25."
+Accepts = Callable[[DataElement, tuple[str, ...]], bool]
 
 
 def find_breaches(data: bytes, profile: Profile) -> Iterator[str]:
@@ -56,12 +57,28 @@ def find_breaches(data: bytes, profile: Profile) -> Iterator[str]:
                 yield "it does not say that identity was removed."
             if not str(dataset.get("PatientID") or "").startswith(PSEUDONYM_PREFIX):
                 yield "its PatientID is no pseudonym."
-            yield from _check(dataset, profile, ())
+            yield from find_header_breaches(dataset, profile)
     except Exception as error:
         yield f"its header cannot be read ({type(error).__name__})."
 
 
-def _check(dataset: Dataset, profile: Profile, above: tuple[str, ...]) -> Iterator[str]:
+def find_header_breaches(
+    dataset: Dataset, profile: Profile, accepts: Accepts | None = None, above: tuple[str, ...] = ()
+) -> Iterator[str]:
+    """Yield what in a header the profile does not let through; the values themselves are not told.
+
+    Parameters
+    ----------
+    dataset
+        The header, or an item of a sequence in it.
+    profile
+        What it is held against.
+    accepts
+        Called with an element the profile would not let through and the keywords of the sequences above it: whether
+        it may stay nevertheless.
+    above
+        Keywords of the sequences the item is in.
+    """
     for element in dataset:
         tag = element.tag
         where = " > ".join((*above, element.keyword or str(tag)))
@@ -75,10 +92,10 @@ def _check(dataset: Dataset, profile: Profile, above: tuple[str, ...]) -> Iterat
             if rule.action == "X" and element.value:
                 yield f"{where} must go."
             for item in element.value:
-                yield from _check(item, profile, (*above, element.keyword))
+                yield from find_header_breaches(item, profile, accepts, (*above, element.keyword))
         elif above and element.keyword in CONTENT_VALUES:
             continue  # decided by the concept of its content item; the residual scan sees its value
-        elif not element.is_empty and _breaks(element, rule.action):
+        elif not element.is_empty and _breaks(element, rule.action) and not (accepts and accepts(element, above)):
             yield f"{where} holds a value that action {rule.action} does not let through."
 
 
