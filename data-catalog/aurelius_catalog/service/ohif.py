@@ -87,6 +87,7 @@ _CONFIG = """window.config = {
     ),
   },
   disableConfirmationPrompts: true,
+  showPatientInfo: "visible",
   customizationService: {
     "ohif.tours": { $set: [] },
     // Patients have pseudonyms here, neither names nor accession numbers.
@@ -113,7 +114,8 @@ _CONFIG = """window.config = {
         supportsFuzzyMatching: true,
         supportsWildcard: true,
         imageRendering: "wadors",
-        thumbnailRendering: "wadors",
+        thumbnailRendering: "thumbnail",
+        thumbnailRequestStrategy: "fetch",
         enableStudyLazyLoad: true,
         singlepart: "bulkdata,video,pdf",
         bulkDataURI: { enabled: true, relativeResolution: "studies" },
