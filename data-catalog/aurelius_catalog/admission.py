@@ -17,6 +17,7 @@ from aurelius_catalog.deidentified import DeidentifiedFile, DeidentifiedStudy
 from aurelius_catalog.disk import sync_file_system
 from aurelius_catalog.header import Memory, describe_instance, describe_series, describe_study
 from aurelius_catalog.media import find_suffix
+from aurelius_catalog.objects.segments import read_segments
 from aurelius_catalog.projects import Rules, match_projects
 from aurelius_catalog.schema import annotation_versions, instances, predictions, scopes, series, studies
 from aurelius_catalog.scopes import assign_scope, list_scopes
@@ -139,7 +140,7 @@ def link_segmentations(connection: Connection, StudyInstanceUID: str, author: st
 
 def list_segments(dataset: Dataset) -> list[dict[str, Any]]:
     """Return what the segments of a SEG mean (PS3.3 section C.8.20.2)."""
-    return [{"number": int(item.SegmentNumber), "label": str(item.SegmentLabel)} for item in dataset.SegmentSequence]
+    return [{"number": segment.number, "label": segment.label} for segment in read_segments(dataset)]
 
 
 def find_segmented_series(connection: Connection, dataset: Dataset) -> str | None:
