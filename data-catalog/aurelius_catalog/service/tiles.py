@@ -57,7 +57,7 @@ def read_tile(
 
 @router.get("/{series}/levels/{level}/region")
 def read_region(
-    store: Opened, series: Uid, level: Number, x: Place, y: Place, width: Length, height: Length
+    store: Opened, series: Uid, level: Number, x: Place = 0, y: Place = 0, width: Length = 512, height: Length = 512
 ) -> Response:
     """Return a region of a level as ``(y, x, c)`` RGB bytes; x and y are pixels of that level."""
     pixels = SHELF.take(store, series).read_region(level, x, y, width, height)

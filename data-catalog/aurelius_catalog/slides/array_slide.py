@@ -91,27 +91,32 @@ class ArraySlide(AbstractSlide):
         return Image.fromarray(region)
 
 
-def to_rgba(pixels: NDArray[np.generic], bits: int = 8) -> Pixels:
-    """Turn stored pixels into what a slide shows: grey becomes colour, and of more than 8 bits the highest are kept.
+def to_rgba(pixels: NDArray[np.generic], white: float = 255.0) -> Pixels:
+    """Turn stored pixels into what a slide shows: grey becomes colour.
 
     Parameters
     ----------
     pixels
         ``(y, x)`` or ``(y, x, c)``, unsigned; c is 1, 3 or 4.
-    bits
-        How many of them each value has.
+    white
+        The value that is shown as bright as can be; see `find_white`.
 
     Raises
     ------
     InvalidRequest
         If the pixels are something else.
     """
-    grey: NDArray[Any] = pixels[..., None] if pixels.ndim == 2 else pixels
-    if grey.ndim != 3 or grey.shape[2] not in (1, 3, 4) or grey.dtype.kind != "u":
+    colours: NDArray[Any] = pixels[..., None] if pixels.ndim == 2 else pixels
+    if colours.ndim != 3 or colours.shape[2] not in (1, 3, 4) or colours.dtype.kind != "u":
         raise InvalidRequest(
             f"Pixels of shape {pixels.shape} and type {pixels.dtype} cannot be shown as a slide: read the file with "
             "tifffile, from what `series.read_files()` returns."
         )
-    shown = np.full((*grey.shape[:2], 4), 255, np.uint8)
-    shown[..., :3] = (grey >> max(bits - 8, 0)).astype(np.uint8)[..., :3]
+    shown = np.full((*colours.shape[:2], 4), 255, np.uint8)
+    shown[..., :3] = (colours if white == 255.0 else np.minimum(colours * (255.0 / white), 255.0))[..., :3]
     return shown
+
+
+def find_white(pixels: NDArray[Any]) -> float:
+    """Return which value of a slide of more than 8 bits is to be white: nearly its highest, which one speck may be."""
+    return 255.0 if pixels.dtype == np.uint8 else max(float(np.percentile(pixels, 99.9)), 1.0)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from openslide import (
     PROPERTY_NAME_MPP_X,
     PROPERTY_NAME_MPP_Y,
@@ -20,10 +21,12 @@ from pydicom.uid import UID
 from aurelius_catalog.errors import InvalidRequest
 from aurelius_catalog.frames import decode_frame, strip_items
 from aurelius_catalog.model import InstanceRecord
-from aurelius_catalog.slides.array_slide import ArraySlide, Pixels, to_rgba
+from aurelius_catalog.slides.array_slide import ArraySlide, Pixels, find_white, to_rgba
 
 #: Decoded tiles that are kept: a row of them across a screen, and the next.
 KEPT_TILES = 64
+#: Tiles that say how bright a slide of more than 8 bits is.
+SAMPLED_TILES = 16
 _WANTED = [
     "NumberOfOpticalPaths",
     "ObjectiveLensPower",
@@ -73,8 +76,13 @@ class FrameSlide(ArraySlide):
         return region
 
     def _decode_tile(self, level: int, frame: int) -> Pixels:
-        this = self._levels[level]
-        return to_rgba(decode_frame(this.read_frame(frame), this.instance), this.instance.BitsStored or 8)
+        return to_rgba(self._levels[level].decode_frame(frame), self._white)
+
+    @cached_property
+    def _white(self) -> float:
+        coarsest = self._levels[-1]
+        chosen = range(0, len(coarsest.places), -(-len(coarsest.places) // SAMPLED_TILES))
+        return find_white(np.stack([coarsest.decode_frame(frame) for frame in chosen]))
 
 
 class _Level:
@@ -90,7 +98,7 @@ class _Level:
         self.tile = instance.Columns, instance.Rows
         self.places = self._list_places()
 
-    def _list_places(self) -> np.ndarray:
+    def _list_places(self) -> NDArray[np.int64]:
         """Return ``(frame, 2)``: x and y of the first pixel of each frame of the first plane, from 0."""
         columns, rows = (-(-whole // part) for whole, part in zip(self.size, self.tile, strict=True))
         per_frame, count = self.instance.per_frame, len(self.instance.frames)
@@ -107,12 +115,14 @@ class _Level:
         touched = (left < x + width) & (left + self.tile[0] > x) & (top < y + height) & (top + self.tile[1] > y)
         return [int(frame) for frame in np.flatnonzero(touched)[::-1]]
 
-    def read_frame(self, frame: int) -> bytes:
-        """Return the stored bytes of one frame."""
+    def decode_frame(self, frame: int) -> NDArray[np.generic]:
+        """Return the stored pixels of one frame."""
         offset, length = self.instance.frames[frame]
         with self.path.open("rb") as file:
             data = os.pread(file.fileno(), length, offset)
-        return strip_items(data) if UID(self.instance.TransferSyntaxUID).is_encapsulated else data
+        return decode_frame(
+            strip_items(data) if UID(self.instance.TransferSyntaxUID).is_encapsulated else data, self.instance
+        )
 
     def describe(self) -> dict[str, str]:
         """Return what OpenSlide would say of the slide."""

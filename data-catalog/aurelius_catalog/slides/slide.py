@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
@@ -75,13 +76,14 @@ class Slide:
         """Open one level lazily: ``(y, x, c)`` uint8 RGB, coordinates in micrometres; see `tree.open_level`."""
         return open_level(self._store, self.record, level)
 
-    def datatree(self, chunks: Any = None) -> xr.DataTree:
+    def datatree(self, chunks: Mapping[str, int] | None = None) -> xr.DataTree:
         """Open all levels lazily: node ``0``, ``1`` … each with ``image``; see `tree.open_tree`.
 
         Parameters
         ----------
         chunks
-            As for `xarray.open_dataset`: None for plain lazy arrays, ``{}`` for dask in squares of 1024 pixels.
+            None for plain lazy arrays, ``{}`` for dask arrays in squares of 1024 pixels, ``{"y": 512, "x": 512}`` for
+            others.
         """
         return open_tree(self._store, self.record, chunks)
 

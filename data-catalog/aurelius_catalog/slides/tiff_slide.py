@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -11,8 +12,10 @@ import zarr
 from openslide import PROPERTY_NAME_MPP_X, PROPERTY_NAME_MPP_Y, PROPERTY_NAME_VENDOR
 
 from aurelius_catalog.errors import InvalidRequest
-from aurelius_catalog.slides.array_slide import ArraySlide, Pixels, to_rgba
+from aurelius_catalog.slides.array_slide import ArraySlide, Pixels, find_white, to_rgba
 
+#: So many pixels along each side say how bright a slide of more than 8 bits is.
+SAMPLED_PX = 4096
 #: Micrometres in a unit of length as OME-XML and as TIFF (tag 296) name it.
 _OME_UNITS = {"nm": 0.001, "µm": 1.0, "mm": 1000.0, "cm": 10_000.0}
 _TIFF_UNITS = {2: 25_400.0, 3: 10_000.0}
@@ -46,7 +49,13 @@ class TiffSlide(ArraySlide):
     def read_pixels(self, level: int, x: int, y: int, width: int, height: int) -> Pixels:
         """Read ``(height, width, 4)`` uint8 RGBA of a level."""
         pixels = np.asarray(self._arrays[level][y : y + height, x : x + width])
-        return to_rgba(pixels, 8 * pixels.dtype.itemsize)
+        return to_rgba(pixels, self._white)
+
+    @cached_property
+    def _white(self) -> float:
+        coarsest = self._arrays[-1]
+        part = [slice(0, SAMPLED_PX) for _ in coarsest.shape[:2]]
+        return 255.0 if coarsest.dtype == np.uint8 else find_white(np.asarray(coarsest[tuple(part)]))
 
 
 def _find_mpp(tiff: tifffile.TiffFile) -> dict[str, str]:

@@ -97,7 +97,7 @@ def _read_reduced(slide: AbstractSlide, place: Size, level: int, size: Size, wan
     """
     if size[0] * size[1] > MOST_SOURCE_PX:
         raise InvalidRequest("This slide has no levels small enough to be shown like this: look at a smaller part.")
-    factor = max(1, min(size[0] // wanted[0], size[1] // wanted[1], 64))
+    factor = max(1, min(size[0] // wanted[0], size[1] // wanted[1], 128) // 2)  # the rest is for the better filter
     if max(size) <= BLOCK_PX or factor == 1:
         picture = _read_rgb(slide, place, level, size)
     else:

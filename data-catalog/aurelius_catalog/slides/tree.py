@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -68,7 +69,7 @@ def read_pixels(
     """
     uid = record.SeriesInstanceUID
     if width <= PART_PX and height <= PART_PX:
-        return store.read_slide_region(uid, level, x, y, width, height)
+        return np.array(store.read_slide_region(uid, level, x, y, width, height))  # people may write to theirs
     pixels = np.empty((height, width, 3), np.uint8)
 
     def read(corner: tuple[int, int]) -> None:
@@ -111,17 +112,15 @@ def open_level(store: Store, record: SlideRecord, level: int) -> xr.DataArray:
         **({"spacing_um": [steps["y"], steps["x"]]} if known else {}),
     }
     data = indexing.LazilyIndexedArray(LevelArray(store, record, level))
-    variable = xr.Variable(
-        ("y", "x", "c"), data, attributes, {"preferred_chunks": {"y": PART_PX, "x": PART_PX, "c": 3}}
-    )
+    variable = xr.Variable(("y", "x", "c"), data, attributes)
     return xr.DataArray(variable, coordinates, name="image")
 
 
-def open_tree(store: Store, record: SlideRecord, chunks: Any = None) -> xr.DataTree:
+def open_tree(store: Store, record: SlideRecord, chunks: Mapping[str, int] | None = None) -> xr.DataTree:
     """Open all levels lazily: one node for each, named by its number, with the variable ``image``."""
     levels = {str(number): open_level(store, record, number).to_dataset() for number in range(len(record.levels))}
     if chunks is not None:
-        levels = {name: level.chunk(chunks) for name, level in levels.items()}
+        levels = {name: level.chunk({"y": PART_PX, "x": PART_PX, **chunks}) for name, level in levels.items()}
     attributes = {
         "SeriesInstanceUID": record.SeriesInstanceUID,
         "vendor": record.vendor,

@@ -1,0 +1,119 @@
+"""A slide in the notebook: OpenSeadragon in an anywidget whose tiles come from the kernel, not from a server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import numpy as np
+import traitlets
+from numpy.typing import ArrayLike
+
+from aurelius_catalog.errors import CatalogError, InvalidRequest
+from aurelius_catalog.model import SlideRecord
+from aurelius_catalog.store import Store
+from aurelius_catalog.web_assets import find_web_asset
+
+#: Tiles of all viewers of a kernel that are made at once.
+_POOL = ThreadPoolExecutor(4, thread_name_prefix="slide-viewer")
+#: Tiles one viewer may wait for; more than these no screen shows.
+MOST_WAITING = 256
+_HERE = Path(__file__).parent
+
+
+class SlideViewer(anywidget.AnyWidget):
+    """A slide to move and zoom in, in a notebook or a dashboard; it loads nothing from anywhere.
+
+    Parameters
+    ----------
+    store
+        Where the tiles are read from, with that person's rights.
+    record
+        What the slide consists of.
+    regions
+        Outlines to draw over it: name to one outline or several, each ``(point, 2)`` of x and y in micrometres (in
+        pixels of level 0 where the slide does not say how large those are).
+    height_px
+        Height on the page in CSS pixels; the width is that of the page.
+
+    Attributes
+    ----------
+    visible : list of float
+        What is shown at the moment: x, y, width and height, in the unit of the outlines; empty before it is shown.
+    """
+
+    _esm = traitlets.Unicode().tag(sync=True)
+    _css = traitlets.Unicode().tag(sync=True)
+    slide = traitlets.Dict().tag(sync=True)
+    regions: traitlets.List[dict[str, Any]] = traitlets.List().tag(sync=True)
+    height_px = traitlets.Int(480).tag(sync=True)
+    visible = traitlets.List(traitlets.Float()).tag(sync=True)
+
+    def __init__(
+        self, store: Store, record: SlideRecord, regions: Mapping[str, ArrayLike] | None = None, height_px: int = 480
+    ) -> None:
+        finest = record.levels[0]
+        known = record.mpp_x is not None and record.mpp_y is not None
+        slide = {
+            "width": finest.width,
+            "height": finest.height,
+            "tile_px": record.tile_px,
+            "overlap_px": record.overlap_px,
+            "mpp": [record.mpp_x, record.mpp_y] if known else None,
+            "power": record.objective_power,
+        }
+        super().__init__(slide=slide, regions=_list_outlines(regions or {}), height_px=height_px)
+        self._store, self._uid = store, record.SeriesInstanceUID
+        self._waiting: dict[str, Future[None]] = {}
+        self.on_msg(self._receive)
+
+    @traitlets.default("_esm")
+    def _read_script(self) -> str:
+        library = find_web_asset("openseadragon", "openseadragon.min.js").read_text()
+        script = (_HERE / "viewer.js").read_text()
+        # Where a page has a module loader of its own, the library must not look for it: it is wanted just here.
+        return f"const define = undefined, module = undefined;\n{library}\n{script}"
+
+    @traitlets.default("_css")
+    def _read_style(self) -> str:
+        return (_HERE / "viewer.css").read_text()
+
+    def _receive(self, _: object, content: Any, buffers: object) -> None:
+        """Take a message of the page, which may say anything."""
+        match content:
+            case {"kind": "tile", "id": str(number), "level": int(level), "column": int(column), "row": int(row)}:
+                if len(number) < 64 and len(self._waiting) < MOST_WAITING:
+                    tile = self._waiting[number] = _POOL.submit(self._send_tile, number, level, column, row)
+                    tile.add_done_callback(lambda _: self._waiting.pop(number, None))
+            case {"kind": "drop", "id": str(number)}:
+                if waiting := self._waiting.pop(number, None):
+                    waiting.cancel()
+
+    def _send_tile(self, number: str, level: int, column: int, row: int) -> None:
+        try:
+            tile = self._store.read_slide_tile(self._uid, level, column, row)
+            self.send({"kind": "tile", "id": number}, [tile])
+        except CatalogError as error:
+            self.send({"kind": "tile", "id": number, "error": str(error)})
+
+
+def _list_outlines(regions: Mapping[str, ArrayLike | Sequence[ArrayLike]]) -> list[dict[str, Any]]:
+    outlines = []
+    for label, given in regions.items():
+        several = _is_several(given)
+        for each in given if several else [given]:  # type: ignore[union-attr]
+            points = np.asarray(each, dtype=float)
+            if points.ndim != 2 or points.shape[1] != 2 or len(points) < 3 or not np.isfinite(points).all():
+                raise InvalidRequest(f"An outline of {label!r} is no list of three or more points (x, y).")
+            outlines.append({"label": label, "points": points.tolist()})
+    return outlines
+
+
+def _is_several(given: Any) -> bool:
+    try:
+        return np.ndim(given) == 3
+    except ValueError:  # outlines of different lengths
+        return True
