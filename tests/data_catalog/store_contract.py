@@ -176,3 +176,32 @@ class StoreContract:
             rhea.add_dataset("foreign", [cohort.north_brain])
         with pytest.raises(PermissionDenied, match="nora may not freeze"):
             open_as("nora").add_dataset("mine", [cohort.north_chest])
+
+    def test_a_dataset_is_its_content_whatever_it_is_called(
+        self, open_as: OpenAs, cohort: Cohort, truth: LabelMap
+    ) -> None:
+        rhea, bram = open_as("rhea"), open_as("bram")
+        first, second = (rhea.add_dataset(name, [cohort.south_chest]) for name in ("south/v1", "south/v2"))
+        assert (first.id, first.name, first.n_instances, first.n_labels) == (second.id, "south/v1", 12, 0)
+        assert rhea.get_dataset("south/v2") == second
+        assert rhea.get_dataset(first.id) == first
+        drawn = rhea.add_annotation(cohort.south_chest, truth, NODULE, origin="notebook")
+        third = rhea.add_dataset("south/v1", [cohort.south_chest])
+        assert third.id != first.id
+        assert rhea.get_dataset("south/v1") == third
+        assert rhea.list_dataset_objects(first.id, role="label") == []
+        [label] = rhea.list_dataset_objects(third.id, cohort.south_chest, "label")
+        assert (label.SOPInstanceUID, label.version, label.segments) == (drawn.SOPInstanceUID, drawn.version, NODULE)
+        listed = rhea.list_instances(cohort.south_chest)
+        held = rhea.list_dataset_objects(first.id)
+        assert {(each.SOPInstanceUID, each.sha256) for each in held} == {
+            (each.SOPInstanceUID, each.sha256) for each in listed
+        }
+        assert rhea.list_dataset_series(third.id) == [rhea.get_series(cohort.south_chest)]
+        [check] = rhea.verify_dataset(third.id)
+        assert (check.SeriesInstanceUID, check.intact, check.changed) == (cohort.south_chest, 13, ())
+        for ask in (bram.list_dataset_objects, bram.list_dataset_series, lambda number: [*bram.verify_dataset(number)]):
+            with pytest.raises(PermissionDenied, match="bram may not open dataset"):
+                ask(first.id)
+            with pytest.raises(NotFound):
+                ask("0" * 64)

@@ -70,6 +70,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> House:
         "numbers": "1",
         "place": "7FE00010",
         "id_or_name": dataset.id,
+        "dataset_id": dataset.id,
         "prediction_id": str(prediction.id),
     }
     secrets = {record.PatientID, instance.sha256, annotation.SOPInstanceUID, *values.values()} - {"1", "7FE00010"}

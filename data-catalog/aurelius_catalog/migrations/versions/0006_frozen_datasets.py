@@ -133,11 +133,11 @@ def _read_moment(value: Any) -> Any:
 
 
 def downgrade() -> None:
-    """Take the change back; a dataset keeps its newest name."""
+    """Take the change back; a dataset keeps its first name."""
     op.add_column("datasets", sa.Column("name", sa.String(length=255), nullable=False, server_default=""))
     op.execute(
         "UPDATE datasets SET name = "
-        "(SELECT n.name FROM dataset_names n WHERE n.dataset_id = datasets.id ORDER BY n.id DESC LIMIT 1)"
+        "(SELECT n.name FROM dataset_names n WHERE n.dataset_id = datasets.id ORDER BY n.id LIMIT 1)"
     )
     op.create_index(op.f("ix_datasets_name"), "datasets", ["name"])
     for column in ("profiles", "n_instances", "n_labels", "size_bytes"):
