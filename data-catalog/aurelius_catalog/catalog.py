@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 import xarray as xr
@@ -16,6 +17,7 @@ from aurelius_catalog.model import (
 )
 from aurelius_catalog.person import Person
 from aurelius_catalog.query import Query
+from aurelius_catalog.search.keywords import KEYWORDS
 from aurelius_catalog.series import Series
 from aurelius_catalog.settings import CatalogSettings
 from aurelius_catalog.store import Store
@@ -79,13 +81,31 @@ class Catalog:
         return self.store.person
 
     def search(self, **keywords: object) -> Query:
-        """Find series by DICOM keyword, ``project`` or ``site``; a list means any of its values.
+        """Find series: images, slides, waveforms, labels, whatever has its attributes in the index.
+
+        Nothing is fetched yet; see `Query`. Every keyword must be met. ``<TAB>`` after the bracket lists them, and so
+        does `keywords`.
+
+        Parameters
+        ----------
+        **keywords
+            DICOM keywords, and ``project``, ``site``, ``text`` (words of descriptions; ``nodul*`` for what begins so),
+            ``has_segmentation`` and ``has_prediction`` (True, False, or the name of a segment, model or finding),
+            ``source="idc"`` (the index of a public archive, where the house has one). A value is met if equal, a list
+            if any of it is, a tuple ``(low, high)`` as a range, a text with ``*`` or ``?`` as a wildcard,
+            ``"20200101-20201231"`` as a range of dates, None by absence.
 
         Examples
         --------
-        >>> catalog.search(project="lung", Modality="CT")  # doctest: +SKIP
+        >>> catalog.search(project="lung", Modality="CT", SliceThickness=(None, 1.5))  # doctest: +SKIP
+        >>> catalog.search(text="brain flair", MagneticFieldStrength=3, has_segmentation=True)  # doctest: +SKIP
         """
         return Query(self.store, keywords)
+
+    @property
+    def keywords(self) -> list[str]:
+        """Everything that can be searched by."""
+        return list(KEYWORDS)
 
     def series(self, SeriesInstanceUID: str) -> Series:
         """Return one series.
@@ -136,3 +156,12 @@ class Catalog:
             If it holds a series this person may not see.
         """
         return FrozenDataset(self.store.get_dataset(id_or_name), self.store)
+
+
+def _list_parameters() -> list[inspect.Parameter]:
+    taken = [inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
+    return taken + [inspect.Parameter(keyword, inspect.Parameter.KEYWORD_ONLY, default=None) for keyword in KEYWORDS]
+
+
+# What a notebook completes after catalog.search( is what the index knows at this moment.
+setattr(Catalog.search, "__signature__", inspect.Signature(_list_parameters(), return_annotation=Query))  # noqa: B010

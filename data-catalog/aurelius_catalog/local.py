@@ -88,17 +88,17 @@ class LocalStore:
     def count_series(self, keywords: Mapping[str, object]) -> int:
         """Return how many visible series match; see `Store.count_series`."""
         with self._engine.begin() as connection:
-            return search.count_series(connection, self.person, keywords)
+            return search.count_series(connection, self.person, keywords, self.settings.idc_index)
 
     def count_values(self, keywords: Mapping[str, object], keyword: str) -> dict[Any, int]:
         """Return how many visible series have which value; see `Store.count_values`."""
         with self._engine.begin() as connection:
-            return search.count_values(connection, self.person, keywords, keyword)
+            return search.count_values(connection, self.person, keywords, keyword, self.settings.idc_index)
 
     def read_table(self, keywords: Mapping[str, object]) -> pa.Table:
         """Return everything that matches as one table; see `Store.read_table`."""
         with self._engine.begin() as connection:
-            return search.read_table(connection, self.person, keywords)
+            return search.read_table(connection, self.person, keywords, self.settings.idc_index)
 
     def find_studies(self, keywords: Mapping[str, object], limit: int, offset: int = 0) -> list[StudyRecord]:
         """Return a page of the visible studies that have a series that matches, with counts over all their series."""

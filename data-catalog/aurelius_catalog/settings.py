@@ -52,6 +52,9 @@ class CatalogSettings(BaseSettings):
     audit_years: float = Field(default=7, gt=0)
     """Years an audit record is kept at least."""
 
+    idc_index: Path | None = None
+    """Parquet file with the index of a public archive, in the layout of the Imaging Data Commons; searched in place."""
+
     @property
     def index_url(self) -> str:
         """SQLAlchemy address of the index."""

@@ -11,7 +11,8 @@ from aurelius_catalog.errors import InvalidRequest
 from aurelius_catalog.schema import instances, series
 
 #: Not attributes, but questions of the house's own (`aurelius_catalog.search.special`).
-SPECIAL = ("project", "site", "text", "has_segmentation", "has_prediction")
+SCOPES = ("project", "site")
+SPECIAL = (*SCOPES, "text", "has_segmentation", "has_prediction", "source")
 #: Keyword to column, for a search of series and of studies.
 SERIES: dict[str, ColumnElement[Any]] = {
     column.name: column for column in series.columns if column.name not in ("id", "scope", "words")

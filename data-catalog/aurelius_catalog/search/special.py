@@ -9,36 +9,41 @@ from sqlalchemy.dialects.postgresql import TSQUERY
 
 from aurelius_catalog.dicom_json import write_json
 from aurelius_catalog.errors import InvalidRequest
-from aurelius_catalog.schema import annotation_versions, predictions, scopes, series
-from aurelius_catalog.scopes import in_projects
+from aurelius_catalog.schema import annotation_versions, predictions, scope_projects, scopes, series
 from aurelius_catalog.search.conditions import match
 from aurelius_catalog.series_attributes import split_words
 
 
+def match_scope(keyword: str, value: object, dialect: str) -> ColumnElement[bool]:
+    """Return the condition on scopes that ``project`` or ``site`` makes.
+
+    Raises
+    ------
+    InvalidRequest
+        If the value is no name, or list of names.
+    """
+    if keyword == "site":
+        return match(scopes.c.site, keyword, value, dialect)
+    return scopes.c.id.in_(
+        select(scope_projects.c.scope).where(match(scope_projects.c.project, keyword, value, dialect))
+    )
+
+
 def match_special(keyword: str, value: object, dialect: str) -> ColumnElement[bool]:
-    """Return the condition of one keyword of `keywords.SPECIAL`.
+    """Return the condition on series of ``text``, ``has_segmentation`` or ``has_prediction``.
 
     Raises
     ------
     InvalidRequest
         If the value is of a kind that the keyword does not take.
     """
-    if keyword == "project":
-        return _match_project(value)
-    if keyword == "site":
-        return series.c.scope.in_(select(scopes.c.id).where(match(scopes.c.site, keyword, value, dialect)))
     if keyword == "text":
         return _match_text(value, dialect)
     if keyword == "has_segmentation":
         return _match_results(keyword, annotation_versions, value)
-    return _match_results(keyword, predictions, value)
-
-
-def _match_project(value: object) -> ColumnElement[bool]:
-    names = list(value) if isinstance(value, (list, set, frozenset)) else [value]
-    if not all(isinstance(name, str) and "\0" not in name for name in names):
-        raise InvalidRequest("project takes the name of a project, or a list of names.")
-    return series.c.scope.in_(select(scopes.c.id).where(in_projects(map(str, names))))
+    if keyword == "has_prediction":
+        return _match_results(keyword, predictions, value)
+    raise InvalidRequest("source is for tables of series, not for instances or studies.")
 
 
 def _match_text(value: object, dialect: str) -> ColumnElement[bool]:

@@ -1,0 +1,109 @@
+"""The index of a public archive, in the layout of the Imaging Data Commons, searched where it lies: a Parquet file.
+
+It lists series that are not in this house: what is found there says where the images are, and whether this person
+finds the same series here. Nothing is fetched from anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+from sqlalchemy import ColumnElement, Float, Integer, String, and_, column, func, table
+from sqlalchemy.dialects import postgresql
+
+from aurelius_catalog.errors import InvalidRequest
+from aurelius_catalog.search.conditions import match
+from aurelius_catalog.search.keywords import find_column
+
+#: Ours, and what the archive calls it.
+NAMES = {
+    "SeriesInstanceUID": "SeriesInstanceUID",
+    "StudyInstanceUID": "StudyInstanceUID",
+    "PatientID": "PatientID",
+    "CollectionID": "collection_id",
+    "Modality": "Modality",
+    "PatientSex": "PatientSex",
+    "PatientAge": "PatientAge",
+    "StudyDate": "StudyDate",
+    "StudyDescription": "StudyDescription",
+    "SeriesDate": "SeriesDate",
+    "SeriesDescription": "SeriesDescription",
+    "SeriesNumber": "SeriesNumber",
+    "BodyPartExamined": "BodyPartExamined",
+    "Manufacturer": "Manufacturer",
+    "ManufacturerModelName": "ManufacturerModelName",
+    "n_instances": "instanceCount",
+    "size_bytes": "series_size_MB",
+    "license": "license_short_name",
+    "source_DOI": "source_DOI",
+}
+_NUMBERS: dict[str, Any] = {"SeriesNumber": Integer(), "n_instances": Integer(), "size_bytes": Float()}
+_TABLE = table("idc", *[column(name, _NUMBERS.get(name, String())) for name in (*NAMES, "aws_url")])
+COLUMNS: dict[str, ColumnElement[Any]] = {each.name: each for each in _TABLE.columns}
+_TEXT_IN = ("SeriesDescription", "StudyDescription", "BodyPartExamined", "CollectionID")
+_DIALECT = postgresql.dialect(paramstyle="named")  # DuckDB's grammar is PostgreSQL's
+
+
+def read_idc(file: Path | None, keywords: Mapping[str, object]) -> pa.Table:
+    """Return the series of the archive that match, with the address of their images.
+
+    Parameters
+    ----------
+    file
+        The Parquet file; None where the site provides none.
+    keywords
+        As for a search of the house's own; ``text`` looks for words anywhere in the descriptions.
+
+    Raises
+    ------
+    InvalidRequest
+        If there is no such file, or for what it has no column for.
+    """
+    if file is None or not file.is_file():
+        raise InvalidRequest("This house has no index of a public archive: set AURELIUS_IDC_INDEX to its Parquet file.")
+    conditions = [_match(keyword, value) for keyword, value in keywords.items() if keyword != "source"]
+    statement = _TABLE.select().where(*conditions).order_by(_TABLE.c.CollectionID, _TABLE.c.SeriesInstanceUID)
+    asked = statement.compile(dialect=_DIALECT, compile_kwargs={"literal_binds": True})
+    with duckdb.connect() as connection:
+        try:
+            archive = connection.read_parquet(str(file))
+            renamed = archive.project(", ".join(_list_columns(set(archive.columns))))
+            return renamed.query("idc", str(asked)).to_arrow_table()
+        except duckdb.Error as error:
+            raise InvalidRequest(f"The index of the public archive cannot be read ({type(error).__name__}).") from error
+
+
+def _match(keyword: str, value: object) -> ColumnElement[bool]:
+    if keyword == "text":
+        words = value.replace("*", " ").split() if isinstance(value, str) else []
+        if not words:
+            raise InvalidRequest("text takes words, such as 'lung nodul*'.")
+        described = func.concat_ws(" ", *[_TABLE.c[name] for name in _TEXT_IN], type_=String())
+        return and_(*[described.icontains(word, autoescape=True) for word in words])
+    return match(find_column(keyword, COLUMNS), keyword, value, "postgresql")
+
+
+def _list_columns(present: set[str]) -> list[str]:
+    """Return what the archive's columns are called here; of two ways to say where images are, the one there is."""
+    listed = []
+    for ours, theirs in NAMES.items():
+        if theirs not in present:
+            value = "NULL"
+        elif ours.endswith("Date"):
+            value = f"""replace(CAST("{theirs}" AS VARCHAR), '-', '')"""
+        elif ours == "size_bytes":
+            value = f'CAST("{theirs}" * 1000000 AS BIGINT)'
+        else:
+            value = f'"{theirs}"'
+        listed.append(f'{value} AS "{ours}"')
+    if "series_aws_url" in present:
+        listed.append('series_aws_url AS "aws_url"')
+    elif {"aws_bucket", "crdc_series_uuid"} <= present:
+        listed.append("""'s3://' || aws_bucket || '/' || crdc_series_uuid || '/*' AS "aws_url" """)
+    else:
+        listed.append('NULL AS "aws_url"')
+    return listed
