@@ -23,6 +23,7 @@ from aurelius_catalog.model import (
 from aurelius_catalog.objects import CLASSES, StoredSegmentation, open_array, open_object, open_objects
 from aurelius_catalog.objects.laying import choose_target
 from aurelius_catalog.objects.source import read_object
+from aurelius_catalog.ohif_link import link_to_ohif
 from aurelius_catalog.store import LabelMap, Store
 from aurelius_catalog.volumes import check_is_volume, open_volume, open_volumes
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from openslide import AbstractSlide
 
     from aurelius_catalog.objects.opening import Stored
+    from aurelius_catalog.overlays import Overlaid
     from aurelius_catalog.slides.slide import Slide
 
 
@@ -188,6 +190,11 @@ class Series:
         return [Segmentation(self, annotation) for annotation in found]
 
     @property
+    def ohif_url(self) -> str:
+        """Path below the house's address that opens the series in OHIF, the browser's viewer."""
+        return link_to_ohif(self.record)
+
+    @property
     def predictions(self) -> list[PredictionRecord]:
         """What models found in this series, oldest first; asked anew each time."""
         return self._store.list_predictions(self.record.SeriesInstanceUID)
@@ -277,24 +284,52 @@ class Series:
         """
         return self._lay(SOPInstanceUID)
 
+    def open_segmentation(self, SOPInstanceUID: str) -> StoredSegmentation:
+        """Open a DICOM SEG of a label or a prediction as it is stored: its segments, their codes and colours.
+
+        Raises
+        ------
+        InvalidObject
+            If it is no segmentation.
+        """
+        return StoredSegmentation(read_object(self._store, SOPInstanceUID))
+
     def _lay(self, SOPInstanceUID: str, *, masks: bool = False, labels: Sequence[str] | None = None) -> xr.DataArray:
-        stored = StoredSegmentation(read_object(self._store, SOPInstanceUID))
+        stored = self.open_segmentation(SOPInstanceUID)
         image = self.to_xarray()
         target = choose_target(stored, self.record, self.instances, image)
         laid = stored.masks(target, labels) if masks else stored.labelmap(target)
         return laid.assign_attrs(SeriesInstanceUID=self.record.SeriesInstanceUID)
 
-    def view(self, overlay: Segmentation | xr.DataArray | None = None) -> Any:
-        """Show the series in the notebook, with a label over it if one is given (ipyniivue, offline)."""
-        from aurelius_catalog.view import view_volume  # the viewer is wanted in a notebook only
+    def view(
+        self,
+        overlay: Overlaid | Sequence[Overlaid] | None = None,
+        *,
+        window: str | tuple[float, float] | None = None,
+        opacity: float = 0.5,
+    ) -> Any:
+        """Show the series in the notebook as what it is; nothing is loaded from anywhere.
 
-        image = self.to_xarray()
-        segments: tuple[Segment, ...] = ()
-        if isinstance(overlay, Segmentation):
-            segments, overlay = overlay.annotation.segments, overlay.to_xarray()
-        affine = np.array(image.attrs["affine_lps"])
-        labels = None if overlay is None else overlay.to_numpy()
-        return view_volume(image.to_numpy(), affine, overlay_zyx=labels, segments=segments)
+        Volumes are shown in three planes, pictures and films with a slider, slides to zoom in, waveforms as curves,
+        reports as trees, segmentations and structure sets over the images they were drawn on.
+
+        Parameters
+        ----------
+        overlay
+            What lies over the images, one thing or a list: label versions (`segmentations`), predictions, series that
+            hold a segmentation, a structure set, a dose or a parametric map, or arrays: whole numbers are labels,
+            others values.
+        window
+            ``"lung"``, ``"bone"``, ``"brain"``, ``"liver"``, ``"mediastinum"`` or ``"soft tissue"`` for CT, or (lowest,
+            highest) in the units of the image; None: what suits the values.
+        opacity
+            Of the overlays, 0 to 1.
+        """
+        if self._is_slide:
+            return self.slide().view()
+        from aurelius_catalog.showing import show_series  # viewers are wanted in notebooks only
+
+        return show_series(self, overlay, window=window, opacity=opacity)
 
 
 def name_segments(labels: Sequence[str]) -> tuple[Segment, ...]:

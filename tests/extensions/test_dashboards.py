@@ -9,14 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
-import numpy as np
 import psutil
 import pytest
 import websocket
 
 from aurelius_catalog.model import DecisionAction
 from aurelius_extensions.dashboards import viewer
-from aurelius_extensions.dashboards.images import locate_finding
 from aurelius_extensions.dashboards.kernels import keep_environment
 from aurelius_extensions.errors import UnknownViewer
 from chromium import wait_for_drawing
@@ -212,19 +210,6 @@ def test_stopping_the_service_leaves_no_kernel(tmp_path: Path) -> None:
         assert process.wait(20) == 0
         wait_until(lambda: not any(kernel.is_running() for kernel in kernels), "the kernels' end", 5)
     assert not list(temporary.iterdir())
-
-
-# -- the finding in the images ---------------------------------------------------------------------
-
-
-def test_images_open_at_the_largest_slice_of_the_finding() -> None:
-    finding = np.zeros((10, 20, 40), np.uint8)
-    finding[2, 5, 30] = 1
-    finding[7, 4:7, 29:32] = 1
-    axial = np.diag([1.0, 1.0, 2.0, 1.0])  # +column to the left, +row to the back, +slice to the head
-    assert locate_finding(finding, axial) == pytest.approx([1 - 30.5 / 40, 1 - 5.5 / 20, 7.5 / 10])
-    sagittal = np.array([[0, 0, 2.0, 0], [1.0, 0, 0, 0], [0, -1.0, 0, 0], [0, 0, 0, 1]])
-    assert locate_finding(finding, sagittal) == pytest.approx([1 - 7.5 / 10, 1 - 30.5 / 40, 1 - 5.5 / 20])
 
 
 # -- in the browser --------------------------------------------------------------------------------

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from io import BytesIO
 
 from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
 
-from aurelius_catalog.errors import InvalidObject
+from aurelius_catalog.errors import InvalidObject, NotFound, PermissionDenied, Withdrawn
+from aurelius_catalog.model import SeriesRecord
 from aurelius_catalog.store import Store
 
 
@@ -29,3 +31,13 @@ def list_references(dataset: Dataset) -> tuple[str, ...]:
     """Return the UIDs of the series that an object says it was made from (PS3.3 C.12.4), in their order."""
     found = [str(item.SeriesInstanceUID) for item in dataset.get("ReferencedSeriesSequence") or []]
     return tuple(dict.fromkeys(found))
+
+
+def find_visible(store: Store, SeriesInstanceUIDs: Sequence[str]) -> SeriesRecord | None:
+    """Return the first of several series that this person's catalog holds; None if it holds none."""
+    for uid in SeriesInstanceUIDs:
+        try:
+            return store.get_series(uid)
+        except (NotFound, PermissionDenied, Withdrawn):
+            continue
+    return None

@@ -17,6 +17,7 @@ from aurelius_catalog.errors import InvalidLabel, InvalidObject, NotFound, Permi
 from aurelius_catalog.objects.contours import draw_region
 from aurelius_catalog.objects.grid import Grid
 from aurelius_catalog.objects.segments import Colour
+from aurelius_catalog.objects.source import find_visible
 from aurelius_catalog.store import Store
 
 if TYPE_CHECKING:
@@ -151,15 +152,13 @@ class StructureSet(Sequence[Region]):
         """
         from aurelius_catalog.series import Series  # which opens structure sets
 
-        for series in self._images:
-            try:
-                return Series(self._store, self._store.get_series(series))
-            except (NotFound, PermissionDenied, Withdrawn):
-                continue
-        raise NotFound(
-            f"The images this structure set was drawn on are not in your catalog ({len(self.missing)} images of series "
-            f"{', '.join(self._images) or 'that it does not name'}). Give another image of the same patient position."
-        )
+        record = find_visible(self._store, self.referenced_series)
+        if record is None:
+            raise NotFound(
+                f"The images this structure set was drawn on are not in your catalog ({len(self.missing)} images, "
+                f"series {', '.join(self._images) or 'not named'}). Give another image of the same patient position."
+            )
+        return Series(self._store, record)
 
     def to_labelmap(self, image: xr.DataArray | None = None, names: Sequence[str] | None = None) -> xr.DataArray:
         """Fill the contours on the voxels of an image: a voxel belongs to a region if its centre lies inside.

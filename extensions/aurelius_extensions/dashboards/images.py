@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 from ipyniivue import NiiVue, ShowRender, SliceType
-from numpy.typing import NDArray
 
 from aurelius_catalog import Catalog
 from aurelius_catalog.model import PredictionRecord
-from aurelius_catalog.view import make_volumes
+from aurelius_catalog.overlays import Overlay
+from aurelius_catalog.view import locate_finding, make_volumes
 
 #: NiiVue's number for each of the page's planes.
 SLICE_TYPES = {
@@ -62,35 +62,11 @@ class ImagePane:
         self.widget.volumes = []
         image = catalog.series(prediction.SeriesInstanceUID).to_xarray()
         labels = catalog.prediction_labelmap(prediction)
-        finding = None if labels is None else labels.to_numpy()
         affine_lps = np.array(image.attrs["affine_lps"])
-        volumes = make_volumes(image.to_numpy(), affine_lps, overlay_zyx=finding, segments=prediction.segments)
-        if finding is not None and finding.any():
-            self.widget.scene.crosshair_pos = locate_finding(finding, affine_lps)
+        finding = None if labels is None else Overlay(labels.to_numpy(), segments=prediction.segments)
+        volumes = make_volumes(image.to_numpy(), affine_lps, [finding] if finding else [])
+        if finding is not None and finding.array.any():
+            self.widget.scene.crosshair_pos = locate_finding(finding, image.shape, affine_lps)
         else:
             self.widget.scene.crosshair_pos = [0.5, 0.5, 0.5]
         self.widget.load_volumes(volumes)
-
-
-def locate_finding(finding: NDArray[np.uint8], affine_lps: NDArray[np.float64]) -> list[float]:
-    """Return where to look first, as NiiVue counts: a fraction of the volume along R, A, S.
-
-    Parameters
-    ----------
-    finding
-        ``(z, y, x)`` uint8, not zero where the finding is.
-    affine_lps
-        ``(4, 4)``, maps index (column, row, slice, 1) to mm in LPS.
-    """
-    z = int(np.argmax((finding > 0).sum(axis=(1, 2))))
-    voxels = np.argwhere(finding[z])
-    # The voxel nearest the middle, not the middle itself: between two lesions there is nothing to look at.
-    row, column = voxels[np.argmin(((voxels - voxels.mean(axis=0)) ** 2).sum(axis=1))]
-    index = (column, row, z)
-    direction = affine_lps[:3, :3] * np.array([[-1.0], [-1.0], [1.0]])  # LPS to RAS
-    fraction = [0.5, 0.5, 0.5]
-    for axis, size in enumerate(finding.shape[::-1]):
-        ras = int(np.argmax(np.abs(direction[:, axis])))
-        along = (index[axis] + 0.5) / size
-        fraction[ras] = along if direction[ras, axis] > 0 else 1 - along
-    return fraction
