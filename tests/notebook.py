@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import uuid
-from dataclasses import dataclass, field
+from contextlib import closing
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
@@ -29,7 +30,6 @@ class Notebook:
     address: str
     name: str
     kernel: str = ""
-    _socket: websocket.WebSocket | None = field(default=None, repr=False)
 
     @property
     def path(self) -> str:
@@ -48,16 +48,11 @@ class Notebook:
         self.session.get(f"{self.path}/lab")  # logs in at the server and sets its own XSRF cookie
         answer = self._call("POST", "/api/kernels", json={})
         self.kernel = answer.json()["id"]
-        address = f"{self.path.replace('http', 'ws', 1)}/api/kernels/{self.kernel}/channels"
-        cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in self.session.cookies.jar)
-        self._socket = websocket.create_connection(address, timeout=120, cookie=cookies, origin=self.address)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._socket is not None:
-            self._socket.close()
         self._call("DELETE", f"/api/kernels/{self.kernel}")
 
     def run(self, code: str) -> str:
@@ -68,12 +63,21 @@ class Notebook:
         CellFailed
             If it raised.
         """
-        assert self._socket is not None
+        with closing(self._connect()) as channels:
+            return self._execute(channels, code)
+
+    def _connect(self) -> websocket.WebSocket:
+        """Connect to the kernel for one cell: the server closes a connection whose pings nobody answers in between."""
+        address = f"{self.path.replace('http', 'ws', 1)}/api/kernels/{self.kernel}/channels"
+        cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in self.session.cookies.jar)
+        return websocket.create_connection(address, timeout=120, cookie=cookies, origin=self.address)
+
+    def _execute(self, channels: websocket.WebSocket, code: str) -> str:
         number = uuid.uuid4().hex
-        self._socket.send(json.dumps(_execute_request(number, code)))
+        channels.send(json.dumps(_execute_request(number, code)))
         shown: list[str] = []
         while True:
-            message = read_message(self._socket.recv())
+            message = read_message(channels.recv())
             if message.get("parent_header", {}).get("msg_id") != number:
                 continue
             content: dict[str, Any] = message["content"]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
-from pydicom import Dataset
+from pydicom import DataElement, Dataset
 from pydicom.datadict import tag_for_keyword
 
 #: Values longer than this stay in the file; nobody searches by a lookup table.
@@ -18,10 +19,22 @@ _encode = json.JSONEncoder(allow_nan=False).encode
 
 
 def make_header(dataset: Dataset) -> dict[str, Any]:
-    """Return a header as DICOM JSON, without values longer than `LONGEST_INLINE_BYTES`."""
-    return dataset.to_json_dict(
-        bulk_data_threshold=LONGEST_INLINE_BYTES, bulk_data_element_handler=lambda _: "", suppress_invalid_tags=True
-    )
+    """Return a header as DICOM JSON, without values longer than `LONGEST_INLINE_BYTES` and those nobody can read.
+
+    pydicom would leave unreadable values out as well, but it makes every reader of the process strict meanwhile (for
+    good, where two threads do it at once), and it writes the values into the log.
+    """
+    header = {}
+    for tag in dataset.keys():  # noqa: SIM118 - to iterate over the elements would read them
+        with suppress(Exception):  # whatever a damaged value makes a converter raise
+            header[f"{tag:08X}"] = _make_element(dataset[tag])
+    return header
+
+
+def _make_element(element: DataElement) -> dict[str, Any]:
+    if element.VR == "SQ":
+        return {"vr": "SQ", "Value": [make_header(item) for item in element.value]}
+    return element.to_json_dict(lambda _: "", LONGEST_INLINE_BYTES)
 
 
 class Written(str):
