@@ -229,6 +229,10 @@ class HttpStore:
         given = {key: value for key, value in wanted.items() if value is not None}
         return _read_list(DatasetObject, self._get(f"datasets/{_quote(dataset_id)}/objects", given))
 
+    def read_dataset_card(self, dataset_id: str) -> str:
+        """Return the data card of a dataset; see `Store.read_dataset_card`."""
+        return self._get(f"datasets/{_quote(dataset_id)}/card", accept="text/html").text
+
     def verify_dataset(self, dataset_id: str) -> Iterator[DatasetCheck]:
         """Let the service read every file of a dataset again; see `Store.verify_dataset`."""
         with self._transport.http.stream("GET", f"datasets/{_quote(dataset_id)}/verification", timeout=None) as answer:

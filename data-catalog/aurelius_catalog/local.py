@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pydicom import Dataset, dcmread
+from pydicom import Dataset, FileDataset, dcmread
 from sqlalchemy import Connection, delete, insert, update
 
 from aurelius_catalog import index, ledger, search
@@ -20,6 +20,8 @@ from aurelius_catalog.admission import add_version, index_study, link_segmentati
 from aurelius_catalog.audit import record_event
 from aurelius_catalog.database import open_engine, writing
 from aurelius_catalog.datasets import register
+from aurelius_catalog.datasets.card import render_card
+from aurelius_catalog.datasets.summary import summarise
 from aurelius_catalog.datasets.verification import check_list, find_paths, verify_files
 from aurelius_catalog.deidentified import DeidentifiedStudy, read_deidentified
 from aurelius_catalog.errors import InvalidLabel, PermissionDenied, Withdrawn
@@ -278,6 +280,50 @@ class LocalStore:
         with self._engine.begin() as connection:
             return ledger.list_leases(connection, self.person)
 
+    def add_result(self, dataset: FileDataset, file: Path, StudyInstanceUID: str | None = None) -> None:
+        """Let in what this person derived from images; a SEG becomes their next label of the series it was drawn on.
+
+        Parameters
+        ----------
+        dataset
+            As `results.read_result` reads it; written back with its author.
+        file
+            Where it is, on the file system of the catalog; it is moved.
+        StudyInstanceUID
+            The study it must belong to; None for the one it names.
+
+        Raises
+        ------
+        ResultRefused
+            Saying what is wrong with it.
+        PermissionDenied
+            If this person neither annotates nor predicts.
+        """
+        from aurelius_catalog import results  # the way in decodes and reads pictures; who only looks needs none of that
+
+        results.require_author(self.person)
+        study = str(dataset.StudyInstanceUID)
+        if StudyInstanceUID not in (None, study):
+            raise results.ResultRefused(results.DOES_NOT_FIT, "It belongs to another study than the address says.")
+        held = self.find_page({"StudyInstanceUID": study}, 1)
+        if not held:
+            message = f"There is no study {study} that {self.person.name} may open."
+            raise results.ResultRefused(results.NOT_ALLOWED, message)
+        source = file.read_bytes()
+        with self._engine.begin() as connection:
+            results.seal_result(dataset, self.person, results.read_method(connection, held[0]))
+            profile = results.load_house_profile(self.settings.intake_profile)
+            results.check_result(connection, dataset, source, held[0], profile)
+        dataset.save_as(file, enforce_file_format=True)
+        entry = DeidentifiedStudy(held[0].site, (read_deidentified(file),))
+        places, uid = self._place(entry), entry.files[0].SOPInstanceUID
+        with writing(self._engine) as connection:
+            if self._index(connection, entry, places):
+                results.link_result(connection, dataset, self.person)
+                record_event(connection, self.person, "store result", uid, {"SOPClassUID": str(dataset.SOPClassUID)})
+            else:
+                results.require_same(connection, entry.files[0])
+
     # -- predictions and decisions ---------------------------------------------------------------
 
     def list_predictions(self, SeriesInstanceUID: str | None = None) -> list[PredictionRecord]:
@@ -367,6 +413,14 @@ class LocalStore:
             record = register.get_dataset(connection, self.person, dataset_id)
             return register.list_objects(connection, record.id, SeriesInstanceUID, role)
 
+    def read_dataset_card(self, dataset_id: str) -> str:
+        """Return the data card of a dataset; see `Store.read_dataset_card`."""
+        with self._engine.begin() as connection:
+            record = register.get_dataset(connection, self.person, dataset_id)
+            held = register.list_series(connection, self.person, record.id)
+            labels = register.list_objects(connection, record.id, role="label")
+        return render_card(record, summarise(held, labels), self.settings.dataset_licence)
+
     def verify_dataset(self, dataset_id: str) -> Iterator[DatasetCheck]:
         """Read every file of a dataset again; see `Store.verify_dataset`."""
         with writing(self._engine) as connection:
@@ -442,12 +496,15 @@ class LocalStore:
         author: str,
         algorithm: tuple[str, str] | None = None,
     ) -> DeidentifiedStudy:
+        from aurelius_catalog.objects.laying import find_grid  # few processes write labels
+
         with self._engine.begin() as connection:
             listed = index.list_instances(connection, record.SeriesInstanceUID)
         if any(instance.media_type != DICOM for instance in listed):
             raise InvalidLabel("This series is no DICOM: a DICOM SEG, which labels are kept as, cannot refer to it.")
         headers: list[Dataset] = [dcmread(self._path(instance), stop_before_pixels=True) for instance in listed]
-        segmentation = write_segmentation(headers, labelmap, segments, author=author, algorithm=algorithm)
+        grid = find_grid(self, listed, len(labelmap))
+        segmentation = write_segmentation(headers, labelmap, segments, author=author, algorithm=algorithm, grid=grid)
         segmentation.PatientIdentityRemoved = "YES"
         segmentation.DeidentificationMethod = headers[0].get("DeidentificationMethod") or "Derived from such images"
         self.settings.files.mkdir(parents=True, exist_ok=True)

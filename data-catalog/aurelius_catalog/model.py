@@ -351,6 +351,11 @@ class DatasetRecord(Record):
     profiles: tuple[tuple[str, str], ...] = ()
 
     @property
+    def citation(self) -> str:
+        """How to cite it."""
+        return f"Dataset {self.name!r}, {self.created_at:%Y-%m-%d}, aurelius:sha256:{self.id}"
+
+    @property
     def remaining(self) -> tuple[str, ...]:
         """The series that can still be opened."""
         return tuple(uid for uid in self.SeriesInstanceUIDs if uid not in set(self.withdrawn))

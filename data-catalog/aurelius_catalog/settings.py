@@ -55,6 +55,9 @@ class CatalogSettings(BaseSettings):
     idc_index: Path | None = None
     """Parquet file with the index of a public archive, in the layout of the Imaging Data Commons; searched in place."""
 
+    dataset_licence: str = "For use inside this house only. A data steward can tell you who grants more."
+    """Terms under which frozen datasets may be used, as their data cards state them."""
+
     @property
     def index_url(self) -> str:
         """SQLAlchemy address of the index."""

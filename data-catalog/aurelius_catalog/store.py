@@ -170,6 +170,10 @@ class Store(Protocol):
         """Return the files a dataset was frozen with, of one series or all; ``role`` is ``image`` or ``label``."""
         ...
 
+    def read_dataset_card(self, dataset_id: str) -> str:
+        """Return the data card of a dataset, an HTML page."""
+        ...
+
     def verify_dataset(self, dataset_id: str) -> Iterator[DatasetCheck]:
         """Read every file of a dataset again where the files are; yields one series after the other."""
         ...

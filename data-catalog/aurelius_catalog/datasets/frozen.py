@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from aurelius_catalog.datasets.card import Card
 from aurelius_catalog.datasets.series import FrozenSeries
 from aurelius_catalog.datasets.verification import Verification
 from aurelius_catalog.model import DatasetCheck, DatasetObject, DatasetRecord, SeriesRecord
@@ -101,7 +102,7 @@ class FrozenDataset:
     @property
     def citation(self) -> str:
         """How to cite it."""
-        return f"Dataset {self.name!r}, {self.created_at:%Y-%m-%d}, aurelius:sha256:{self.id}"
+        return self.record.citation
 
     # -- what it holds ---------------------------------------------------------------------------
 
@@ -145,6 +146,10 @@ class FrozenDataset:
 
     def __getitem__(self, position: int) -> FrozenSeries:
         return self.series[position]
+
+    def card(self) -> Card:
+        """Return its data card: counts, scanners, sexes, ages, labels, what is missing, terms and citation."""
+        return Card(self.store.read_dataset_card(self.id))
 
     # -- whether it still is what it was ----------------------------------------------------------
 

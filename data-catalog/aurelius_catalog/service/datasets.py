@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from fastapi import APIRouter
-from fastapi.responses import StreamingResponse
+from fastapi.responses import HTMLResponse, StreamingResponse
 from pydantic import StringConstraints
 from starlette.convertors import StringConvertor, register_url_convertor
 
@@ -21,6 +21,7 @@ class _Sha256(StringConvertor):
     regex = "[0-9a-f]{64}"
 
 
+PAGE_POLICY = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'"}
 register_url_convertor("sha256", _Sha256())
 router = APIRouter()
 
@@ -59,6 +60,12 @@ def list_objects(
 ) -> list[DatasetObject]:
     """Return the files a dataset was frozen with, and their hashes."""
     return store.list_dataset_objects(dataset_id, SeriesInstanceUID, role)
+
+
+@router.get("/datasets/{dataset_id:sha256}/card", response_class=HTMLResponse)
+def read_card(store: Opened, dataset_id: str) -> HTMLResponse:
+    """Return the data card of a dataset: a page that runs nothing and fetches nothing."""
+    return HTMLResponse(store.read_dataset_card(dataset_id), headers=PAGE_POLICY)
 
 
 @router.get("/datasets/{dataset_id:sha256}/verification", response_class=StreamingResponse)
