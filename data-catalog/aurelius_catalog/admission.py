@@ -17,10 +17,10 @@ from aurelius_catalog.deidentified import DeidentifiedFile, DeidentifiedStudy
 from aurelius_catalog.disk import sync_file_system
 from aurelius_catalog.header import Memory, describe_instance, describe_series, describe_study
 from aurelius_catalog.media import find_suffix
-from aurelius_catalog.objects.segments import read_segments
 from aurelius_catalog.projects import Rules, match_projects
 from aurelius_catalog.schema import annotation_versions, instances, predictions, scopes, series, studies
 from aurelius_catalog.scopes import assign_scope, list_scopes
+from aurelius_catalog.segments import read_segments
 from aurelius_catalog.series_attributes import OF_STUDY, join_words
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 import highdicom as hd
 import numpy as np
@@ -16,10 +17,12 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from aurelius_catalog.errors import InvalidLabel
 from aurelius_catalog.model import Segment
-from aurelius_catalog.objects.grid import Grid
-from aurelius_catalog.objects.properties import describe_label
-from aurelius_catalog.objects.segments import choose_colour
+from aurelius_catalog.segment_codes import describe_label
+from aurelius_catalog.segments import choose_colour
 from aurelius_catalog.store import LabelMap
+
+if TYPE_CHECKING:
+    from aurelius_catalog.objects.grid import Grid
 
 # highdicom misses a caret in every person name of one component; ours are pseudonyms and user names on purpose.
 warnings.filterwarnings("ignore", "The string .* is unlikely to represent the intended person name", UserWarning)

@@ -14,7 +14,7 @@ from aurelius_catalog.errors import InvalidLabel
 from aurelius_catalog.model import PredictionRecord, Segment
 from aurelius_catalog.objects import StoredSegmentation, StructureSet
 from aurelius_catalog.objects.laying import choose_target
-from aurelius_catalog.objects.segments import Colour, choose_colour
+from aurelius_catalog.segments import Colour, choose_colour
 
 if TYPE_CHECKING:
     from aurelius_catalog.series import Segmentation, Series

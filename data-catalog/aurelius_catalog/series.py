@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import highdicom as hd
 import numpy as np
 import xarray as xr
+from pydicom.uid import VLWholeSlideMicroscopyImageStorage
 
 from aurelius_catalog.errors import InvalidLabel
+from aurelius_catalog.media import DICOM
 from aurelius_catalog.model import (
     AnnotationRecord,
     InstanceRecord,
@@ -122,7 +124,8 @@ class Series:
             return self.slide()
         if self.record.SOPClassUID in CLASSES:
             return open_object(self._store, self.instances)
-        return self.to_xarray() if self.record.Rows else open_object(self._store, self.instances)
+        has_pictures = any(item.Rows or item.media_type != DICOM for item in self.instances)
+        return self.to_xarray() if has_pictures else open_object(self._store, self.instances)
 
     def objects(self) -> list[Stored]:
         """Open every object of a series that holds several, such as the doses of several beams.
@@ -136,7 +139,7 @@ class Series:
 
     @property
     def _is_slide(self) -> bool:
-        return self.record.Modality == "SM" and self.record.SOPClassUID not in CLASSES
+        return self.record.SOPClassUID == VLWholeSlideMicroscopyImageStorage
 
     def read_files(self) -> list[bytes]:
         """Read every file of the series as it is stored, in slice order."""

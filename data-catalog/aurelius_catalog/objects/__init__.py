@@ -6,9 +6,9 @@ from aurelius_catalog.objects.mapping import ValueMapping
 from aurelius_catalog.objects.opening import CLASSES, open_array, open_object, open_objects
 from aurelius_catalog.objects.report import ContentItem, ImageReference, Report
 from aurelius_catalog.objects.segmentation import StoredSegmentation
-from aurelius_catalog.objects.segments import StoredSegment
 from aurelius_catalog.objects.structures import Contour, Region, StructureSet
 from aurelius_catalog.objects.waveform import Waveform
+from aurelius_catalog.segments import StoredSegment
 
 __all__ = [
     "CLASSES",

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 import xarray as xr
 
-from aurelius_catalog.errors import InvalidLabel
+from aurelius_catalog.errors import InvalidLabel, InvalidVolume
 from aurelius_catalog.model import InstanceRecord, SeriesRecord
 from aurelius_catalog.objects.grid import FrameList, Grid, Target
 from aurelius_catalog.objects.segmentation import StoredSegmentation
+from aurelius_catalog.store import Store
+from aurelius_catalog.volumes import open_volume
 
 
 def choose_target(
@@ -48,3 +50,16 @@ def choose_target(
     rows, columns = image.sizes["y"], image.sizes["x"]
     places = {number: index for index, number in enumerate(numbers)}
     return FrameList((len(numbers), rows, columns), places, image)
+
+
+def find_grid(store: Store, instances: Sequence[InstanceRecord], n_slices: int) -> Grid | None:
+    """Return where a label map with this many slices lies; None where its slices are the instances, one by one.
+
+    The latter holds for series of single images, whatever their places.
+    """
+    if n_slices == len(instances) and all((item.NumberOfFrames or 1) == 1 for item in instances):
+        return None
+    try:
+        return Grid.of_image(open_volume(store, instances))
+    except InvalidVolume:
+        return None

@@ -17,8 +17,8 @@ from pydicom.pixels import iter_pixels
 from aurelius_catalog.errors import InvalidLabel, InvalidObject
 from aurelius_catalog.objects.grid import Grid, Target, resample_nearest
 from aurelius_catalog.objects.planes import Plane, read_planes
-from aurelius_catalog.objects.segments import StoredSegment, read_segments
 from aurelius_catalog.objects.source import list_references
+from aurelius_catalog.segments import StoredSegment, read_segments
 
 if TYPE_CHECKING:
     Frames = Iterator[tuple[Plane, NDArray[np.generic]]]
