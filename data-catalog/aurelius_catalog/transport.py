@@ -151,6 +151,7 @@ class Transport:
                 raise _Lost from error
             if answer is not None:
                 self._check(answer, repeatable=True)
+            self._met = True
 
         self._repeat(ask)
 
@@ -211,10 +212,10 @@ class Transport:
         if answer.is_success:
             self._met = True
             return
-        # A 404 that is no JSON comes from the hub or the proxy: the service's route is not there (yet).
-        between = answer.status_code == 404 and "json" not in answer.headers.get("content-type", "")
-        if answer.status_code in _NOBODY or between:
-            error = self._unreachable(answer.status_code) if between else read_refusal(answer)
+        # What is no JSON is the hub's word or the proxy's: a 404, that the service's route is not there (yet).
+        ours = "json" in answer.headers.get("content-type", "")
+        if answer.status_code in _NOBODY or (answer.status_code == 404 and not ours):
+            error = read_refusal(answer) if ours else self._unreachable(answer.status_code)
             if repeatable:
                 raise _Lost from error
             raise error

@@ -19,8 +19,9 @@ def read_settings() -> CatalogSettings:
     return CatalogSettings()
 
 
-def open_store(person: Annotated[Person, Depends(current_person)]) -> LocalStore:
+async def open_store(person: Annotated[Person, Depends(current_person)]) -> LocalStore:
     """FastAPI dependency: the catalog as the person behind the request may see it."""
+    # No thread for this: it would cost more than all it does once the index is open.
     return LocalStore(read_settings(), person)
 
 
