@@ -36,6 +36,7 @@ def test_selecting_shows_the_finding_and_decisions_change_the_row_at_once(findin
     worklist = open_worklist(findings, "nora")
     send(worklist, do="select", prediction=findings.north_brain)
     assert "Brain lesion" in worklist.case_html
+    assert 'href="/services/catalog/ohif/viewer?StudyInstanceUIDs=' in worklist.case_html
     assert "Accept" in worklist.case_html
     send(worklist, do="accept", prediction=findings.north_brain)
     assert "Accepted by <strong>nora</strong>" in worklist.case_html

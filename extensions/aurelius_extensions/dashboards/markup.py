@@ -14,6 +14,7 @@ from pathlib import Path
 import jinja2
 
 from aurelius_catalog.model import DecisionAction, SeriesRecord, WorklistRow
+from aurelius_catalog.ohif_link import link_to_ohif
 from aurelius_catalog.person import Action, Person
 
 #: What the pane can show; one large slice first, for it is what is read.
@@ -89,6 +90,7 @@ def _load_templates() -> jinja2.Environment:
         date=format_date,
         volume=format_volume,
         moment=format_moment,
+        ohif=link_to_ohif,
         patient=format_patient,
         percent=lambda share: f"{share:.0%}".replace("%", " %"),
     )
