@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any
 from urllib.parse import quote
 
@@ -17,6 +18,7 @@ from fastapi import HTTPException, Request
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydicom import Dataset, dcmread
 
 from aurelius_catalog.model import NewPrediction, Segment
 from aurelius_catalog.person import Person
@@ -25,6 +27,7 @@ from aurelius_catalog.service.login import current_person
 from aurelius_catalog.service.stores import read_settings
 from aurelius_catalog.wire import pack_labelmap
 from cohort import Cohort, make_cohort
+from derived import make_segmentation
 from servers_catalog import PEOPLE
 
 #: Routes that say nothing about anybody's images and need no login.
@@ -46,6 +49,7 @@ class House:
     cohort: Cohort
     values: dict[str, str]
     secrets: frozenset[str]
+    result: dict[str, Any]
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +78,16 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> House:
         "prediction_id": str(prediction.id),
     }
     secrets = {record.PatientID, instance.sha256, annotation.SOPInstanceUID, *values.values()} - {"1", "7FE00010"}
-    return House(cohort, values, frozenset(each for each in secrets if len(each) > 8))
+    sources: list[Dataset] = [
+        dcmread(BytesIO(rhea.read_file(each.SOPInstanceUID))) for each in rhea.list_instances(values["series"])
+    ]
+    buffer = BytesIO()
+    make_segmentation(sources).save_as(buffer, enforce_file_format=True)
+    result = {
+        "content": b"--XX\r\n\r\n" + buffer.getvalue() + b"\r\n--XX--\r\n",
+        "headers": {"Content-Type": 'multipart/related; type="application/dicom"; boundary=XX'},
+    }
+    return House(cohort, values, frozenset(each for each in secrets if len(each) > 8), result)
 
 
 @pytest.fixture(scope="module")
@@ -121,8 +134,9 @@ def make_body(method: str, path: str, house: House) -> dict[str, Any]:
         ("post", "/series/{uid}/predictions"): {"files": {"record": (None, finding)}},
         ("post", "/predictions/{prediction_id}/decisions"): {"json": {"action": "accept"}},
         ("post", "/datasets"): {"json": {"name": "mine", "SeriesInstanceUIDs": [series]}},
+        **dict.fromkeys((("post", "/dicomweb/studies"), ("post", "/dicomweb/studies/{study}")), house.result),
     }
-    return {} if method == "get" else bodies[method, path]
+    return {} if method == "get" else dict(bodies[method, path])
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
@@ -136,7 +150,7 @@ def test_route_is_closed_without_a_login(house: House, method: str, path: str) -
 @pytest.mark.parametrize(("method", "path"), [each for each in ROUTES if each[1] not in OPEN])
 def test_route_tells_a_foreign_project_nothing(client: TestClient, house: House, method: str, path: str) -> None:
     filled, body = fill(path, house.values), make_body(method, path, house)
-    answer = client.request(method, filled, **body, headers={"person": "bram"})
+    answer = client.request(method, filled, **{**body, "headers": {**body.get("headers", {}), "person": "bram"}})
     named = {secret for secret in house.secrets if secret in f"{filled} {body}"}
     assert not [secret for secret in house.secrets - named if secret in answer.text]
     if answer.status_code not in (403, 404):  # a list, without the chest, which the next test finds in it
@@ -151,9 +165,9 @@ OWNERS = {("post", "/predictions/{prediction_id}/decisions"): "nora"}
 def test_route_serves_its_own_project(client: TestClient, house: House, method: str, path: str) -> None:
     """The refusals above are for the rights' sake, and not because the examples are wrong."""
     owner = OWNERS.get((method, path), "rhea")
-    answer = client.request(
-        method, fill(path, house.values), **make_body(method, path, house), headers={"person": owner}
-    )
+    body = make_body(method, path, house)
+    body["headers"] = {**body.get("headers", {}), "person": owner}
+    answer = client.request(method, fill(path, house.values), **body)
     assert answer.status_code in (200, 201), answer.text
 
 

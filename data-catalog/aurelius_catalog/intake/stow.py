@@ -5,17 +5,16 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 from pydicom import dcmread
-from python_multipart.multipart import parse_options_header
 from starlette.requests import ClientDisconnect
 
 from aurelius_catalog.errors import InvalidRequest, NotFound, PermissionDenied
@@ -27,6 +26,7 @@ from aurelius_catalog.intake.sites import Site
 from aurelius_catalog.intake.zone import Zone
 from aurelius_catalog.person import Action, Person
 from aurelius_catalog.service.login import current_person
+from aurelius_catalog.service.storing import JSON_TYPE, Outcome, check_media_type, choose_status, describe_outcomes
 from aurelius_catalog.settings import CatalogSettings
 
 log = logging.getLogger("aurelius.intake.stow")
@@ -36,7 +36,6 @@ RETRY_S = 60
 #: Failure reasons of PS3.18 table 10.5.3-2 / PS3.4 table B.2-1.
 NOT_UNDERSTOOD, OTHER_STUDY = 0xC000, 0xA900
 IDENTITY = ["SOPClassUID", "SOPInstanceUID", "StudyInstanceUID"]
-JSON_TYPE = "application/dicom+json"
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ class StowDoor:
         A request that breaks off leaves nothing behind.
         """
         self._check_sender(person, site)
-        _check_media_type(request.headers.get("content-type", ""))
+        check_media_type(request.headers.get("content-type", ""))
         reader = PartReader(request.headers["content-type"], self.arrivals.folder)
         received: list[Path] = []
         try:
@@ -116,8 +115,8 @@ class StowDoor:
         RECEIVED.labels(site, "stow").inc(len(taken))
         REFUSED.labels("stow", "object").inc(len(objects) - len(taken))
         log.info("a request for %s brought %d objects, %d of them taken", site, len(objects), len(taken))
-        status = 409 if not taken else 202 if len(taken) < len(objects) else 200
-        return JSONResponse(_describe(objects), status, media_type=JSON_TYPE)
+        outcomes = [Outcome(each.SOPClassUID, each.SOPInstanceUID, each.failure) for each in objects]
+        return JSONResponse(describe_outcomes(outcomes), choose_status(outcomes), media_type=JSON_TYPE)
 
     def _check_sender(self, person: Person, site: str) -> None:
         known = self.sites.get(site)
@@ -134,14 +133,6 @@ class StowDoor:
             raise HTTPException(503, detail, {"Retry-After": str(RETRY_S)})
 
 
-def _check_media_type(content_type: str) -> None:
-    """Refuse what is not whole objects: metadata with bulk data apart would have to be put together again here."""
-    kind, options = parse_options_header(content_type)
-    if kind != b"multipart/related" or options.get(b"type", b"application/dicom").lower() != b"application/dicom":
-        detail = 'Send whole objects, as multipart/related; type="application/dicom".'
-        raise HTTPException(415, detail, {"Accept": 'multipart/related; type="application/dicom"'})
-
-
 def _look_at(path: Path, study: str | None) -> Sent:
     values = dict.fromkeys(IDENTITY, "")
     with suppress(Exception):  # whatever it is that cannot be read, its sender is told
@@ -153,20 +144,3 @@ def _look_at(path: Path, study: str | None) -> Sent:
     elif study is not None and values["StudyInstanceUID"] != study:
         failure = OTHER_STUDY
     return Sent(path, values["SOPClassUID"], values["SOPInstanceUID"], failure)
-
-
-def _describe(objects: Iterable[Sent]) -> dict[str, Any]:
-    """Return the Store Instances Response Module as DICOM JSON (PS3.18 table 10.5.3-1)."""
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for each in objects:
-        item: dict[str, Any] = {}
-        if each.SOPInstanceUID and each.SOPClassUID:
-            item["00081150"] = {"vr": "UI", "Value": [each.SOPClassUID]}
-            item["00081155"] = {"vr": "UI", "Value": [each.SOPInstanceUID]}
-        if each.failure is not None:
-            item["00081197"] = {"vr": "US", "Value": [each.failure]}
-        # Referenced, Failed, and Other Failures Sequence: the last for what does not even say what it is.
-        tag = "00081199" if each.failure is None else "00081198" if "00081155" in item else "0008119A"
-        groups.setdefault(tag, []).append(item)
-    sequences = {tag: {"vr": "SQ", "Value": items} for tag, items in sorted(groups.items())}
-    return {"00081190": {"vr": "UR"}, **sequences}

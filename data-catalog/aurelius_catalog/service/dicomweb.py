@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from aurelius_catalog.service import bulkdata, metadata, qido, rendered, wado
+from aurelius_catalog.service import bulkdata, metadata, qido, rendered, stow, wado
 
 router = APIRouter(prefix="/dicomweb")
-for part in (qido, metadata, rendered, bulkdata, wado):
+for part in (qido, metadata, rendered, bulkdata, stow, wado):
     router.include_router(part.router)

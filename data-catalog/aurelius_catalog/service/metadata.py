@@ -14,11 +14,11 @@ from aurelius_catalog.media import DICOM
 from aurelius_catalog.model import InstanceRecord
 from aurelius_catalog.service.negotiation import Accepted, MediaRange, Offer, choose_offer
 from aurelius_catalog.service.stores import Opened
+from aurelius_catalog.service.storing import JSON_TYPE
 from aurelius_catalog.service.targets import count_frames, get_instance, get_series, list_study, require_dicom
 
 router = APIRouter()
 
-JSON_TYPE = "application/dicom+json"
 #: What the index left out of a header; `service.bulkdata` has it.
 _LEFT_OUT = '"BulkDataURI": ""'
 #: At any depth: JSON is UTF-8, whatever the object was written in (PS3.18 section F.2.1).
