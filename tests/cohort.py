@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from aurelius_catalog.deidentified import DeidentifiedStudy, read_deidentified
 from aurelius_catalog.local import LocalStore
 from aurelius_catalog.person import Person
 from aurelius_catalog.phantoms import PhantomKind, make_phantom
+from aurelius_catalog.series import Series
 from aurelius_catalog.settings import CatalogSettings
 
 PROJECTS = """
@@ -100,3 +102,30 @@ def make_slice(kind: PhantomKind, number: int, pixels: np.ndarray, spacing_mm: t
         dataset.RescaleIntercept, dataset.RescaleSlope, dataset.RescaleType = "0", "1", "HU"
     dataset.PixelData = pixels.astype("<i2").tobytes()
     return dataset
+
+
+def admit(sources: Sequence[Dataset], home: Path) -> list[Series]:
+    """Let real files into a catalog, saying of each that its patient's identity was removed; returns their series."""
+    settings = CatalogSettings(home=home, database_url="")
+    (home / "incoming").mkdir(parents=True, exist_ok=True)
+    studies: dict[str, list[Path]] = {}
+    for number, dataset in enumerate(sources):
+        dataset.PatientIdentityRemoved = "YES"
+        for keyword, value in {
+            "PatientID": "odd",
+            "StudyInstanceUID": generate_uid(),
+            "SeriesInstanceUID": generate_uid(),
+            "Modality": "OT",
+        }.items():
+            if not dataset.get(keyword):
+                setattr(dataset, keyword, value)
+        path = home / "incoming" / f"{number}.dcm"
+        dataset.save_as(path, enforce_file_format=True)
+        studies.setdefault(str(dataset.StudyInstanceUID), []).append(path)
+    intake = LocalStore(settings, Person.service("intake"))
+    for paths in studies.values():
+        intake.add_study(DeidentifiedStudy("north", tuple(read_deidentified(path) for path in paths)))
+    store = LocalStore(settings, Person.of("stella", ["role-steward"]))
+    return [
+        Series(store, store.get_series(uid)) for uid in dict.fromkeys(str(each.SeriesInstanceUID) for each in sources)
+    ]

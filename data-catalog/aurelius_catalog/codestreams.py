@@ -44,7 +44,7 @@ _JPEG_XL = {JPEGXLLossless, JPEGXLJPEGRecompression, JPEGXL}
 #: What pydicom cannot decode at all.
 ONLY_HERE = frozenset({*_JPEG_XL, DeflatedImageFrame})
 #: Colour spaces whose codestreams say themselves how they become RGB.
-_COLOURS = {
+_COLOURS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(_JPEG, ("YBR_FULL", "YBR_FULL_422")),
     **dict.fromkeys(_LOSSLESS_JPEG | _JPEG_LS | {RLELossless, DeflatedImageFrame}, ("RGB",)),
     **dict.fromkeys(_JPEG_2000, ("RGB", "YBR_RCT", "YBR_ICT")),

@@ -94,7 +94,7 @@ class _Opened:
 
 
 def _fill(file: int, span: Span, rows: NDArray[np.uint8]) -> None:
-    view, done = memoryview(rows).cast("B"), 0
+    view, done = rows.reshape(-1).data, 0
     while done < len(view):  # one call hands out 2 GB at most
         got = os.preadv(file, [view[done:]], span.offset + done)
         if not got:

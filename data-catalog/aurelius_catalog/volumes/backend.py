@@ -46,7 +46,7 @@ class FrameArray(BackendArray):
         for axis, part in reversed(list(enumerate(key[len(self.lead) :], start=1))):
             if not (isinstance(part, slice) and part == slice(None)):
                 pixels = np.ascontiguousarray(pixels[(slice(None),) * axis + (part,)])  # lets go of the rest
-        return pixels.reshape(*numbers.shape, *pixels.shape[1:])
+        return pixels.reshape((*numbers.shape, *pixels.shape[1:]))
 
 
 class AureliusBackend(BackendEntrypoint):

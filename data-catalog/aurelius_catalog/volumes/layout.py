@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -294,11 +295,12 @@ def _scale(values: Sequence[Any], mark: _Mark) -> list[Any]:
 
 def describe_layouts(layouts: Sequence[Layout]) -> str:
     """Say what the parts of a series are, for people."""
-    lines = []
+    kinds: Counter[str] = Counter()
     for layout in layouts:
-        first = layout.planes.first
-        what = f"{len(layout.planes)} images of {first.Rows} × {first.Columns}"
-        lines.append(what if layout.placed else f"{what} without a position")
+        first, count = layout.planes.first, len(layout.planes)
+        what = f"{count} image{'s' if count > 1 else ''} of {first.Rows} × {first.Columns}"
+        kinds[what if layout.placed else f"{what} without a position"] += 1
+    lines = [what if times == 1 else f"{times} times {what}" for what, times in kinds.items()]
     return "; ".join(lines[:8]) + ("; …" if len(lines) > 8 else "")
 
 

@@ -74,8 +74,9 @@ def open_one(
     lead = (*(len(values) for _, values, _ in layout.axes), layout.n_slices)
     names = (*(name for name, _, _ in layout.axes), *_name_axes(layout, source))
     backing = FrameArray(source, lead)
-    lazy = indexing.MemoryCachedArray(indexing.CopyOnWriteArray(indexing.LazilyIndexedArray(backing)))
-    variable = xr.Variable(names, lazy, _describe(layout, source, geometry))
+    lazy = indexing.LazilyIndexedArray(backing)
+    cached = indexing.MemoryCachedArray(indexing.CopyOnWriteArray(lazy))  # type: ignore[arg-type]  # as xarray does it
+    variable = xr.Variable(names, cached, _describe(layout, source, geometry))
     image = xr.DataArray(variable, _make_coordinates(layout, geometry, backing.shape, names), name="image")
     if chunks is None:
         return image
@@ -113,8 +114,8 @@ def _make_coordinates(
     if any(name == "b" for name, _, _ in layout.axes):
         directions = layout.planes.read_numbers("DiffusionGradientOrientation", 3)
         by_volume = directions.reshape(size["b"], layout.n_slices, 3)[:, 0]
-        if not np.isnan(by_volume).all():
-            coordinates["direction"] = (("b", "axis"), by_volume, {"comment": "patient LPS"})
+        if not np.isnan(by_volume).all():  # gradients, in patient LPS
+            coordinates |= {f"direction_{axis}": ("b", by_volume[:, number]) for number, axis in enumerate("xyz")}
     return coordinates
 
 
@@ -139,6 +140,8 @@ def _describe(layout: Layout, source: PixelSource, geometry: Geometry | None) ->
     attributes["PhotometricInterpretation"] = "RGB" if colour else first.PhotometricInterpretation or ""
     if layout.apart:
         attributes["apart"] = layout.apart
+    if layout.planes.are_mosaics.any():
+        attributes["mosaic"] = "slices lie side by side; where they lie in the patient only a private header says"
     return attributes
 
 

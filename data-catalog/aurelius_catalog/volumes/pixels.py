@@ -122,17 +122,18 @@ class PixelSource:
         if not self.rescaled:
             out[...] = stored
             return
+        number: Any = self.dtype.type
         slopes, intercepts = self._slopes
-        factors = [(slopes[number], intercepts[number]) for number in numbers]
+        factors = [(slopes[index], intercepts[index]) for index in numbers]
         same = all(factor == factors[0] for factor in factors)
         blocks = [(stored, out)] if same else zip(stored, out, strict=True)
         for (source, target), (slope, intercept) in zip(blocks, factors[:1] if same else factors, strict=True):
             if slope == 1:
-                np.add(source, self.dtype.type(intercept), out=target, casting="unsafe")
+                np.add(source, number(intercept), out=target, casting="unsafe")
             else:
-                np.multiply(source, self.dtype.type(slope), out=target, casting="unsafe")
+                np.multiply(source, number(slope), out=target, casting="unsafe")
                 if intercept:
-                    target += self.dtype.type(intercept)
+                    target += number(intercept)
 
     # -- everything else -------------------------------------------------------------------------
 

@@ -70,7 +70,13 @@ class Planes:
     def are_placed(self) -> NDArray[np.bool_]:
         """Whether each frame has a place in the patient."""
         whole = np.hstack([self.positions, self.orientations, self.spacings_mm])
-        return ~np.isnan(whole).any(axis=1)
+        placed: NDArray[np.bool_] = ~(np.isnan(whole).any(axis=1) | self.are_mosaics)
+        return placed
+
+    @cached_property
+    def are_mosaics(self) -> NDArray[np.bool_]:
+        """Whether each frame shows many slices side by side (Siemens), so that its position is that of none of them."""
+        return np.array(["MOSAIC" in str(kind or "").split("\\") for kind in self.read("ImageType")], bool)
 
     @cached_property
     def formats(self) -> list[tuple[Any, ...]]:
