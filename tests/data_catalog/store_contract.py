@@ -116,6 +116,29 @@ class StoreContract:
         assert header.SOPInstanceUID == listed[3].SOPInstanceUID
         assert np.array_equal(header.pixel_array, image[3])
 
+    def test_many_frames_are_those_read_one_by_one(self, open_as: OpenAs, cohort: Cohort) -> None:
+        store = open_as("nora")
+        frames = [
+            (each, 0)
+            for uid in (cohort.north_chest, cohort.north_brain)
+            for each in reversed(store.list_instances(uid))
+        ]
+        one_by_one = [store.read_frame(*frame) for frame in frames]
+        assert store.read_frames(frames) == one_by_one
+        assert store.read_frames([]) == []
+        chest = frames[:12]
+        out = np.zeros((12, 96 * 96 * 2), np.uint8)
+        store.fill_frames(chest, out)
+        assert [row.tobytes() for row in out] == one_by_one[:12]
+        with pytest.raises(IndexError):
+            store.read_frames([(frames[0][0], 1)])
+        with pytest.raises(InvalidRequest, match=r"one length|cannot take"):
+            store.fill_frames(frames, np.zeros((24, 96 * 96 * 2), np.uint8))
+        with pytest.raises(PermissionDenied, match="bram may not"):
+            open_as("bram").read_frames(chest)
+        with pytest.raises(PermissionDenied, match="bram may not"):
+            open_as("bram").fill_frames(chest, out)
+
     def test_labels_are_versions_with_their_author(self, open_as: OpenAs, cohort: Cohort, truth: LabelMap) -> None:
         anton, rhea = open_as("anton"), open_as("rhea")
         first = anton.add_annotation(cohort.north_chest, truth, NODULE, origin="slicer")
