@@ -21,6 +21,7 @@ from aurelius_catalog.store import Store
 if TYPE_CHECKING:
     from distributed import Client
 
+    from aurelius_catalog.datasets.bids import BidsFolder
     from aurelius_catalog.datasets.torch_dataset import TorchDataset
     from aurelius_catalog.datasets.zarr_copy import ZarrCopy
 
@@ -207,6 +208,27 @@ class FrozenDataset:
         from aurelius_catalog.datasets.zarr_copy import copy_dataset
 
         return copy_dataset(self, Path(folder), client=client, workers=workers, progress=progress)
+
+    def to_bids(self, folder: str | Path, *, progress: Callable[[int, int], object] | None = None) -> BidsFolder:
+        """Write the series and their newest labels as NIfTI files, laid out as BIDS asks.
+
+        Stop it, and the next call writes what is missing. Labels are a derivative, numbered as `segments` says.
+
+        Parameters
+        ----------
+        folder
+            Where to; it holds this dataset and nothing else.
+        progress
+            Called after each series with how many are done and how many there are.
+
+        Raises
+        ------
+        InvalidRequest
+            If the folder holds something else.
+        """
+        from aurelius_catalog.datasets.bids import export_bids
+
+        return export_bids(self, Path(folder), progress)
 
     def to_monai(self, folder: str | Path | None = None, *, only_labelled: bool = False) -> list[dict[str, str]]:
         """Return one dict per series, as MONAI's dictionary transforms take them.

@@ -53,10 +53,11 @@ def write_image(group: zarr.Group, image: xr.DataArray, **about: object) -> None
         If it has axes OME-Zarr has no place for.
     """
     image = _order_axes(image)
-    values = _shrink(image.to_numpy())
+    values = shrink_values(image.to_numpy())
     affine = image.attrs.get("affine_lps")
     told = {"affine_lps": affine, "spacing_mm": image.attrs.get("spacing_mm"), "units": image.attrs.get("units", "")}
     others = [dim for dim in image.dims if dim not in SPACE and dim in image.coords]
+    told["step_mm"] = _find_steps(image)
     told["steps"] = {str(dim): image.coords[dim].values.tolist() for dim in others}
     attributes: Any = group.attrs
     attributes["ome"] = {"version": VERSION, "multiscales": [_describe(image)]}
@@ -114,11 +115,10 @@ def read_image(group: zarr.Group) -> xr.DataArray:
     attributes: Any = group.attrs
     about = dict(attributes["aurelius"])
     data = xr.open_zarr(group.store, group=group.path or None, consolidated=False, chunks=None)["0"]
-    spacing = about.get("spacing_mm") or ()
-    steps = dict(about.pop("steps", {}))
-    for dim, step in zip(SPACE, spacing, strict=False):
-        steps[dim] = np.arange(data.sizes[dim]) * step
-    return data.assign_coords({dim: values for dim, values in steps.items() if dim in data.dims}).assign_attrs(about)
+    coordinates = dict(about.pop("steps"))
+    for dim, step in about.pop("step_mm").items():
+        coordinates[dim] = (dim, np.arange(data.sizes[dim]) * step, {"units": "mm"})
+    return data.assign_coords(coordinates).assign_attrs(about)
 
 
 def _order_axes(image: xr.DataArray) -> xr.DataArray:
@@ -131,11 +131,19 @@ def _order_axes(image: xr.DataArray) -> xr.DataArray:
 
 
 def _describe(image: xr.DataArray) -> dict[str, Any]:
-    spacing = dict(zip(SPACE, image.attrs.get("spacing_mm") or (), strict=False))
+    spacing = _find_steps(image)
     scale = [float(spacing.get(str(dim), 1.0)) for dim in image.dims]
     axes = [_describe_axis(image, str(dim), measured=str(dim) in spacing) for dim in image.dims]
     transformation = {"type": "scale", "scale": scale}
     return {"axes": axes, "datasets": [{"path": "0", "coordinateTransformations": [transformation]}]}
+
+
+def _find_steps(image: xr.DataArray) -> dict[str, float]:
+    """Return how far voxels are apart along the axes of space, in mm, where that is known."""
+    if spacing := image.attrs.get("spacing_mm"):
+        return dict(zip(SPACE, map(float, spacing), strict=True))
+    known = [dim for dim in image.dims if dim in SPACE and dim in image.coords and image.sizes[dim] > 1]
+    return {str(dim): float(np.diff(image.coords[dim].values[:2])[0]) for dim in known}
 
 
 def _describe_axis(image: xr.DataArray, dim: str, *, measured: bool) -> dict[str, Any]:
@@ -152,7 +160,7 @@ def _describe_axis(image: xr.DataArray, dim: str, *, measured: bool) -> dict[str
     return axis
 
 
-def _shrink(values: NDArray[Any]) -> NDArray[Any]:
+def shrink_values(values: NDArray[Any]) -> NDArray[Any]:
     """Keep whole numbers as int16, where they fit: half of float32, and compressed far better."""
     if values.dtype != np.float32 or not values.size or not (values.min() >= -(2**15) and values.max() < 2**15):
         return values

@@ -1,0 +1,225 @@
+"""A frozen dataset as a folder of NIfTI files laid out as BIDS 1.10 asks, as far as BIDS has a word for it.
+
+Images are NIfTI with a JSON sidecar, label maps a derivative (``dseg``) with the table of what their values mean.
+BIDS is about brains; CT and what it does not know goes to folders that ``.bidsignore`` names.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import nibabel as nib
+import numpy as np
+import xarray as xr
+
+from aurelius_catalog.datasets.bids_names import IGNORED, Name, name_series
+from aurelius_catalog.datasets.labels import read_label
+from aurelius_catalog.datasets.ome import shrink_values
+from aurelius_catalog.datasets.series import FrozenSeries
+from aurelius_catalog.datasets.summary import read_years
+from aurelius_catalog.errors import CatalogError, InvalidRequest, InvalidVolume, Unreachable
+from aurelius_catalog.model import SeriesRecord
+from aurelius_catalog.nifti import LPS_TO_RAS
+
+if TYPE_CHECKING:
+    from aurelius_catalog.datasets.frozen import FrozenDataset
+
+BIDS_VERSION = "1.10.0"
+LABELS = "derivatives/labels"
+#: The sidecar's word for an attribute of a series, and the factor to the sidecar's unit.
+SIDECAR: tuple[tuple[str, str, float], ...] = (
+    ("Modality", "Modality", 1),
+    ("Manufacturer", "Manufacturer", 1),
+    ("ManufacturersModelName", "ManufacturerModelName", 1),
+    ("BodyPart", "BodyPartExamined", 1),
+    ("SeriesDescription", "SeriesDescription", 1),
+    ("ProtocolName", "ProtocolName", 1),
+    ("MagneticFieldStrength", "MagneticFieldStrength", 1),
+    ("RepetitionTime", "RepetitionTime", 1e-3),  # BIDS counts in seconds, DICOM in milliseconds
+    ("EchoTime", "EchoTime", 1e-3),
+    ("InversionTime", "InversionTime", 1e-3),
+    ("FlipAngle", "FlipAngle", 1),
+    ("ScanningSequence", "ScanningSequence", 1),
+    ("SequenceVariant", "SequenceVariant", 1),
+    ("SliceThickness", "SliceThickness", 1),
+    ("ConvolutionKernel", "ConvolutionKernel", 1),
+    ("ContrastBolusIngredient", "ContrastBolusAgent", 1),
+    ("SeriesInstanceUID", "SeriesInstanceUID", 1),
+    ("StudyInstanceUID", "StudyInstanceUID", 1),
+)
+
+
+@dataclass(frozen=True)
+class BidsFolder:
+    """What was written, and what could not be.
+
+    Parameters
+    ----------
+    folder
+        Where it is.
+    files
+        Path of each image below it, by SeriesInstanceUID.
+    skipped
+        Series that are no volumes in the patient: SeriesInstanceUID and why.
+    """
+
+    folder: Path
+    files: Mapping[str, str]
+    skipped: Mapping[str, str] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        left = f", {len(self.skipped)} skipped" if self.skipped else ""
+        return f"<BidsFolder: {len(self.files)} series in {self.folder}{left}>"
+
+
+def export_bids(
+    dataset: FrozenDataset, folder: Path, progress: Callable[[int, int], object] | None = None
+) -> BidsFolder:
+    """Bring a folder to hold this dataset; see `FrozenDataset.to_bids`."""
+    _claim(folder, dataset)
+    names = name_series(dataset.series)
+    present = {f"sub-{name.subject}" for name in names.values()}
+    for place in [*folder.glob("sub-*"), *(folder / LABELS).glob("sub-*")]:
+        if place.name not in present:  # withdrawn since
+            shutil.rmtree(place)
+    files: dict[str, str] = {}
+    skipped: dict[str, str] = {}
+    for done, series in enumerate(dataset, start=1):
+        uid = series.record.SeriesInstanceUID
+        try:
+            _write_series(series, names[uid], folder, dataset.segments)
+        except (Unreachable, OSError):
+            raise
+        except (CatalogError, ValueError, RuntimeError, ArithmeticError, LookupError) as error:
+            skipped[uid] = f"{type(error).__name__}: {error}"
+        else:
+            files[uid] = f"{names[uid].path}.nii.gz"
+        if progress is not None:
+            progress(done, len(dataset))
+    _write_tables(folder, dataset, names, files)
+    return BidsFolder(folder, files, skipped)
+
+
+def _claim(folder: Path, dataset: FrozenDataset) -> None:
+    """Say in the folder whose it is, or refuse one that holds something else."""
+    folder.mkdir(parents=True, exist_ok=True)
+    described = folder / "dataset_description.json"
+    if any(folder.iterdir()):
+        held = json.loads(described.read_text()) if described.is_file() else {}
+        if held.get("SourceDatasets") != [{"Version": dataset.id}]:
+            raise InvalidRequest(f"{folder} holds something else: give this dataset a folder of its own.")
+    made = {"GeneratedBy": [{"Name": "Aurelius", "Version": version("aurelius")}]}
+    common = {"BIDSVersion": BIDS_VERSION, "SourceDatasets": [{"Version": dataset.id}], **made}
+    about = {"Name": dataset.name, "DatasetType": "raw", "HowToAcknowledge": dataset.citation, **common}
+    _write_text(described, _to_json(about))
+    if dataset.segments:
+        labels = {"Name": f"Labels of {dataset.name}", "DatasetType": "derivative", **common}
+        _write_text(folder / LABELS / "dataset_description.json", _to_json(labels))
+        rows = ((number, name) for name, number in dataset.segments.items())
+        _write_text(folder / LABELS / "dseg.tsv", _to_table(("index", "name"), rows))
+    _write_text(folder / ".bidsignore", "".join(f"{pattern}\n" for pattern in IGNORED))
+    note = (
+        "The files are de-identified: `sub-` are pseudonyms. Axes run as in the scanner's images; affines are RAS, mm."
+    )
+    _write_text(folder / "README", f"{dataset.name}\n\n{dataset.citation}\n\n{note}\n")
+
+
+def _write_series(series: FrozenSeries, name: Name, folder: Path, segments: Mapping[str, int]) -> None:
+    """Write image, label and sidecar, the sidecar last: where it is, the rest is whole."""
+    sidecar = folder / f"{name.path}.json"
+    if sidecar.is_file():
+        return
+    image = series.to_xarray()
+    _write_nifti(folder / f"{name.path}.nii.gz", image)
+    label = read_label(series, segments)
+    if label is not None:
+        stem, suffix = name.path.rsplit("_", 1)
+        _write_nifti(folder / LABELS / f"{stem}_desc-{suffix}_dseg.nii.gz", label)
+    about = _describe(series.record, image)
+    if "b" in image.dims:
+        values = " ".join(f"{value:g}" for value in image.coords["b"].values)
+        _write_text(folder / f"{name.path}.bval", f"{values}\n")
+    _write_text(sidecar, _to_json(about))
+
+
+def _write_nifti(path: Path, image: xr.DataArray) -> None:
+    affine = image.attrs.get("affine_lps")
+    if affine is None or "z" not in image.dims or "c" in image.dims:
+        raise InvalidVolume("These images have no place in the patient, which a NIfTI file needs.")
+    others = [dim for dim in image.dims if dim not in ("x", "y", "z")]
+    values = shrink_values(image.transpose("x", "y", "z", *others).to_numpy())
+    nifti = nib.Nifti1Image(values, LPS_TO_RAS @ np.asarray(affine, dtype=np.float64))
+    nifti.header.set_xyzt_units("mm", "sec")
+    nifti.set_sform(nifti.affine, code=1)  # 1: coordinates of the scanner
+    nifti.set_qform(nifti.affine, code=1)
+    _write_whole(path, lambda draft: nib.save(nifti, draft))
+
+
+def _describe(record: SeriesRecord, image: xr.DataArray) -> dict[str, Any]:
+    about: dict[str, Any] = {}
+    for word, keyword, factor in SIDECAR:
+        value = getattr(record, keyword)
+        if value is not None:
+            about[word] = value * factor if factor != 1 else value
+    return {**about, "Units": image.attrs.get("units") or "arbitrary"}
+
+
+def _write_tables(folder: Path, dataset: FrozenDataset, names: Mapping[str, Name], files: Mapping[str, str]) -> None:
+    """Write who the participants are, and which study and series each file is."""
+    written = [series.record for series in dataset if series.record.SeriesInstanceUID in files]
+    people: dict[str, SeriesRecord] = {}
+    for record in sorted(written, key=lambda record: names[record.SeriesInstanceUID].path):
+        people.setdefault(names[record.SeriesInstanceUID].subject, record)
+    rows = []
+    for subject, record in people.items():
+        years = read_years(record.PatientAge)
+        age = None if years is None else f"{min(years, 89):g}"  # BIDS: everybody older is 89
+        rows.append((f"sub-{subject}", age, record.PatientSex, record.site))
+    _write_text(folder / "participants.tsv", _to_table(("participant_id", "age", "sex", "site"), rows))
+    columns = {"age": {"Units": "year"}, "sex": {"Levels": {"F": "female", "M": "male", "O": "other"}}}
+    _write_text(folder / "participants.json", _to_json(columns))
+    sessions: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for record in written:
+        name = names[record.SeriesInstanceUID]
+        sessions.setdefault((name.subject, name.session), []).append(
+            (f"{name.folder}/{name.stem}.nii.gz", record.SeriesInstanceUID)
+        )
+    for (subject, session), scans in sessions.items():
+        place = folder / f"sub-{subject}" / f"ses-{session}" / f"sub-{subject}_ses-{session}_scans.tsv"
+        _write_text(place, _to_table(("filename", "SeriesInstanceUID"), sorted(scans)))
+
+
+def _to_json(value: object) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+def _to_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter="\t", lineterminator="\n")
+    writer.writerow(head)
+    writer.writerows(["n/a" if value in (None, "") else value for value in row] for row in rows)
+    return text.getvalue()
+
+
+def _write_text(path: Path, text: str) -> None:
+    _write_whole(path, lambda draft: draft.write_text(text, encoding="utf-8"))
+
+
+def _write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a file that has its name once it is whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".part.{path.name}")
+    try:
+        write(draft)
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
