@@ -60,7 +60,7 @@ def add_dicom_slide(
 
 
 def write_dicom_slide(folder: Path, scan: Pixels, *, tile: int = 128, sparse: bool = False) -> list[Path]:
-    """Write two levels of a scan ``(y, x, 3)`` as DICOM; a sparse slide lacks the tile at the upper left corner."""
+    """Write two levels of a scan ``(y, x, 3)`` as DICOM; a sparse one lacks the first tile of its first level."""
     folder.mkdir(parents=True)
     levels = [scan, np.asarray(Image.fromarray(scan).reduce(2))]
     paths = []
@@ -72,7 +72,7 @@ def write_dicom_slide(folder: Path, scan: Pixels, *, tile: int = 128, sparse: bo
         dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
         dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
         dataset.InstanceNumber, dataset.ImageType = number + 1, ["DERIVED", "PRIMARY", "VOLUME", "RESAMPLED"]
-        _fill_pixels(dataset, level, tile, MPP_UM * 2**number, sparse)
+        _fill_pixels(dataset, level, tile, MPP_UM * 2**number, sparse, number == 0)
         paths.append(folder / f"{number}.dcm")
         dataset.save_as(paths[-1], enforce_file_format=True)
     return paths
@@ -91,14 +91,14 @@ def make_slide_header(name: str) -> Dataset:
     return header
 
 
-def _fill_pixels(dataset: Dataset, level: Pixels, tile: int, mpp_um: float, sparse: bool) -> None:
+def _fill_pixels(dataset: Dataset, level: Pixels, tile: int, mpp_um: float, sparse: bool, torn: bool) -> None:
     height, width = level.shape[:2]
     columns, rows = -(-width // tile), -(-height // tile)
     padded = np.full((rows * tile, columns * tile, 3), 255, np.uint8)
     padded[:height, :width] = level
-    places = [(row * tile, column * tile) for row in range(rows) for column in range(columns)][sparse:]
+    places = [(row * tile, column * tile) for row in range(rows) for column in range(columns)]
     if sparse:
-        places = places[::-1]  # they may come in any order
+        places = places[:0:-1] if torn else places[::-1]  # they may come in any order, and some be missing
     dataset.Rows = dataset.Columns = tile
     dataset.TotalPixelMatrixRows, dataset.TotalPixelMatrixColumns = height, width
     dataset.NumberOfFrames = len(places)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from aurelius_catalog.errors import InvalidRequest
@@ -154,11 +154,17 @@ class Slide:
         pixels = self.read_pixels(self.levels.index(level), 0, 0, level.width, level.height)
         return Image.fromarray(pixels).resize((columns, rows), Image.Resampling.LANCZOS, reducing_gap=3.0)
 
-    def view(self) -> SlideViewer:
-        """Show the slide in the notebook: drag to move, scroll to zoom (OpenSeadragon, offline)."""
+    def view(self, regions: Mapping[str, ArrayLike] | None = None, height_px: int = 480) -> SlideViewer:
+        """Show the slide in the notebook: drag to move, scroll to zoom (OpenSeadragon, offline).
+
+        Parameters
+        ----------
+        regions, height_px
+            Outlines to draw over it, and its height; see `aurelius_catalog.slides.viewer.SlideViewer`.
+        """
         from aurelius_catalog.slides.viewer import SlideViewer  # the viewer is wanted in a notebook only
 
-        return SlideViewer(self._store, self.record)
+        return SlideViewer(self._store, self.record, regions, height_px)
 
 
 def _choose_size(size_px: int | tuple[int, int], width: float, height: float) -> tuple[int, int]:

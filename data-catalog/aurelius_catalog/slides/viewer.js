@@ -27,7 +27,7 @@ function render({ model, el }) {
     if (viewer || !root.clientWidth) return; // it is not in the page yet
     sized.disconnect();
     viewer = open(canvas, tiles.makeSource(slide));
-    root.append(makeTools(viewer), makeScale(viewer, slide));
+    root.append(makeTools(viewer, root), makeScale(viewer, slide));
     drawRegions(viewer, model, slide);
     tellWhere(viewer, model, slide);
   });
@@ -111,6 +111,10 @@ function open(element, source) {
     showNavigator: true,
     navigatorPosition: "BOTTOM_RIGHT",
     navigatorSizeRatio: 0.18,
+    navigatorAutoFade: false,
+    navigatorBackground: "#fff",
+    navigatorBorderColor: "#999",
+    navigatorOpacity: 0.95,
     maxZoomPixelRatio: 4,
     animationTime: 0.4,
     timeout: PATIENCE_MS,
@@ -119,18 +123,21 @@ function open(element, source) {
   });
 }
 
-function makeTools(viewer) {
+function makeTools(viewer, root) {
   const tools = make("div", "aurelius-slide-tools");
+  const zoom = (by) => viewer.viewport.zoomBy(by).applyConstraints();
+  const fill = () => (document.fullscreenElement ? document.exitFullscreen() : root.requestFullscreen());
   const actions = [
-    ["+", "Zoom in", () => viewer.viewport.zoomBy(2).applyConstraints()],
-    ["−", "Zoom out", () => viewer.viewport.zoomBy(0.5).applyConstraints()],
-    ["⌂", "Whole slide", () => viewer.viewport.goHome()],
-    ["⛶", "Full screen", () => viewer.setFullScreen(!viewer.isFullPage())],
+    ["Zoom in", "M9 3v12M3 9h12", () => zoom(2)],
+    ["Zoom out", "M3 9h12", () => zoom(0.5)],
+    ["Whole slide", "M3 3h12v12H3zM6.5 9h5M9 6.5v5", () => viewer.viewport.goHome()],
+    ["Full screen", "M3 7V3h4M11 3h4v4M15 11v4h-4M7 15H3v-4", fill],
   ];
-  for (const [sign, title, act] of actions) {
+  for (const [title, path, act] of actions) {
     const button = tools.appendChild(make("button", ""));
-    Object.assign(button, { type: "button", textContent: sign, title, onclick: act });
+    Object.assign(button, { type: "button", title, onclick: act });
     button.setAttribute("aria-label", title);
+    button.innerHTML = `<svg viewBox="0 0 18 18" aria-hidden="true"><path d="${path}"/></svg>`;
   }
   return tools;
 }

@@ -1,0 +1,208 @@
+"""A slide looked at in a real notebook and on a real Voila page, in Chromium, with no request to anywhere else."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from aurelius_catalog.errors import InvalidRequest
+from aurelius_catalog.local import LocalStore
+from aurelius_catalog.person import Person
+from aurelius_catalog.settings import CatalogSettings
+from aurelius_catalog.slides.slide import Slide
+from aurelius_catalog.slides.viewer import SlideViewer
+from chromium import wait_for_drawing
+from servers_catalog import Hub, answers, free_ports, managed_service, temp_hub, wait_until
+from slide_files import make_pixels
+from slide_house import add_dicom_slide, add_slide, write_dicom_slide
+
+PEOPLE = {"paul": ["role-pathologist", "project-path"], "rhea": ["role-researcher", "project-lung"]}
+CELL = """
+from aurelius_catalog import open_catalog
+slide = open_catalog().series("{uid}").slide()
+viewer = slide.view(regions={{"tumour": [[300, 200], [700, 200], [700, 600]]}})
+viewer
+"""
+
+
+@dataclass(frozen=True)
+class House:
+    """A catalog with a real slide, and where it is served."""
+
+    settings: CatalogSettings
+    uid: str
+    hub: Hub
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Iterator[House]:
+    settings = CatalogSettings(home=tmp_path_factory.mktemp("house"))
+    uid = add_slide(settings, data / "wsi" / "CMU-1-Small-Region.svs")
+    command = [sys.executable, "-m", "aurelius_catalog.service"]
+    service = managed_service("catalog", command, {"AURELIUS_HOME": str(settings.home)}, free_ports(1)[0])
+    with temp_hub(tmp_path_factory.mktemp("hub"), [service], people=PEOPLE) as hub:
+        yield House(settings, uid, hub)
+
+
+@contextmanager
+def new_page(browser: Any, address: str) -> Iterator[Any]:
+    """Give a page that may ask nobody but ``address``."""
+    context = browser.new_context(viewport={"width": 1200, "height": 850})
+    page = context.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    failures: list[str] = []
+    page.on("pageerror", lambda error: failures.append(str(error)))
+    try:
+        yield page
+        assert not [url for url in asked if not url.startswith((address, "data:", "blob:"))]
+        assert not failures
+    finally:
+        context.close()
+
+
+def write_notebook(path: Path, uid: str) -> None:
+    cell = {"cell_type": "code", "id": "a", "metadata": {}, "source": CELL.format(uid=uid), "outputs": []}
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    cells = [{**cell, "execution_count": None}]
+    path.write_text(
+        json.dumps({"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5})
+    )
+
+
+def check_viewer(page: Any) -> None:
+    """Look at the slide, zoom in, and see that everything is there."""
+    wait_for_drawing(page, ".aurelius-slide-canvas")
+    scale = page.locator(".aurelius-slide-scale")
+    wait_until(lambda: "µm" in scale.inner_text(), "the scale bar")
+    assert scale.inner_text() == "200 µm · 3.2×"
+    # 200 µm at 0.499 µm per pixel, of 2967 pixels on 480.
+    assert page.locator(".aurelius-slide-bar").bounding_box()["width"] == pytest.approx(200 / 0.499 * 480 / 2967, abs=5)
+    outline = page.locator(".aurelius-slide-regions polygon")
+    assert outline.get_attribute("points").split(" ")[0] == f"{300 / 0.499},{200 / 0.499}".rstrip("0")
+    before = outline.bounding_box()["width"]
+    assert before == pytest.approx(400 / 0.499 * 480 / 2967, abs=4)
+    for _ in range(3):
+        page.get_by_role("button", name="Zoom in").click()
+    wait_until(lambda: outline.bounding_box()["width"] > 7.9 * before, "the zoom")
+    wait_until(lambda: scale.inner_text() == "20 µm · 26×", "the scale bar of the zoomed slide")
+    wait_for_drawing(page, ".aurelius-slide-canvas")
+    page.get_by_role("button", name="Whole slide").click()
+    wait_until(lambda: outline.bounding_box()["width"] < 1.1 * before, "the whole slide")
+
+
+def test_a_slide_is_looked_at_in_a_notebook(browser: Any, house: House) -> None:
+    write_notebook(house.hub.home / "slide.ipynb", house.uid)
+    with new_page(browser, house.hub.url) as page:
+        page.goto(f"{house.hub.url}/hub/login")
+        page.fill("input[name=username]", "paul")
+        page.fill("input[name=password]", "x")
+        page.click("[type=submit]")
+        page.goto(f"{house.hub.url}/hub/spawn")
+        page.wait_for_url("**/user/paul/**", timeout=90_000)
+        page.goto(f"{house.hub.url}/user/paul/doc/tree/slide.ipynb")
+        page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]", timeout=60_000)
+        page.click(".jp-CodeCell .cm-content")
+        page.keyboard.press("Shift+Enter")
+        page.wait_for_selector(".aurelius-slide", timeout=60_000)
+        check_viewer(page)
+        # The kernel knows what people look at.
+        page.keyboard.type("print([round(each) for each in viewer.visible], slide.read_region(*viewer.visible).shape)")
+        page.keyboard.press("Shift+Enter")
+        page.get_by_text("1481], (").wait_for(timeout=30_000)
+
+
+def test_a_slide_is_looked_at_on_a_voila_page(browser: Any, house: House, tmp_path: Path) -> None:
+    write_notebook(tmp_path / "slide.ipynb", house.uid)
+    port = free_ports(1)[0]
+    address = f"http://127.0.0.1:{port}"
+    environment = {
+        **os.environ,
+        "AURELIUS_CATALOG_URL": f"{house.hub.url}/services/catalog",
+        "JUPYTERHUB_API_TOKEN": house.hub.make_token("paul"),
+    }
+    command = [sys.executable, "-m", "voila", "slide.ipynb", "--no-browser", f"--port={port}", "--Voila.ip=127.0.0.1"]
+    with (tmp_path / "voila.log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=log, stderr=log)
+    try:
+        wait_until(lambda: answers(f"{address}/voila/static/main.js") or process.poll() is not None, "Voila")
+        with new_page(browser, address) as page:
+            page.goto(address, timeout=60_000)
+            page.wait_for_selector(".aurelius-slide", timeout=60_000)
+            check_viewer(page)
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+# -- what the kernel does with what a page says ----------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def slide(tmp_path_factory: pytest.TempPathFactory) -> Slide:
+    settings = CatalogSettings(home=tmp_path_factory.mktemp("small"))
+    paths = write_dicom_slide(tmp_path_factory.mktemp("made") / "full", make_pixels(500, 300, 42))
+    uid = add_dicom_slide(settings, paths)
+    return Slide(store := LocalStore(settings, Person.of("paul", PEOPLE["paul"])), store.describe_slide(uid))
+
+
+@pytest.fixture
+def heard(slide: Slide, monkeypatch: pytest.MonkeyPatch) -> tuple[SlideViewer, list[Any]]:
+    sent: list[Any] = []
+    monkeypatch.setattr(SlideViewer, "send", lambda self, content, buffers=None: sent.append((content, buffers)))
+    return slide.view(), sent
+
+
+def say(viewer: SlideViewer, content: Any) -> None:
+    viewer._handle_custom_msg(content, [])
+
+
+def test_a_tile_is_sent_to_who_asked(heard: tuple[SlideViewer, list[Any]], slide: Slide) -> None:
+    viewer, sent = heard
+    say(viewer, {"kind": "tile", "id": "a-0", "level": 9, "column": 0, "row": 0})
+    wait_until(lambda: sent, "a tile")
+    content, buffers = sent[0]
+    assert content == {"kind": "tile", "id": "a-0"}
+    assert buffers == [slide._store.read_slide_tile(slide.record.SeriesInstanceUID, 9, 0, 0)]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(None, 5, [], {}, {"kind": "tile"}, {"kind": "tile", "id": 5}, {"kind": "drop", "id": "x"}, {"kind": "run"}),
+        {"kind": "tile", "id": "a" * 64, "level": 9, "column": 0, "row": 0},
+        {"kind": "tile", "id": "a", "level": "9", "column": 0, "row": 0},
+    ],
+)
+def test_messages_that_make_no_sense_do_nothing(heard: tuple[SlideViewer, list[Any]], content: Any) -> None:
+    viewer, sent = heard
+    say(viewer, content)
+    say(viewer, {"kind": "tile", "id": "after", "level": 0, "column": 0, "row": 0})
+    wait_until(lambda: sent, "the tile after it")
+    assert [each[0]["id"] for each in sent] == ["after"]
+
+
+def test_a_tile_that_cannot_be_had_is_said(heard: tuple[SlideViewer, list[Any]]) -> None:
+    viewer, sent = heard
+    say(viewer, {"kind": "tile", "id": "a", "level": 99, "column": 10**12, "row": -1})
+    wait_until(lambda: sent, "an answer")
+    assert sent[0][0] == {"kind": "tile", "id": "a", "error": "This slide has no such tile."}
+
+
+def test_outlines_are_checked(slide: Slide) -> None:
+    square = np.array([[0, 0], [10, 0], [10, 10], [0, 10]])
+    viewer = slide.view(regions={"one": square, "many": [square, square[:3]]})
+    assert [each["label"] for each in viewer.regions] == ["one", "many", "many"]
+    for wrong in ([[1, 2]], [[1, 2, 3]] * 4, [[1, float("nan")]] * 3):
+        with pytest.raises(InvalidRequest, match="three or more points"):
+            slide.view(regions={"wrong": wrong})
