@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import gzip
 import warnings
+from io import BytesIO
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
+import xarray as xr
 from numpy.typing import NDArray
+from PIL import Image
+from pydicom import dcmread
 
-from aurelius_catalog import nifti, view
-from aurelius_catalog.errors import InvalidLabel, InvalidVolume
+from aurelius_catalog import Catalog, Person, Series, nifti, view
+from aurelius_catalog.errors import InvalidLabel, InvalidRequest, InvalidVolume
+from aurelius_catalog.film import Film
 from aurelius_catalog.model import Segment
 from aurelius_catalog.overlays import Overlay
 from aurelius_catalog.phantoms import make_phantom
+from aurelius_catalog.segments import COLOURS
+from aurelius_catalog.showing import show_image
 from aurelius_catalog.windows import PRESETS, choose_window
+from cohort import Cohort, make_cohort
+from objects_house import admit_objects, find_one
 
 #: An oblique grid: 0.7 x 0.9 mm pixels, 3 mm slices, turned about the head's axis.
 TURN = np.deg2rad(20)
@@ -136,3 +146,138 @@ def test_what_cannot_be_shown_is_refused() -> None:
         view.view_volume(np.zeros((2, 4, 4, 3), np.float32), AFFINE_LPS)
     with pytest.raises(InvalidLabel, match="not the same grid"):
         view.view_volume(marked_volume(), AFFINE_LPS, [mark(np.zeros((6, 20, 20), np.uint8))])
+
+
+# -- what a series is shown as ---------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
+    return make_cohort(tmp_path_factory.mktemp("house"))
+
+
+@pytest.fixture
+def chest(cohort: Cohort) -> Series:
+    return Catalog(cohort.open_as(Person.of("anton", ["role-annotator", "project-lung"]))).series(cohort.north_chest)
+
+
+def open_picture(film: Film) -> NDArray[np.uint8]:
+    return np.array(Image.open(BytesIO(film.picture.value)))
+
+
+def test_windows_go_by_name_or_by_range(chest: Series) -> None:
+    volume = chest.view(window="bone").volumes[0]
+    assert (volume.cal_min, volume.cal_max) == PRESETS["bone"]
+    volume = chest.view(window=(-5, 7)).volumes[0]
+    assert (volume.cal_min, volume.cal_max) == (-5, 7)
+    with pytest.raises(InvalidRequest, match="there are bone, brain"):
+        chest.view(window="bones")
+    with pytest.raises(InvalidRequest, match="shows nothing"):
+        chest.view(window=(3, 3))
+
+
+def test_windows_in_hounsfield_units_are_for_ct_only(cohort: Cohort) -> None:
+    store = cohort.open_as(Person.of("stella", ["role-steward"]))
+    with pytest.raises(InvalidRequest, match="in Hounsfield units"):
+        Catalog(store).series(cohort.north_brain).view(window="brain")
+
+
+def test_several_overlays_lie_over_the_images_in_their_colours(chest: Series) -> None:
+    image = chest.to_xarray()
+    drawn = np.zeros(image.shape, np.uint8)
+    drawn[4:6, 40:60, 40:60] = 1
+    drawn[4:6, 70:80, 40:60] = 2
+    chest.add_annotation(drawn, ["nodule", "lung"])
+    heat = xr.DataArray(drawn.astype(np.float32) * 0.5, name="risk", attrs={})
+    masks = xr.DataArray(
+        np.stack([drawn == 1, drawn > 0]), {"label": ("segment", ["a", "b"]), "segment": [1, 2]}, ("segment", *"zyx")
+    )
+    widget = chest.view([chest.segmentations[-1], heat, masks], opacity=0.3)
+    assert [volume.name for volume in widget.volumes] == [
+        "volume.nii.gz",
+        "label.nii.gz",
+        "risk.nii.gz",
+        "label.nii.gz",
+        "label.nii.gz",  # the second mask covers the first, so each has a layer
+    ]
+    assert {volume.opacity for volume in widget.volumes[1:]} == {0.3}
+    table = np.array(widget.volumes[1].colormap_label.lut).reshape(-1, 4)
+    assert np.abs(table[1:3, :3].astype(int) - np.array([COLOURS[0], COLOURS[1]])).max() <= 2
+    np.testing.assert_array_equal(decode(widget.volumes[1].data).get_fdata(), drawn.transpose(2, 1, 0))
+    with pytest.raises(InvalidRequest, match="between 0 and 1"):
+        chest.view(opacity=2)
+    with pytest.raises(InvalidLabel, match="str cannot be laid"):
+        chest.view("nodule")
+
+
+def test_overlays_keep_their_own_grid(chest: Series) -> None:
+    affine = np.array(chest.to_xarray().attrs["affine_lps"]) @ np.diag([4, 4, 2, 1])
+    dose = xr.DataArray(np.ones((3, 16, 16), np.float32), dims=("z", "y", "x"), attrs={"affine_lps": affine.tolist()})
+    sent = decode(chest.view(dose).volumes[1].data)
+    np.testing.assert_allclose(sent.affine, np.diag([-1, -1, 1, 1]) @ affine, atol=1e-4)
+
+
+def test_of_several_volumes_the_first_is_shown_and_said(chest: Series) -> None:
+    image = chest.to_xarray()
+    film = xr.concat([image, image + 1], dim="t").assign_attrs(image.attrs)
+    with pytest.warns(UserWarning, match=r"the first volume along t \(there are 2\)"):
+        widget = show_image(film)
+    np.testing.assert_array_equal(decode(widget.volumes[0].data).get_fdata(), image.to_numpy().transpose(2, 1, 0))
+
+
+def test_a_film_runs_at_its_own_speed_and_reads_what_it_shows() -> None:
+    frames = np.zeros((5, 20, 30), np.uint8)
+    frames[3, 4, 6] = 200
+    image = xr.DataArray(frames, {"t": np.arange(5) * 0.1}, ("t", "y", "x"))
+    film = show_image(image, window=(0, 200))
+    assert film.children[1].children[0].interval == 100  # milliseconds
+    assert open_picture(film).max() == 0
+    film.slider.value = 3
+    assert tuple(open_picture(film)[4, 6]) == (255, 255, 255)
+    assert film.caption.value == "4 of 5 · t = 0.30 s"
+
+
+def test_colour_and_inverted_grey_are_shown_as_they_are() -> None:
+    colour = np.zeros((2, 20, 30, 3), np.uint8)
+    colour[1, 4, 6] = (255, 128, 0)
+    film = show_image(xr.DataArray(colour, dims=("frame", "y", "x", "c")))
+    film.slider.value = 1
+    assert tuple(open_picture(film)[4, 6]) == (255, 128, 0)
+    grey = xr.DataArray(
+        np.arange(6.0).reshape(2, 3), dims=("y", "x"), attrs={"PhotometricInterpretation": "MONOCHROME1"}
+    )
+    shown = open_picture(show_image(grey, window=(0, 5)))
+    assert (shown[0, 0] == 255).all()
+    assert (shown[1, 2] == 0).all()
+
+
+def test_pixels_that_are_not_square_and_pictures_that_are_large() -> None:
+    image = xr.DataArray(np.zeros((100, 100)), {"y": np.arange(100) * 2.0, "x": np.arange(100) * 1.0}, ("y", "x"))
+    assert open_picture(show_image(image)).shape == (200, 100, 3)
+    with pytest.warns(UserWarning, match="reduced to 50%"):
+        assert open_picture(show_image(xr.DataArray(np.zeros((2048, 1024)), dims=("y", "x")))).shape == (1024, 512, 3)
+
+
+def test_labels_lie_over_pictures_too() -> None:
+    image = xr.DataArray(np.zeros((2, 4, 4), np.float32), dims=("frame", "y", "x"))
+    labels = np.zeros((2, 4, 4), np.uint8)
+    labels[0, 1, 2] = 1
+    film = show_image(image, [mark(labels)], window=(0, 1), opacity=0.5)
+    assert tuple(open_picture(film)[1, 2]) == tuple(value // 2 for value in COLOURS[0])
+    with pytest.raises(InvalidLabel, match="shape"):
+        show_image(image, [mark(labels[:, :2])])
+
+
+def test_a_segmentation_is_shown_over_its_images(data: Path, tmp_path: Path) -> None:
+    folder = data / "seg-sr"
+    sources = [dcmread(path) for path in sorted(folder.glob("segmentations_24x38x3_image_*"))]
+    for source in sources:
+        source.PixelData = bytes([7, 0]) * (len(source.PixelData) // 2)  # black as they come
+    catalog = admit_objects(tmp_path / "with", [*sources, dcmread(folder / "segmentations_24x38x3_seg_label.seg")])
+    widget = find_one(catalog, Modality="SEG").view()
+    assert [volume.name for volume in widget.volumes] == ["volume.nii.gz", "label.nii.gz"]
+    assert decode(widget.volumes[0].data).get_fdata().min() > 0
+    alone = admit_objects(tmp_path / "alone", [dcmread(folder / "segmentations_24x38x3_seg_label.seg")])
+    widget = find_one(alone).view()
+    assert decode(widget.volumes[0].data).get_fdata().max() == 0
+    assert decode(widget.volumes[1].data).get_fdata().sum() == 315

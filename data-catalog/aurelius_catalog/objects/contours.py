@@ -55,10 +55,8 @@ def draw_region(contours_mm: Sequence[NDArray[np.float64]], grid: Grid, mask: ND
     drawn = sorted(slices)
     if outside:
         warnings.warn(f"{outside} contours of {name} lie outside of this image.", stacklevel=4)
-    if len(drawn) > 2 and min(np.diff(drawn)) > 1:
-        warnings.warn(
-            f"{name} is drawn on every {min(np.diff(drawn))}th slice; those between stay empty.", stacklevel=4
-        )
+    if len(drawn) > 2 and (step := min(np.diff(drawn))) > 1:
+        warnings.warn(f"{name} is drawn on one slice in {step} only; those between stay empty.", stacklevel=4)
 
 
 def fill_polygon(corners_xy: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.bool_]:

@@ -25,7 +25,7 @@ class RealWorldValue:
     Parameters
     ----------
     name
-        The quantity's meaning, else LUTExplanation or LUTLabel.
+        LUTLabel, LUTExplanation, or the meaning of the quantity.
     unit
         UCUM code, such as ``g/ml{SUVbw}``.
     slope, intercept
@@ -63,13 +63,21 @@ def _read_value(item: Dataset) -> RealWorldValue:
     if table is None and slope is None:
         raise InvalidObject("A mapping of this object gives neither a slope nor a table.")
     return RealWorldValue(
-        name=_name_quantity(item) or str(item.get("LUTExplanation") or item.get("LUTLabel") or ""),
+        name=_name_mapping(item),
         unit=str(unit.get("CodeValue") or unit.get("CodeMeaning") or ""),
         slope=1.0 if slope is None else float(slope),
         intercept=float(item.get("RealWorldValueIntercept") or 0.0),
         first=int(item.get("RealWorldValueFirstValueMapped") or 0),
         table=() if table is None else tuple(float(value) for value in np.atleast_1d(table)),
     )
+
+
+def _name_mapping(item: Dataset) -> str:
+    """Return LUTLabel; where that is a mere number, the explanation, else what the codes say the quantity is."""
+    label = str(item.get("LUTLabel") or "")
+    if any(letter.isalpha() for letter in label):
+        return label
+    return str(item.get("LUTExplanation") or "") or _name_quantity(item) or label
 
 
 def _name_quantity(item: Dataset) -> str:
