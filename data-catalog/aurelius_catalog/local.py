@@ -17,7 +17,7 @@ from sqlalchemy import Connection, delete, insert, update
 
 from aurelius_catalog import index, ledger, search
 from aurelius_catalog.admission import add_version, index_study, link_segmentations, list_known, place_files
-from aurelius_catalog.audit import record_event
+from aurelius_catalog.audit import append_event, record_event
 from aurelius_catalog.database import open_engine, writing
 from aurelius_catalog.datasets import register
 from aurelius_catalog.datasets.card import render_card
@@ -75,6 +75,10 @@ class LocalStore:
         self.person = person
         self._engine = open_engine(settings)
 
+    def __reduce__(self) -> tuple[type[LocalStore], tuple[CatalogSettings, Person]]:
+        # Another process opens the index anew, and needs no key of the vault for it.
+        return LocalStore, (self.settings.model_copy(update={"vault_key": SecretStr("")}), self.person)
+
     # -- looking ---------------------------------------------------------------------------------
 
     def find_series(self, **keywords: object) -> list[SeriesRecord]:
@@ -121,10 +125,10 @@ class LocalStore:
 
     def list_instances(self, SeriesInstanceUID: str) -> list[InstanceRecord]:
         """Return the instances of a series in slice order, and record that the series was opened."""
-        self.get_series(SeriesInstanceUID)
-        with writing(self._engine) as connection:
+        with self._engine.begin() as connection:
+            index.get_series(connection, self.person, SeriesInstanceUID)
             listed = index.list_instances(connection, SeriesInstanceUID)
-            record_event(connection, self.person, "open series", SeriesInstanceUID, {"instances": len(listed)})
+        append_event(self._engine, self.person, "open series", SeriesInstanceUID, {"instances": len(listed)})
         OPENINGS.note_opening(self._engine, self.person, SeriesInstanceUID)
         return listed
 
@@ -311,9 +315,10 @@ class LocalStore:
             raise results.ResultRefused(results.NOT_ALLOWED, message)
         source = file.read_bytes()
         with self._engine.begin() as connection:
-            results.seal_result(dataset, self.person, results.read_method(connection, held[0]))
+            header = results.read_header(connection, held[0])
+            results.seal_result(dataset, self.person, header)
             profile = results.load_house_profile(self.settings.intake_profile)
-            results.check_result(connection, dataset, source, held[0], profile)
+            results.check_result(connection, dataset, source, held[0], header, profile)
         dataset.save_as(file, enforce_file_format=True)
         entry = DeidentifiedStudy(held[0].site, (read_deidentified(file),))
         places, uid = self._place(entry), entry.files[0].SOPInstanceUID

@@ -22,7 +22,7 @@ from aurelius_catalog.deidentified import DeidentifiedFile
 from aurelius_catalog.deidentify import Profile, load_profile
 from aurelius_catalog.deidentify.recheck import OURS, find_header_breaches
 from aurelius_catalog.deidentify.values import DUMMIES
-from aurelius_catalog.dicom_json import read_text
+from aurelius_catalog.dicom_json import Header, read_text
 from aurelius_catalog.errors import InvalidRequest
 from aurelius_catalog.model import SeriesRecord
 from aurelius_catalog.person import Action, Person
@@ -122,7 +122,7 @@ def require_author(person: Person) -> None:
 
 
 def check_result(
-    connection: Connection, dataset: FileDataset, source: bytes, record: SeriesRecord, profile: Profile
+    connection: Connection, dataset: FileDataset, source: bytes, record: SeriesRecord, header: Header, profile: Profile
 ) -> None:
     """Refuse what does not belong to a study, or holds what might identify.
 
@@ -134,6 +134,8 @@ def check_result(
         The object, and the file it came in.
     record
         A series of its study that the sender may see.
+    header
+        Of an image of that series: what an object took over from it, identifies nobody.
     profile
         What the house treats images by.
 
@@ -156,6 +158,8 @@ def check_result(
     known = _list_known(connection, dataset, record)
 
     def accepts(element: DataElement, above: tuple[str, ...]) -> bool:
+        if not above and element.keyword and str(element.value) == read_text(header, element.keyword):
+            return True
         if element.VR != "UI":
             return element.keyword in _WORDS | _AUTHORS | _PLACES  # the latter two are written by `seal_result`
         values = element.value if element.VM > 1 else [element.value]
@@ -172,7 +176,7 @@ def check_result(
         raise ResultRefused(DOES_NOT_FIT, f"The pixels may identify somebody: {verdict.reason}")
 
 
-def seal_result(dataset: FileDataset, person: Person, method: str) -> None:
+def seal_result(dataset: FileDataset, person: Person, header: Header) -> None:
     """Write into an object whose work it is, and that it holds no identity; private attributes go.
 
     Parameters
@@ -181,8 +185,8 @@ def seal_result(dataset: FileDataset, person: Person, method: str) -> None:
         Changed in place.
     person
         Who made it.
-    method
-        How identity was removed from the images it was derived from.
+    header
+        Of an image of its study, which says how identity was removed.
     """
     with _no_quotes():
         dataset.remove_private_tags()
@@ -191,7 +195,8 @@ def seal_result(dataset: FileDataset, person: Person, method: str) -> None:
                 element.value = person.name.replace("^", " ") + "^"  # a family name only
             elif element.keyword in _PLACES and element.value:
                 element.value = DUMMIES[element.VR].decode("ascii")
-        dataset.PatientIdentityRemoved, dataset.DeidentificationMethod = "YES", method
+        dataset.PatientIdentityRemoved = "YES"
+        dataset.DeidentificationMethod = read_text(header, "DeidentificationMethod") or "Derived from such images"
         meta = FileMetaDataset()
         meta.TransferSyntaxUID = dataset.file_meta.TransferSyntaxUID
         dataset.file_meta, dataset.preamble = meta, bytes(128)
@@ -218,10 +223,11 @@ def require_same(connection: Connection, file: DeidentifiedFile) -> None:
         raise ResultRefused(DUPLICATE, "Another object with its SOPInstanceUID is here already: use a new UID.")
 
 
-def read_method(connection: Connection, record: SeriesRecord) -> str:
-    """Return how identity was removed from the images of a series, as one of them says."""
+def read_header(connection: Connection, record: SeriesRecord) -> Header:
+    """Return the header of an image of a series, as DICOM JSON."""
     statement = select(instances.c.header).where(instances.c.SeriesInstanceUID == record.SeriesInstanceUID).limit(1)
-    return read_text(connection.execute(statement).scalar_one(), "DeidentificationMethod") or "Derived from such images"
+    header: Header = connection.execute(statement).scalar_one()
+    return header
 
 
 @lru_cache(maxsize=4)

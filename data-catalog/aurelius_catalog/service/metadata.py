@@ -19,6 +19,7 @@ from aurelius_catalog.service.targets import count_frames, get_instance, get_ser
 
 router = APIRouter()
 
+_PORT = re.compile(r":\d+$")
 #: What the index left out of a header; `service.bulkdata` has it.
 _LEFT_OUT = '"BulkDataURI": ""'
 #: At any depth: JSON is UTF-8, whatever the object was written in (PS3.18 section F.2.1).
@@ -122,5 +123,9 @@ def spell_root(request: Request) -> str:
     # Each proxy adds its own word; the first one is what the client itself speaks.
     told = request.headers.get("x-forwarded-proto", "").split(",")[0].strip()
     scheme = told if told in ("http", "https") else request.scope["scheme"]
+    host = request.headers.get("host", "")
+    if "x-forwarded-for" not in request.headers and not _PORT.search(host):
+        _, port = request.scope.get("server") or ("", None)
+        host = f"{host}:{port}" if port not in (None, 80, 443) else host  # dicomweb-client leaves it out of its header
     path: str = request.scope["path"]
-    return f"{scheme}://{request.headers.get('host', '')}{path[: path.index('/dicomweb') + len('/dicomweb')]}"
+    return f"{scheme}://{host}{path[: path.index('/dicomweb') + len('/dicomweb')]}"
