@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, RowMapping, Select, Text, cast, select
+from pydantic import TypeAdapter
+from sqlalchemy import JSON, Connection, RowMapping, Select, Text, cast, select
 
 from aurelius_catalog.errors import NotFound, PermissionDenied, Withdrawn
 from aurelius_catalog.model import InstanceRecord, SeriesRecord
@@ -15,6 +17,12 @@ from aurelius_catalog.scopes import list_scopes
 
 SERIES_COLUMNS = [column for column in series.columns if column.name not in ("id", "words")]
 INSTANCE_COLUMNS = [column for column in instances.columns if column.name not in ("header", "deidentification")]
+_INSTANCE_NAMES = [column.name for column in INSTANCE_COLUMNS]
+_JSON_NAMES = [column.name for column in INSTANCE_COLUMNS if isinstance(column.type, JSON)]
+_INSTANCE_TEXTS = [
+    cast(column, Text).label(column.name) if column.name in _JSON_NAMES else column for column in INSTANCE_COLUMNS
+]
+_INSTANCES = TypeAdapter(list[InstanceRecord])
 
 
 def select_series() -> Select[Any]:
@@ -68,8 +76,15 @@ def to_series(connection: Connection, rows: list[RowMapping]) -> list[SeriesReco
 
 def list_instances(connection: Connection, SeriesInstanceUID: str) -> list[InstanceRecord]:
     """Return the instances of a series in slice order."""
-    statement = select(*INSTANCE_COLUMNS).where(instances.c.SeriesInstanceUID == SeriesInstanceUID)
-    return sort_slices([InstanceRecord(**row) for row in connection.execute(statement).mappings()])
+    statement = select(*_INSTANCE_TEXTS).where(instances.c.SeriesInstanceUID == SeriesInstanceUID)
+    rows = connection.execute(statement).all()
+    if not rows:
+        return []
+    columns = dict(zip(_INSTANCE_NAMES, zip(*rows, strict=True), strict=True))
+    for name in _JSON_NAMES:  # one text for all rows: quicker than a text for each
+        columns[name] = json.loads(f"[{','.join(text or 'null' for text in columns[name])}]")
+    listed = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    return sort_slices(_INSTANCES.validate_python(listed))
 
 
 def find_study_of(connection: Connection, SeriesInstanceUID: str) -> str:
@@ -111,6 +126,7 @@ def sort_slices(records: list[InstanceRecord]) -> list[InstanceRecord]:
         record.ImageOrientationPatient and record.ImagePositionPatient for record in records
     ):
         orientation = np.array(records[0].ImageOrientationPatient)
-        normal = np.cross(orientation[:3], orientation[3:])
-        return sorted(records, key=lambda record: float(normal @ np.array(record.ImagePositionPatient)))
+        positions = np.array([record.ImagePositionPatient for record in records])
+        depths = positions @ np.cross(orientation[:3], orientation[3:])
+        return [records[number] for number in np.argsort(depths, kind="stable")]
     return sorted(records, key=lambda record: (record.InstanceNumber or 0, record.SOPInstanceUID))

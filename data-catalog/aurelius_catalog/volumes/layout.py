@@ -103,14 +103,12 @@ def lay_out(planes: Planes) -> list[Layout]:
     of a gap.
     """
     groups: dict[Hashable, list[int]] = {}
-    directions: list[NDArray[np.float64]] = []
-    for number, (form, placed) in enumerate(zip(planes.formats, planes.are_placed, strict=True)):
-        direction = _find_direction(directions, planes, number) if placed else None
-        groups.setdefault((form, direction), []).append(number)
+    for number, key in enumerate(zip(planes.formats, _number_directions(planes), strict=True)):
+        groups.setdefault(key, []).append(number)
     found: list[Layout] = []
     for (_, direction), numbers in groups.items():  # type: ignore[misc]  # keys are pairs
         group = planes.select(numbers)
-        found += [Layout(group, len(group), placed=False)] if direction is None else _stack(group)
+        found += [Layout(group, len(group), placed=False)] if direction < 0 else _stack(group)
     if len(groups) > 1:
         found = [
             replace(layout, apart=layout.apart or "images differ in size, kind or orientation") for layout in found
@@ -118,13 +116,17 @@ def lay_out(planes: Planes) -> list[Layout]:
     return found
 
 
-def _find_direction(directions: list[NDArray[np.float64]], planes: Planes, number: int) -> int:
-    own = np.concatenate([planes.orientations[number], planes.spacings_mm[number]])
-    for index, other in enumerate(directions):
-        if np.abs(own - other).max() <= ORIENTATION_TOLERANCE:
-            return index
-    directions.append(own)
-    return len(directions) - 1
+def _number_directions(planes: Planes) -> list[int]:
+    """Return which orientation and pixel spacing each frame has, as a number; -1 where it has no place."""
+    seen = np.hstack([planes.orientations, planes.spacings_mm])
+    numbers = np.full(len(planes), -1)
+    left = planes.are_placed.copy()
+    while left.any():
+        first = int(np.argmax(left))
+        same = left & (np.abs(seen - seen[first]).max(axis=1) <= ORIENTATION_TOLERANCE)
+        numbers[same] = first
+        left &= ~same
+    return numbers.tolist()
 
 
 def _stack(planes: Planes) -> list[Layout]:

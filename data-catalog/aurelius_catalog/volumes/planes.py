@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,11 @@ from aurelius_catalog.model import InstanceRecord
 
 Numbers = NDArray[np.float64]
 #: Kinds of pixels that cannot be in one array.
-_FORMAT = ("Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "PixelRepresentation")
+_read_format = attrgetter(
+    "Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "PixelRepresentation"
+)
+#: At the top level of a header of several frames they are said of the whole object: not of where every frame lies.
+_OF_ONE_PLANE = ("ImagePositionPatient", "ImageOrientationPatient")
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,9 @@ class Planes:
 
     def select(self, numbers: Iterable[int]) -> Planes:
         """Return some of them, in the order of ``numbers``."""
+        numbers = list(numbers)
+        if numbers == list(range(len(self.frames))):
+            return self  # what was found out about them stays known
         return Planes(tuple(self.frames[number] for number in numbers))
 
     def read(self, keyword: str) -> list[Any]:
@@ -81,11 +89,7 @@ class Planes:
     @cached_property
     def formats(self) -> list[tuple[Any, ...]]:
         """What must be equal for frames to be in one array."""
-        made: dict[int, tuple[Any, ...]] = {}
-        for instance, _ in self.frames:
-            if id(instance) not in made:
-                made[id(instance)] = tuple(getattr(instance, name) for name in _FORMAT)
-        return [made[id(instance)] for instance, _ in self.frames]
+        return [_read_format(instance) for instance, _ in self.frames]
 
 
 def list_planes(instances: Sequence[InstanceRecord]) -> Planes:
@@ -110,6 +114,6 @@ def read_attribute(instance: InstanceRecord, index: int, keyword: str) -> Any:
     values = instance.per_frame.get(keyword)
     if values is not None:
         return values[0] if len(values) == 1 else values[index] if index < len(values) else None
-    if keyword in ("ImagePositionPatient", "ImageOrientationPatient") and count_frames(instance) > 1:
-        return None  # that of the whole object: it cannot be where every frame lies
+    if keyword in _OF_ONE_PLANE and count_frames(instance) > 1:
+        return None
     return getattr(instance, keyword, None)
