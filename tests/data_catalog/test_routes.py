@@ -29,6 +29,8 @@ from aurelius_catalog.wire import pack_labelmap
 from cohort import Cohort, make_cohort
 from derived import make_segmentation
 from servers_catalog import PEOPLE
+from slide_files import write_pyramid
+from slide_house import add_slide
 
 #: Routes that say nothing about anybody's images and need no login.
 OPEN = {"/health", "/metrics"}
@@ -66,6 +68,9 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> House:
     prediction = rhea.add_prediction(cohort.north_chest, found, None)
     dataset = rhea.add_dataset("chests", [cohort.north_chest])
     instance = rhea.list_instances(cohort.north_chest)[0]
+    scan = tmp_path_factory.mktemp("scan") / "slide.tif"
+    write_pyramid(scan)
+    slide = add_slide(cohort.settings, scan, project="lung")
     values = {
         "study": record.StudyInstanceUID,
         "series": cohort.north_chest,
@@ -73,6 +78,10 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> House:
         "instance": instance.SOPInstanceUID,
         "numbers": "1",
         "place": "7FE00010",
+        "slide": slide,
+        "level": "0",
+        "column": "0",
+        "row": "0",
         "id_or_name": dataset.id,
         "dataset_id": dataset.id,
         "prediction_id": str(prediction.id),
@@ -113,6 +122,8 @@ def client(house: House) -> Iterator[TestClient]:
 
 def fill(path: str, values: dict[str, str]) -> str:
     """Put an example into each place of a path."""
+    if path.startswith("/slides/"):
+        values = {**values, "series": values.get("slide", values["series"])}
     if path.startswith("/instances/"):
         values = {**values, "uid": values["instance"]}
     return re.sub(r"{(\w+)(?::\w+)?}", lambda place: quote(values[place[1]], safe=""), path)
@@ -185,7 +196,8 @@ TYPES = ["application/dicom", "application/json", "image/png", "*/*", 'multipart
 @given(data=st.data())
 def test_no_question_makes_a_route_fail(client: TestClient, house: House, path: str, data: st.DataObject) -> None:
     places = re.findall(r"{(\w+)", path)
-    odd = {name: data.draw(st.just(house.values[name]) | st.text(min_size=1, max_size=70)) for name in places}
+    known = {**house.values, **({"series": house.values["slide"]} if path.startswith("/slides/") else {})}
+    odd = {name: data.draw(st.just(known[name]) | st.text(min_size=1, max_size=70)) for name in places}
     filled = fill(path, {name: text.encode("utf-8", "replace").decode() for name, text in odd.items()})
     query = data.draw(st.dictionaries(st.sampled_from(KEYWORDS) | st.text(max_size=12), VALUES, max_size=3))
     accept = data.draw(st.sampled_from(TYPES) | st.text(ASCII, max_size=30))
