@@ -1,0 +1,72 @@
+"""A hub and a catalog with what OHIF is opened on: a CT, an MR with a segmentation, a slide."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydicom import dcmread
+
+from aurelius_catalog.deidentified import DeidentifiedStudy, read_deidentified
+from aurelius_catalog.local import LocalStore
+from aurelius_catalog.model import Segment, SeriesRecord
+from aurelius_catalog.person import Person
+from cohort import Cohort, make_cohort
+from servers_catalog import PEOPLE, Hub, free_ports, managed_service, temp_hub
+
+#: Reads all of site north, as a clinician does, and may write a label there.
+READER = "ann"
+READER_GROUPS = ["role-clinician", "role-annotator", "site-north"]
+
+
+@dataclass(frozen=True)
+class OhifHouse:
+    """A running hub, and the catalog behind its service."""
+
+    hub: Hub
+    cohort: Cohort
+
+    def find(self, **keywords: object) -> SeriesRecord:
+        """Return the one series that the keywords tell."""
+        [record] = self.cohort.open_as(Person.service("test")).find_series(**keywords)
+        return record
+
+
+@contextmanager
+def temp_ohif(home: Path, data: Path | None = None) -> Iterator[OhifHouse]:
+    """Run hub and catalog; with the folder of test data, its slide is there as well."""
+    cohort = make_cohort(home / "house")
+    segment_brain(cohort)
+    if data is not None:
+        add_slide(cohort, sorted((data / "wsi" / "cmu-1-dicom").glob("*.dcm")), home / "incoming")
+    (port,) = free_ports(1)
+    environment = {"AURELIUS_HOME": str(cohort.settings.home)}
+    service = managed_service("catalog", [sys.executable, "-m", "aurelius_catalog.service"], environment, port)
+    with temp_hub(home / "hub", [service], people={**PEOPLE, READER: READER_GROUPS}) as hub:
+        yield OhifHouse(hub, cohort)
+
+
+def segment_brain(cohort: Cohort) -> None:
+    """Draw a box into the middle of the brain."""
+    store = cohort.open_as(Person.of(READER, READER_GROUPS))
+    series = store.get_series(cohort.north_brain)
+    rows, columns = series.Rows or 0, series.Columns or 0
+    labelmap = np.zeros((series.n_frames, rows, columns), np.uint8)
+    labelmap[2:10, rows // 3 : rows // 2, columns // 3 : columns // 2] = 1
+    store.add_annotation(cohort.north_brain, labelmap, [Segment(number=1, label="lesion")], origin="tests")
+
+
+def add_slide(cohort: Cohort, files: list[Path], folder: Path) -> None:
+    """Put the files of a DICOM slide into the catalog as site north's."""
+    folder.mkdir()
+    taken = []
+    for file in files:
+        dataset = dcmread(file)
+        dataset.PatientID, dataset.PatientIdentityRemoved, dataset.DeidentificationMethod = "slide", "YES", "Generated"
+        dataset.save_as(folder / file.name)
+        taken.append(read_deidentified(folder / file.name))
+    LocalStore(cohort.settings, Person.service("intake")).add_study(DeidentifiedStudy("north", tuple(taken)))
