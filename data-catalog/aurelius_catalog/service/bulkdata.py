@@ -13,6 +13,7 @@ from pydicom import Dataset, dcmread
 from aurelius_catalog.errors import NotFound
 from aurelius_catalog.frame_files import Span
 from aurelius_catalog.model import InstanceRecord
+from aurelius_catalog.service.metadata import name_pixels
 from aurelius_catalog.service.multipart import Part, measure_part, read_blocks, stream_parts
 from aurelius_catalog.service.negotiation import Accepted, Offer, choose_offer
 from aurelius_catalog.service.stores import Opened
@@ -22,7 +23,6 @@ from aurelius_catalog.service.wado import NATIVE, OCTETS, answer_frames
 
 router = APIRouter()
 
-PIXELS = ("7FE00010", "7FE00008", "7FE00009")
 _TAG = re.compile(r"[0-9A-Fa-f]{8}")
 _RANGE = re.compile(r"bytes=(\d{1,18})-(\d{0,18})")
 
@@ -44,10 +44,11 @@ def retrieve_bulkdata(
     """WADO-RS: one value, named as the BulkDataURI of the metadata does; part of it, if a range of bytes is asked."""
     found = get_instance(store, study, series, instance)
     path = store.settings.files / found.path
-    if place in PIXELS and count_frames(found) and (needs_decoding(found) or not found.frames):
+    is_pixels = bool(count_frames(found)) and place == name_pixels(found)[0]
+    if is_pixels and (needs_decoding(found) or not found.frames):
         return answer_frames(store, found, list(range(count_frames(found))), accepted)
     offer = choose_offer(accepted, [Offer(OCTETS, NATIVE, True), Offer(OCTETS, NATIVE, False)])
-    value = _find_pixels(path, found) if place in PIXELS and found.frames else _find_value(path, place)
+    value = _find_pixels(path, found) if is_pixels else _find_value(path, place)
     status, headers = 200, {"Accept-Ranges": "bytes"}
     if limits := _RANGE.fullmatch(wanted):
         value, headers["Content-Range"] = _cut(value, int(limits[1]), int(limits[2] or 10**18))
@@ -77,7 +78,7 @@ def _find_value(path: Path, place: str) -> bytes:
     absent = NotFound(f"There is no bulk data at {place[:200]!r} of this object. Take the address from its metadata.")
     if not _TAG.fullmatch(tag) or len(above) % 2 or len(above) > 64:
         raise absent
-    item: Dataset = dcmread(path, defer_size=1 << 16, stop_before_pixels=tag.upper() < PIXELS[1])
+    item: Dataset = dcmread(path, defer_size=1 << 16, stop_before_pixels=True)
     for sequence, number in zip(above[::2], above[1::2], strict=True):
         if not _TAG.fullmatch(sequence) or not number.isascii() or not number.isdigit() or len(number) > 9:
             raise absent

@@ -92,7 +92,7 @@ def make_metadata(text: str, instance: InstanceRecord, base: str) -> str:
     text = _CHARACTER_SET.sub(_UTF_8, text)
     added = {"00083002": {"vr": "UI", "Value": [instance.TransferSyntaxUID]}}
     if count_frames(instance):
-        tag, vr = _name_pixels(instance)
+        tag, vr = name_pixels(instance)
         added[tag] = {"vr": vr, "BulkDataURI": f"{place}/{tag}"}
     return f"{text[:-1]}, {json.dumps(added)[1:]}"
 
@@ -107,7 +107,7 @@ def _point_to_values(item: dict[str, Any], place: str) -> None:
                 _point_to_values(inner, f"{place}/{tag}/{number}")
 
 
-def _name_pixels(instance: InstanceRecord) -> tuple[str, str]:
+def name_pixels(instance: InstanceRecord) -> tuple[str, str]:
     """Return tag and VR of the pixel data: measured values are floats, which have no BitsStored (PS3.3 C.7.6.24)."""
     if instance.BitsStored is None and instance.BitsAllocated in (32, 64):
         return ("7FE00008", "OF") if instance.BitsAllocated == 32 else ("7FE00009", "OD")

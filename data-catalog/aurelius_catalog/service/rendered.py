@@ -217,9 +217,9 @@ def _reduce(look: Look) -> Look:
 
 
 def _read_window(text: str) -> Window:
-    center, width, function = [*text.split(","), "linear"][:3] if text.count(",") < 3 else ["", "", ""]
+    center, width, function = [*text.split(","), "linear", "", ""][:3]
     numbers = _read_numbers([center, width])
-    if numbers[1] <= 0 or function.lower() not in _FUNCTIONS:
+    if text.count(",") > 2 or numbers[1] <= 0 or function.lower() not in _FUNCTIONS:
         raise InvalidRequest("A window is center,width or center,width,linear|linear-exact|sigmoid; its width above 0.")
     return Window(numbers[0], numbers[1], _FUNCTIONS[function.lower()])
 
