@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from pydantic import SecretStr
 from pydicom import Dataset, FileDataset, dcmread
 from sqlalchemy import Connection, delete, insert, update
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,11 +17,12 @@ from sqlalchemy import create_engine, inspect, text, update
 
 from aurelius_catalog.catalog import Catalog
 from aurelius_catalog.database import MIGRATIONS, open_engine, writing
+from aurelius_catalog.datasets.summary import read_years
 from aurelius_catalog.deidentified import DeidentifiedStudy, read_deidentified
 from aurelius_catalog.errors import DatasetDamaged, InvalidRequest
 from aurelius_catalog.model import Segment
 from aurelius_catalog.person import Person
-from aurelius_catalog.schema import dataset_objects, instances
+from aurelius_catalog.schema import dataset_objects, instances, studies
 from aurelius_catalog.withdrawal_rows import Burial, bury_rows
 from cohort import Cohort, make_cohort
 
@@ -132,6 +134,54 @@ def test_what_was_withdrawn_is_named_and_is_no_damage(catalog: Catalog, cohort: 
     assert [series.record.SeriesInstanceUID for series in left] == [cohort.south_chest]
     assert (left.id, left.segments) == (dataset.id, {})
     assert "1 withdrawn" in repr(left)
+
+
+def test_card_counts_what_is_in_it(catalog: Catalog, cohort: Cohort) -> None:
+    draw(catalog, cohort.north_chest)
+    with writing(open_engine(cohort.settings)) as connection:
+        connection.execute(update(studies).where(studies.c.site == "south").values(flags=["face"]))
+    dataset = catalog.search(Modality="CT").freeze("<script>alert(1)</script>")
+    page = dataset.card().html
+    text_of = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
+    for told in (
+        "2 patients 2 studies 2 series 24 images 1 label versions 25 files",
+        "CT 2 2",
+        "CHEST 2 2",
+        "female 2",
+        "60–69 2",
+        "Aurelius 2 2",
+        "north 1 1 south 1 1",
+        "1 of 2 series are labelled, in 1 label versions. series patients nodule 1 1",
+        "CT PixelSpacing mm 3.5 3.5 3.5",
+        "ManufacturerModelName all 2 of 2 100 %",
+        "Flag face on 1 series of 1 patients: the face could be made from the voxels",
+        "For use inside this house only.",
+        f"aurelius:sha256:{dataset.id}",
+    ):
+        assert told in text_of
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+    assert "srcdoc=" in dataset.card()._repr_html_()
+
+
+def test_card_is_about_what_is_left(catalog: Catalog, cohort: Cohort, tmp_path: Path) -> None:
+    dataset = catalog.search(Modality="CT").freeze("lung-v1")
+    with writing(open_engine(cohort.settings)) as connection:
+        bury_rows(connection, Burial("north-ct-chest-1", "stella", "asked", datetime.now(UTC)))
+    page = dataset.card().save(tmp_path / "card.html").read_text()
+    assert "1 of 2 series are gone" in page
+    assert "<b>1</b>patients" in page
+    with writing(open_engine(cohort.settings)) as connection:
+        bury_rows(connection, Burial("south-ct-chest-2", "stella", "asked", datetime.now(UTC)))
+    assert "<b>0</b>patients" in dataset.card().html
+
+
+@pytest.mark.parametrize(
+    ("age", "years"),
+    [("061Y", 61), ("006M", 0.5), ("010D", 10 / 365.25), ("003W", 21 / 365.25), ("", None), ("6", None)],
+)
+def test_ages_are_read_in_years(age: str, years: float | None) -> None:
+    assert read_years(age) == (None if years is None else pytest.approx(years))
 
 
 def test_an_empty_search_and_an_empty_name_freeze_nothing(catalog: Catalog) -> None:

@@ -90,7 +90,7 @@ def open_image(path: Path) -> xr.DataArray:
     """
     try:
         return read_image(zarr.open_group(path, mode="r"))
-    except (GroupNotFoundError, KeyError) as error:
+    except (FileNotFoundError, KeyError) as error:  # a group that is not found is a FileNotFoundError, too
         raise NotFound(f"{path} is no image of a dataset's copy. `dataset.to_zarr(folder)` makes one.") from error
 
 
