@@ -8,6 +8,10 @@ from pathlib import Path
 
 from aurelius_hub.errors import CannotStart
 
+#: What passes through the proxy lies outside of the collector's heap, yet makes it mark that heap without pause: a
+#: volume of 157 MB costs the proxy 0.60 s of processor time. Marked in one go, when it has to be, it costs 0.23 s.
+COLLECTOR = ("--no-incremental-marking", "--no-concurrent-marking")
+
 
 def find_node() -> Path:
     """Return the Node.js program.
@@ -38,4 +42,4 @@ def find_proxy(repository: Path) -> list[str]:
     program = repository / "node_modules" / "configurable-http-proxy" / "bin" / "configurable-http-proxy"
     if not program.exists():
         raise CannotStart("configurable-http-proxy is missing from node_modules.", "Run `make setup`.")
-    return [str(find_node()), str(program)]
+    return [str(find_node()), *COLLECTOR, str(program)]
