@@ -16,7 +16,7 @@ from pydicom import Dataset, dcmread
 from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi
 
 from aurelius_catalog.errors import InvalidRequest, NotAcceptable
-from aurelius_catalog.frames import decode_frame
+from aurelius_catalog.frames import decode_frame, is_encapsulated
 from aurelius_catalog.local import LocalStore
 from aurelius_catalog.model import InstanceRecord
 from aurelius_catalog.service.transcoding import read_stored
@@ -70,7 +70,8 @@ def draw_frame(
     """
     (data,) = read_stored(store, instance, [index])
     try:
-        pixels = _unpack_bits(data, instance) if instance.BitsAllocated == 1 else decode_frame(data, instance)
+        packed = instance.BitsAllocated == 1 and not is_encapsulated(instance.TransferSyntaxUID)
+        pixels = _unpack_bits(data, instance) if packed else decode_frame(data, instance)
         path = store.settings.files / instance.path
         picture = Image.fromarray(_colour(pixels, instance, path, index, window))
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
