@@ -6,7 +6,6 @@ client receives, so both transports hand out identical objects.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
@@ -128,21 +127,6 @@ class StudyRecord(Record):
     size_bytes: int
     received_at: datetime
     flags: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, listed: Sequence[SeriesRecord]) -> StudyRecord:
-        """Build the record of a study from those of all its series."""
-        first = listed[0].model_dump(include=set(cls.model_fields))
-        return cls(
-            **first
-            | {
-                "ModalitiesInStudy": tuple(sorted({each.Modality for each in listed})),
-                "NumberOfStudyRelatedSeries": len(listed),
-                "NumberOfStudyRelatedInstances": sum(each.n_instances for each in listed),
-                "size_bytes": sum(each.size_bytes for each in listed),
-                "received_at": max(each.received_at for each in listed),
-            }
-        )
 
 
 class InstanceRecord(Record):

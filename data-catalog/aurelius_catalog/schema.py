@@ -176,6 +176,7 @@ series = Table(
 #: Attributes that many series have and many searches ask for.
 INDEXED = (
     "PatientID",
+    "PatientAge",
     "SOPClassUID",
     "BodyPartExamined",
     "Manufacturer",

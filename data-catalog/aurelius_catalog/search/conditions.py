@@ -67,20 +67,22 @@ def match(column: ColumnElement[Any], keyword: str, value: object, dialect: str)
         return _match_range(column, keyword, value.get("from"), value.get("to"))
     if value is None:
         return column.is_(None)
-    if isinstance(value, str):
-        if _is_date_or_time(keyword) and "-" in value:
-            if _ISO_DATE.fullmatch(value):
-                return column == value.replace("-", "")
+    if isinstance(value, str) and is_open(column, keyword, value):
+        if _is_date_or_time(keyword):
             low, _, high = value.partition("-")
             return _match_range(column, keyword, low or None, high or None)
-        if ("*" in value or "?" in value) and takes_wildcards(column, keyword):
-            return _match_wildcard(column, value, dialect)
+        return _match_wildcard(column, value, dialect)
     return column == convert(column, keyword, value)
 
 
-def takes_wildcards(column: ColumnElement[Any], keyword: str) -> bool:
-    """Whether ``*`` and ``?`` stand for other letters: in texts, but not in UIDs."""
-    return not isinstance(column.type, (Integer, Float, Moment)) and not keyword.endswith("UID")
+def is_open(column: ColumnElement[Any], keyword: str, value: object) -> bool:
+    """Whether a text stands for many: a range of dates or times, or a wildcard, which no UID and no number has."""
+    if not isinstance(value, str):
+        return False
+    if _is_date_or_time(keyword):
+        return "-" in value and not _ISO_DATE.fullmatch(value)
+    is_text = not isinstance(column.type, (Integer, Float, Moment)) and not keyword.endswith("UID")
+    return is_text and ("*" in value or "?" in value)
 
 
 def convert(column: ColumnElement[Any], keyword: str, value: object) -> object:
@@ -105,7 +107,7 @@ def convert(column: ColumnElement[Any], keyword: str, value: object) -> object:
         raise InvalidRequest(f"{keyword} is a text; {type(value).__name__} is none.")
     if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
         raise InvalidRequest(f"{keyword}: the text holds a character that no database keeps.")
-    return value
+    return value.replace("-", "") if _ISO_DATE.fullmatch(value) and _is_date_or_time(keyword) else value
 
 
 def _match_any(column: ColumnElement[Any], keyword: str, values: list[object], dialect: str) -> ColumnElement[bool]:
@@ -120,11 +122,7 @@ def _match_any(column: ColumnElement[Any], keyword: str, values: list[object], d
 def _is_plain(column: ColumnElement[Any], keyword: str, value: object) -> bool:
     if value is None or isinstance(value, (tuple, Mapping)):
         return False
-    if not isinstance(value, str):
-        return True
-    if _is_date_or_time(keyword) and "-" in value:
-        return False
-    return not (("*" in value or "?" in value) and takes_wildcards(column, keyword))
+    return not is_open(column, keyword, value)
 
 
 def _match_range(column: ColumnElement[Any], keyword: str, low: object, high: object) -> ColumnElement[bool]:

@@ -8,19 +8,22 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import Connection, RowMapping, Select, func, null, select
 
 from aurelius_catalog import index
 from aurelius_catalog.errors import InvalidRequest
 from aurelius_catalog.model import InstanceRecord, SeriesRecord, StudyRecord
 from aurelius_catalog.person import Person
-from aurelius_catalog.schema import instances, series
+from aurelius_catalog.schema import instances, scopes, series, studies
+from aurelius_catalog.scopes import list_scopes
 from aurelius_catalog.search.idc import read_idc
 from aurelius_catalog.search.keywords import INSTANCES, SERIES, find_column
+from aurelius_catalog.search.plan import make_plan
 from aurelius_catalog.search.question import Question, read_question
 from aurelius_catalog.search.tables import read_everything
 
 Keywords = Mapping[str, object]
+_OF_STUDY = [*StudyRecord.model_fields, "scope", "Modality", "n_instances"]
 _LARGEST = 2**31
 
 
@@ -33,8 +36,10 @@ def find_page(
     question = read_question(connection, person, keywords)
     statement = index.select_series().order_by(series.c.id)
     if limit is None and not offset:
-        return index.to_series(connection, list(connection.execute(statement.where(*question.conditions)).mappings()))
-    numbers = list(connection.execute(_cut(_select_ids(question), limit, offset)).scalars())
+        return index.to_series(connection, list(connection.execute(statement.where(*question.expressions)).mappings()))
+    plan = make_plan(connection, question, None if limit is None else offset + limit)
+    numbers = plan.narrow(select(series.c.id), connection.dialect.name).order_by(plan.order)
+    numbers = list(connection.execute(_cut(numbers, limit, offset)).scalars())
     rows = connection.execute(statement.where(series.c.id.in_(numbers))).mappings()
     return index.to_series(connection, list(rows))
 
@@ -44,7 +49,9 @@ def count_series(connection: Connection, person: Person, keywords: Keywords, arc
     if "source" in keywords:
         return len(_read_archive(archive, keywords))
     question = read_question(connection, person, keywords)
-    return connection.execute(select(func.count()).select_from(series).where(*question.conditions)).scalar_one()
+    plan = make_plan(connection, question, None)
+    statement = plan.narrow(select(func.count(series.c.id)), connection.dialect.name)
+    return connection.execute(statement).scalar_one()
 
 
 def count_values(
@@ -59,7 +66,10 @@ def count_values(
     else:
         column = find_column(keyword, SERIES)
         question = read_question(connection, person, keywords)
-        statement = select(column, func.count()).select_from(series).where(*question.conditions).group_by(column)
+        plan = make_plan(connection, question, None)
+        # SQLite would go through the index of the values, and look up the row of every series there is.
+        value = func.coalesce(column, null()) if question.conditions else column
+        statement = plan.narrow(select(value, func.count()), connection.dialect.name).group_by(value)
         counted = [(value, count) for value, count in connection.execute(statement)]
     return dict(sorted(counted, key=lambda pair: (-pair[1], str(pair[0]))))
 
@@ -69,13 +79,15 @@ def find_studies(
 ) -> list[StudyRecord]:
     """Return visible studies with at least one series that matches, with counts over all of their series."""
     question = read_question(connection, person, keywords)
-    found = select(series.c.StudyInstanceUID).where(*question.conditions).group_by(series.c.StudyInstanceUID)
-    uids = list(connection.execute(_cut(found.order_by(func.min(series.c.id)), limit, offset)).scalars())
-    statement = index.select_series().where(series.c.StudyInstanceUID.in_(uids)).order_by(series.c.id)
-    by_study: dict[str, list[SeriesRecord]] = {uid: [] for uid in uids}
-    for record in index.to_series(connection, list(connection.execute(statement).mappings())):
-        by_study[record.StudyInstanceUID].append(record)
-    return [StudyRecord.of(records) for records in by_study.values()]
+    uids = _list_studies(connection, question, limit, offset)
+    statement = select(
+        *[series.c[name] for name in _OF_STUDY if name in series.c], studies.c.site, studies.c.flags
+    ).join(studies, studies.c.StudyInstanceUID == series.c.StudyInstanceUID)
+    by_study: dict[str, list[RowMapping]] = {uid: [] for uid in uids}
+    for row in connection.execute(statement.where(series.c.StudyInstanceUID.in_(uids))).mappings():
+        by_study[row["StudyInstanceUID"]].append(row)
+    known = list_scopes(connection, scopes.c.id.in_({rows[0]["scope"] for rows in by_study.values()}))
+    return [_describe_study(rows, known[rows[0]["scope"]].projects) for rows in by_study.values()]
 
 
 def find_instances(
@@ -87,7 +99,7 @@ def find_instances(
         series, series.c.SeriesInstanceUID == instances.c.SeriesInstanceUID
     )
     order = series.c.id, instances.c.InstanceNumber, instances.c.SOPInstanceUID
-    statement = _cut(statement.where(*question.conditions).order_by(*order), limit, offset)
+    statement = _cut(statement.where(*question.expressions).order_by(*order), limit, offset)
     found = [InstanceRecord(**row) for row in connection.execute(statement).mappings()]
     uids = {each.SeriesInstanceUID for each in found}
     rows = connection.execute(index.select_series().where(series.c.SeriesInstanceUID.in_(uids))).mappings()
@@ -107,7 +119,7 @@ def read_table(connection: Connection, person: Person, keywords: Keywords, archi
     here: set[str] = set()
     for start in range(0, len(uids), 500):
         visible = read_question(connection, person, {"SeriesInstanceUID": uids[start : start + 500]})
-        here.update(connection.execute(select(series.c.SeriesInstanceUID).where(*visible.conditions)).scalars())
+        here.update(connection.execute(select(series.c.SeriesInstanceUID).where(*visible.expressions)).scalars())
     return found.append_column("in_house", pa.array([uid in here for uid in uids], pa.bool_()))
 
 
@@ -117,8 +129,30 @@ def _read_archive(archive: Path | None, keywords: Keywords) -> pa.Table:
     return read_idc(archive, keywords)
 
 
-def _select_ids(question: Question) -> Select[Any]:
-    return select(series.c.id).where(*question.conditions).order_by(series.c.id)
+def _describe_study(rows: list[RowMapping], projects: tuple[str, ...]) -> StudyRecord:
+    own = {name: rows[0][name] for name in StudyRecord.model_fields if name in rows[0]}
+    counts = {
+        "ModalitiesInStudy": tuple(sorted({row["Modality"] for row in rows})),
+        "NumberOfStudyRelatedSeries": len(rows),
+        "NumberOfStudyRelatedInstances": sum(row["n_instances"] for row in rows),
+        "size_bytes": sum(row["size_bytes"] for row in rows),
+        "received_at": max(row["received_at"] for row in rows),
+    }
+    return StudyRecord(**{**own, **counts, "projects": projects})
+
+
+def _list_studies(connection: Connection, question: Question, limit: int | None, offset: int) -> list[str]:
+    """Go through the series that match, as far as it takes to have seen so many studies."""
+    wanted = None if limit is None else offset + limit
+    plan = make_plan(connection, question, wanted)
+    statement = plan.narrow(select(series.c.StudyInstanceUID), connection.dialect.name).order_by(plan.order)
+    seen: dict[str, None] = {}
+    with connection.execution_options(stream_results=True).execute(_cut(statement, None, 0)) as result:
+        for uid in result.scalars():
+            if len(seen) == wanted:
+                break
+            seen[uid] = None
+    return list(seen)[offset:]
 
 
 def _cut(statement: Select[Any], limit: int | None, offset: int) -> Select[Any]:

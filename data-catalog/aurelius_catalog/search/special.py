@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, Text, cast, exists, func, or_, select, text
-from sqlalchemy.dialects.postgresql import TSQUERY
+from sqlalchemy import ColumnElement, Table, Text, cast, exists, or_, select
 
 from aurelius_catalog.dicom_json import write_json
 from aurelius_catalog.errors import InvalidRequest
 from aurelius_catalog.schema import annotation_versions, predictions, scope_projects, scopes, series
 from aurelius_catalog.search.conditions import match
-from aurelius_catalog.series_attributes import split_words
+from aurelius_catalog.search.words import match_text
 
 
 def match_scope(keyword: str, value: object, dialect: str) -> ColumnElement[bool]:
@@ -38,7 +37,7 @@ def match_special(keyword: str, value: object, dialect: str) -> ColumnElement[bo
         If the value is of a kind that the keyword does not take.
     """
     if keyword == "text":
-        return _match_text(value, dialect)
+        return match_text(value, dialect)
     if keyword == "has_segmentation":
         return _match_results(keyword, annotation_versions, value)
     if keyword == "has_prediction":
@@ -46,25 +45,10 @@ def match_special(keyword: str, value: object, dialect: str) -> ColumnElement[bo
     raise InvalidRequest("source is for tables of series, not for instances or studies.")
 
 
-def _match_text(value: object, dialect: str) -> ColumnElement[bool]:
-    """Find every word; one that ends in an asterisk finds what begins with it."""
-    wanted = [(word, part.endswith("*")) for part in str(value).split() for word in split_words(part)]
-    if not isinstance(value, str) or not wanted:
-        raise InvalidRequest("text takes words, such as 'lung nodul*'.")
-    if dialect == "sqlite":
-        asked = " AND ".join(f'"{word}"*' if begins else f'"{word}"' for word, begins in wanted)
-        return series.c.id.in_(
-            text("SELECT rowid FROM series_words WHERE series_words MATCH :words").bindparams(words=asked)
-        )
-    asked = " & ".join(f"'{word}':*" if begins else f"'{word}'" for word, begins in wanted)
-    kept = func.array_to_tsvector(func.string_to_array(series.c.words, " "))
-    return kept.op("@@", is_comparison=True)(cast(asked, TSQUERY))
-
-
 def _match_results(keyword: str, table: Table, value: object) -> ColumnElement[bool]:
-    mine = exists().where(table.c.SeriesInstanceUID == series.c.SeriesInstanceUID)
     if isinstance(value, bool):
-        return mine if value else ~mine
+        mine = exists().where(table.c.SeriesInstanceUID == series.c.SeriesInstanceUID)
+        return series.c.SeriesInstanceUID.in_(select(table.c.SeriesInstanceUID)) if value else ~mine
     names = list(value) if isinstance(value, (list, set, frozenset)) else [value]
     if not names or not all(isinstance(name, str) and "\0" not in name for name in names):
         kind = "the name of a segment" if table is annotation_versions else "a model or a finding"

@@ -25,7 +25,7 @@ _TYPES = {
 
 def read_everything(connection: Connection, question: Question) -> pa.Table:
     """Return all series that meet the conditions, one column per field of a `SeriesRecord`."""
-    statement = index.select_series().where(*question.conditions).order_by(series.c.id)
+    statement = index.select_series().where(*question.expressions).order_by(series.c.id)
     result = connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(statement)
     known = list_scopes(connection)
     names = list(result.keys())

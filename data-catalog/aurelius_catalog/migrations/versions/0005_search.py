@@ -92,6 +92,7 @@ OF_STUDY = (
 )
 INDEXED = (
     "PatientID",
+    "PatientAge",
     "SOPClassUID",
     "BodyPartExamined",
     "Manufacturer",

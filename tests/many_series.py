@@ -54,12 +54,12 @@ _START = datetime(2024, 1, 1, tzinfo=UTC)
 _BATCH = 20_000
 
 
-def fill_index(engine: Engine, size: int, seed: int = 1) -> None:
+def fill_index(engine: Engine, size: int, seed: int = 1, drawn_every: int = 50) -> None:
     """Fill an empty index with so many series and the studies, scopes, labels and predictions around them.
 
     Indexes are built after the rows: that is ten times quicker, and what is measured is the looking.
     """
-    maker = CohortMaker(seed)
+    maker = CohortMaker(seed, drawn_every)
     load = _load_sqlite if engine.dialect.name == "sqlite" else _load_postgresql
     load(engine, maker, size)
 
@@ -67,7 +67,8 @@ def fill_index(engine: Engine, size: int, seed: int = 1) -> None:
 class CohortMaker:
     """Makes rows; the same seed makes the same ones."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, drawn_every: int) -> None:
+        self.drawn_every = drawn_every
         self._random = random.Random(seed)
         self.scopes: dict[tuple[str, tuple[str, ...]], int] = {}
         self._studies: list[Row] = []
@@ -140,7 +141,7 @@ class CohortMaker:
             "Modality": modality,
             "SOPClassUID": f"1.2.840.10008.5.1.4.1.1.{SOP_CLASSES.get(modality, '7')}",
             "TransferSyntaxUID": choose.choice(("1.2.840.10008.1.2.1", "1.2.840.10008.1.2.4.90")),
-            "SeriesDescription": f"{described} {choose.choice((1, 2, 3, 5))}mm {choose.choice(('', 'pre', 'post'))}".strip(),
+            "SeriesDescription": f"{described} {choose.choice((1, 2, 3, 5))}mm{choose.choice(('', ' pre', ' post'))}",
             "SeriesNumber": number,
             "SeriesDate": study["StudyDate"],
             "ProtocolName": f"{part}_{choose.choice(('Routine', 'Thin', 'Research'))}",
@@ -281,8 +282,8 @@ def _insert_all(insert: Callable[[Table, list[Row]], None], maker: CohortMaker, 
     while batch := list(islice(rows, _BATCH)):
         insert(studies, maker.take_studies())
         insert(series, batch)
-        drawn += [row["SeriesInstanceUID"] for row in batch[::50]]
-        found += [row["SeriesInstanceUID"] for row in batch[::100]]
+        drawn += [row["SeriesInstanceUID"] for row in batch[:: maker.drawn_every]]
+        found += [row["SeriesInstanceUID"] for row in batch[1 :: 2 * maker.drawn_every]]
     for table, results in {**_list_scopes(maker), **make_results(maker, drawn, found)}.items():
         insert(table, results)
 

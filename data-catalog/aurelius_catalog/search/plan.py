@@ -1,0 +1,100 @@
+"""Which condition of a question to begin with, so that it is answered from an index whatever else is asked.
+
+Neither database is told how often values come together, and SQLite not even how often one comes. So each condition that
+has an index is tried for its number of hits, up to a bound, which takes a millisecond. If one has few, all of its hits
+are looked at; if all have many, series are looked at in their order until the page is full.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, func, select, true
+
+from aurelius_catalog.schema import series
+from aurelius_catalog.search.question import Condition, Question
+from aurelius_catalog.search.words import WORDS
+
+#: So many hits are counted, and looked at one by one, at most.
+FEW = 50_000
+#: So few hits are looked at rather than asking the full text.
+SELDOM = 2_000
+#: What looking at a row costs, against looking at an entry of an index.
+_ROW_COST = 7
+#: Hits may stand together, so a walk may have to go further than on average.
+_CLUSTERING = 5
+#: The share of series that a condition without an index is thought to keep.
+_GUESS = 0.3
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where to begin: with these conditions, or (none) with the first series of all; and how to get them in order."""
+
+    first: tuple[Condition, ...]
+    rest: tuple[Condition, ...]
+    walk: bool
+
+    def narrow(self, statement: Select[Any], dialect: str) -> Select[Any]:
+        """Add the conditions to a statement on series so that no other index than the chosen one is used."""
+        rest = [each.check for each in self.rest]
+        if dialect == "sqlite":  # its planner looks for an index for whatever is compared with a column
+            rest = [each.is_(true()) for each in rest]
+        if self._words is not None:
+            statement = statement.join_from(WORDS, series, series.c.id == WORDS.c.rowid)
+            return statement.where(self._words, *rest)
+        return statement.where(*[each.expression for each in self.first], *rest)
+
+    @property
+    def order(self) -> ColumnElement[Any]:
+        """The order of arrival, written so that the database sorts, or so that it walks."""
+        if self._words is not None:
+            return WORDS.c.rowid
+        return series.c.id if self.walk else series.c.id + 0
+
+    @property
+    def _words(self) -> ColumnElement[bool] | None:
+        """The question to SQLite's full text, which has its hits in order and is best asked itself."""
+        return self.first[0].words if len(self.first) == 1 else None
+
+
+def make_plan(connection: Connection, question: Question, wanted: int | None) -> Plan:
+    """Choose where to begin.
+
+    Parameters
+    ----------
+    connection
+        To the index.
+    question
+        What is asked.
+    wanted
+        How many series from the first one on are needed; None: all of them.
+    """
+    text = [(each,) for each in question.conditions if each.words is not None]
+    groups = [group for group in question.groups if group not in text]
+    if not groups:
+        first = text[0] if text else ()
+        return Plan(first, tuple(each for each in question.conditions if each not in first), walk=True)
+    total = connection.execute(select(func.max(series.c.id))).scalar() or 0
+    counted = [(_count(connection, group), group) for group in groups]
+    fewest, best = min(counted, key=lambda pair: pair[0])
+    if text and fewest > SELDOM:
+        best = text[0]
+    rest = tuple(each for each in question.conditions if each not in best)
+    if wanted is None or fewest <= min(FEW, wanted) or not total or best in text:
+        return Plan(best, rest, walk=best in text)
+    share = _GUESS ** sum(1 for each in question.conditions if not any(each in group for group in groups))
+    for count, _ in counted:
+        share *= count / total
+    cost = fewest * (_ROW_COST if rest else 1)
+    if fewest <= FEW and cost <= _CLUSTERING * _ROW_COST * wanted / share:
+        return Plan(best, rest, walk=False)
+    first = question.in_order
+    return Plan(first, tuple(each for each in question.conditions if each not in first), walk=True)
+
+
+def _count(connection: Connection, group: Sequence[Condition]) -> int:
+    bounded = select(series.c.id).where(*[each.expression for each in group]).limit(FEW + 1).subquery()
+    return int(connection.execute(select(func.count()).select_from(bounded)).scalar_one())
