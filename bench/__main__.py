@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from bench import annotation, dashboard, hub, intake, reading, service, smoke
+from bench import annotation, dashboard, hub, intake, ohif, reading, service, smoke
 from bench.result import save_results
 
 BENCHMARKS = {
@@ -12,6 +12,7 @@ BENCHMARKS = {
     **dashboard.BENCHMARKS,
     **annotation.BENCHMARKS,
     **intake.BENCHMARKS,
+    **ohif.BENCHMARKS,
     **reading.BENCHMARKS,
     **service.BENCHMARKS,
     **smoke.BENCHMARKS,

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -41,8 +41,8 @@ class Orthanc:
 
 
 @contextmanager
-def temp_orthanc(home: Path) -> Iterator[Orthanc]:
-    """Run Orthanc on a free loopback port, with everything it stores below ``home``."""
+def temp_orthanc(home: Path, folders: Mapping[str, Path] | None = None) -> Iterator[Orthanc]:
+    """Run Orthanc on a free loopback port, with everything it stores below ``home``; it may serve folders as well."""
     program = shutil.which("Orthanc")
     if program is None or not PLUGIN.exists():
         pytest.skip("Orthanc is missing: apt-get install orthanc orthanc-dicomweb")
@@ -56,8 +56,9 @@ def temp_orthanc(home: Path) -> Iterator[Orthanc]:
         "RemoteAccessAllowed": False,
         "AuthenticationEnabled": True,
         "RegisteredUsers": dict([LOGIN]),
-        "Plugins": [str(PLUGIN)],
+        "Plugins": [str(PLUGIN), str(PLUGIN.with_name("libServeFolders.so"))],
         "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
+        "ServeFolders": {path: str(folder) for path, folder in (folders or {}).items()},
     }
     (home / "orthanc.json").write_text(json.dumps(settings))
     url = f"http://127.0.0.1:{port}"
