@@ -6,12 +6,14 @@ import csv
 import json
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -333,3 +335,18 @@ def test_what_was_withdrawn_goes_from_the_copies(shrinking: tuple[Cohort, Frozen
     names = [str(path) for folder in ("hot", "bids") for path in (tmp_path / folder).rglob("*")]
     assert not [name for name in names if cohort.north_chest in name or "north" in Path(name).name]
     assert left.to_monai(tmp_path / "hot")[0]["SeriesInstanceUID"] == cohort.south_chest
+
+
+def test_the_guide_says_what_works(dataset: FrozenDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "datasets.md").read_text()
+    found: dict[str, Any] = {"catalog": Catalog(dataset.store)}
+    monkeypatch.chdir(tmp_path)
+    for code in re.findall(r"```python\n(.*?)```", guide, re.DOTALL):
+        exec(code, found)  # noqa: S102  # the guide's own lines
+    assert found["dataset"].name == "lung-v1"
+    assert found["outcome"].ok
+    assert found["patch"].shape == (8, 32, 32)
+    assert found["case"]["image"].shape == found["case"]["label"].shape == (1, 96, 96, 12)
+    assert float(found["case"]["image"].min()) >= 0
+    assert found["batch"]["label"].shape == (1, 1, 12, 96, 96)
+    assert len(found["folder"].files) == 2
