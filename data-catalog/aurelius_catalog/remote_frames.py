@@ -76,7 +76,7 @@ def fill_frames(transport: Transport, frames: Sequence[Frame], out: NDArray[np.u
     if any(length != out.shape[1] for length in lengths):
         raise InvalidRequest("Only frames of one length can be read into one array.")
     if out.size:
-        _read(transport, frames, lengths, memoryview(out).cast("B"))
+        _read(transport, frames, lengths, out.data.cast("B"))
 
 
 def _read(transport: Transport, frames: Sequence[Frame], lengths: Sequence[int], out: memoryview) -> None:

@@ -6,11 +6,14 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 
+from aurelius_catalog.catalog import open_catalog
 from aurelius_catalog.client import HttpStore
 from aurelius_catalog.errors import PermissionDenied
-from cohort import Cohort
+from aurelius_catalog.phantoms import make_phantom
+from cohort import SLICES, Cohort
 from data_catalog.store_contract import OpenAs, StoreContract, cohort, truth
 from servers_catalog import Hub, free_ports, managed_service, temp_hub
 from soak import MemoryWatch, find_service, run_clients
@@ -45,6 +48,16 @@ class TestHttpStore(StoreContract):
         yield open_as
         for store in opened.values():
             store.close()
+
+    def test_a_volume_opens_with_the_token_of_the_environment(
+        self, hub: Hub, tokens: dict[str, str], cohort: Cohort, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("AURELIUS_CATALOG_URL", f"{hub.url}/services/catalog")
+        monkeypatch.setenv("JUPYTERHUB_API_TOKEN", tokens["rhea"])
+        series = open_catalog().series(cohort.north_chest)
+        image = series.to_xarray(dtype="stored").load()
+        assert np.array_equal(image, make_phantom("ct-chest", 1).image[SLICES])
+        assert image.dtype == np.int16
 
     def test_threads_share_a_store(self, open_as: OpenAs, cohort: Cohort) -> None:
         store = open_as("rhea")
