@@ -17,6 +17,8 @@ from fastapi.testclient import TestClient
 from openslide import OpenSlide
 from openslide.deepzoom import DeepZoomGenerator
 from PIL import Image
+from pydicom import Dataset
+from pydicom.uid import VLWholeSlideMicroscopyImageStorage
 from sqlalchemy import select
 
 from aurelius_catalog import Catalog
@@ -394,3 +396,75 @@ def test_a_tree_is_written_and_read_again(house: House, tmp_path: Path) -> None:
     tree["1"].to_dataset().to_zarr(tmp_path / "level.zarr")
     kept = xr.open_zarr(tmp_path / "level.zarr")
     assert np.array_equal(kept["image"].to_numpy(), tree["1"]["image"].to_numpy())
+
+
+# -- as DICOMweb -----------------------------------------------------------------------------------
+
+FORMATS = ["svs", "ndpi", "mrxs", "tiff", "ome"]
+
+
+def find_place(house: House, name: str) -> str:
+    record = house.series(name).record
+    return f"/dicomweb/studies/{record.StudyInstanceUID}/series/{record.SeriesInstanceUID}"
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_slide_file_is_a_dicom_slide_to_dicomweb(client: TestClient, house: House, name: str) -> None:
+    place, slide = find_place(house, name), house.slide(name)
+    headers = [Dataset.from_json(each) for each in client.get(f"{place}/metadata").json()]
+    assert [(each.TotalPixelMatrixColumns, each.TotalPixelMatrixRows) for each in headers] == [
+        (level.width, level.height) for level in slide.levels
+    ]
+    listed = client.get(f"{place}/instances").json()
+    assert [each["00080018"]["Value"][0] for each in listed] == [each.SOPInstanceUID for each in headers]
+    again = [each["00080018"]["Value"][0] for each in client.get(f"{place}/metadata").json()]
+    assert again == [each.SOPInstanceUID for each in headers]
+    for number, header in enumerate(headers):
+        assert header.SOPClassUID == VLWholeSlideMicroscopyImageStorage
+        assert header.PatientID == house.series(name).record.PatientID
+        columns = -(-header.TotalPixelMatrixColumns // header.Columns)
+        assert header.NumberOfFrames == columns * -(-header.TotalPixelMatrixRows // header.Rows)
+        if slide.record.mpp_x is not None:
+            spacing = header.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].PixelSpacing
+            assert float(spacing[1]) * 1000 == pytest.approx(slide.mpp[0] * slide.record.scale(number)[0])
+        last = header.NumberOfFrames
+        answer = client.get(
+            f"{place}/instances/{header.SOPInstanceUID}/frames/{last}",
+            headers={"Accept": "application/octet-stream; transfer-syntax=1.2.840.10008.1.2.4.50"},
+        )
+        assert answer.status_code == 200, answer.text
+        frame = np.asarray(Image.open(BytesIO(answer.content)), dtype=int)
+        x, y = (last - 1) % columns * header.Columns, (last - 1) // columns * header.Rows
+        expected = slide.read_pixels(number, x, y, header.Columns, header.Rows)
+        assert frame.shape == expected.shape
+        assert np.abs(frame - expected).mean() < 8
+        one = client.get(f"{place}/instances/{header.SOPInstanceUID}/metadata").json()
+        assert Dataset.from_json(one[0]).TotalPixelMatrixRows == header.TotalPixelMatrixRows
+
+
+def test_dicomweb_refuses_what_a_slide_file_has_not(client: TestClient, house: House) -> None:
+    place = find_place(house, "svs")
+    uid = client.get(f"{place}/metadata").json()[0]["00080018"]["Value"][0]
+    held = house.series("svs").instances[0].SOPInstanceUID
+    for path, status in {
+        f"{place}/instances/{uid}/frames/31": 404,
+        f"{place}/instances/{uid}/frames/0": 404,
+        f"{place}/instances/{uid}": 404,
+        f"{place}/instances/{held}": 415,
+        f"{place}/instances/1.2.3/frames/1": 404,
+        f"{place}/instances/{uid}/bulkdata/7FE00010": 404,
+        f"{find_place(house, 'ndpi')}/instances/{uid}/frames/1": 404,
+        place: 415,
+    }.items():
+        assert client.get(path).status_code == status, path
+    for path in (f"{place}/metadata", f"{place}/instances", f"{place}/instances/{uid}/frames/1"):
+        assert client.get(path, headers={"person": "rhea"}).status_code == 403
+
+
+def test_frames_of_a_slide_file_can_be_had_uncompressed(client: TestClient, house: House) -> None:
+    place = find_place(house, "ome")
+    uid = client.get(f"{place}/metadata").json()[0]["00080018"]["Value"][0]
+    native = {"Accept": "application/octet-stream; transfer-syntax=1.2.840.10008.1.2.1"}
+    answer = client.get(f"{place}/instances/{uid}/frames/1", headers=native)
+    frame = np.frombuffer(answer.content, np.uint8).reshape(512, 512, 3).astype(int)
+    assert np.abs(frame - house.slide("ome").read_pixels(0, 0, 0, 512, 512)).mean() < 8

@@ -11,6 +11,7 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 from aurelius_catalog.media import DICOM
 from aurelius_catalog.model import InstanceRecord, Record, SeriesRecord, StudyRecord
 from aurelius_catalog.service.conditions import REMOVED, Question
+from aurelius_catalog.slides.virtual import LEVEL
 
 _STUDY = (
     "StudyInstanceUID",
@@ -75,7 +76,7 @@ def describe_series(record: SeriesRecord, root: str, question: Question) -> dict
 
 def describe_instance(instance: InstanceRecord, series: SeriesRecord, root: str, question: Question) -> dict[str, Any]:
     """Return the DICOM JSON of an instance; see `describe_study`."""
-    syntax = instance.TransferSyntaxUID if instance.media_type == DICOM else ""
+    syntax = instance.TransferSyntaxUID if instance.media_type in (DICOM, LEVEL) else ""
     place = f"studies/{series.StudyInstanceUID}/series/{series.SeriesInstanceUID}"
     return _to_json(
         {

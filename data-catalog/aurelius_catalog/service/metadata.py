@@ -15,7 +15,8 @@ from aurelius_catalog.model import InstanceRecord
 from aurelius_catalog.service.negotiation import Accepted, MediaRange, Offer, choose_offer
 from aurelius_catalog.service.stores import Opened
 from aurelius_catalog.service.storing import JSON_TYPE
-from aurelius_catalog.service.targets import count_frames, get_instance, get_series, list_study, require_dicom
+from aurelius_catalog.service.targets import count_frames, get_image, get_series, list_study, require_dicom
+from aurelius_catalog.slides.virtual import LEVEL, list_level_headers
 
 router = APIRouter()
 
@@ -34,6 +35,7 @@ def retrieve_study_metadata(store: Opened, request: Request, study: str, accepte
     for record in list_study(store, study):
         listed = [each for each in store.list_instances(record.SeriesInstanceUID) if each.media_type == DICOM]
         texts = store.list_headers(record.SeriesInstanceUID)
+        headers += list_level_headers(store, record).values()
         headers += [make_metadata(texts[each.SOPInstanceUID], each, _spell_base(request, study)) for each in listed]
     return answer_json(headers, accepted)
 
@@ -41,7 +43,8 @@ def retrieve_study_metadata(store: Opened, request: Request, study: str, accepte
 @router.get("/studies/{study}/series/{series}/metadata", response_class=Response)
 def retrieve_series_metadata(store: Opened, request: Request, study: str, series: str, accepted: Accepted) -> Response:
     """WADO-RS: the headers of a series as DICOM JSON; long values as BulkDataURI."""
-    get_series(store, study, series)
+    if levels := list_level_headers(store, get_series(store, study, series)):
+        return answer_json(list(levels.values()), accepted)
     listed = require_dicom(store.list_instances(series))
     texts = store.list_headers(series)
     base = _spell_base(request, study)
@@ -53,7 +56,9 @@ def retrieve_instance_metadata(
     store: Opened, request: Request, study: str, series: str, instance: str, accepted: Accepted
 ) -> Response:
     """WADO-RS: the header of one object as DICOM JSON; long values as BulkDataURI."""
-    found = get_instance(store, study, series, instance)
+    found = get_image(store, study, series, instance)
+    if found.media_type == LEVEL:
+        return answer_json([list_level_headers(store, get_series(store, study, series))[instance]], accepted)
     texts = store.list_headers(series, instance)
     return answer_json([make_metadata(texts[instance], found, _spell_base(request, study))], accepted)
 

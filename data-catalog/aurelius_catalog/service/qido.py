@@ -16,6 +16,7 @@ from aurelius_catalog.service.metadata import answer_json, spell_root
 from aurelius_catalog.service.negotiation import Accepted
 from aurelius_catalog.service.stores import Opened
 from aurelius_catalog.service.targets import get_series
+from aurelius_catalog.slides.virtual import list_levels
 
 router = APIRouter()
 
@@ -95,7 +96,11 @@ def search_series_instances(
     offset: Offset = 0,
 ) -> Response:
     """QIDO-RS: find instances of a series."""
-    get_series(store, study, series)
+    if levels := list_levels(store, record := get_series(store, study, series)):
+        root = spell_root(request)
+        page = levels[offset : offset + limit]
+        described = [describe_instance(each, record, root, asked) for each in page]
+        return _answer(described, len(levels) > offset + limit, accepted)
     above = {"StudyInstanceUID": study, "SeriesInstanceUID": series}
     return _search_instances(store, request, asked, accepted, above, limit, offset)
 

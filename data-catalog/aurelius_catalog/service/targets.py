@@ -11,6 +11,7 @@ from aurelius_catalog.local import LocalStore
 from aurelius_catalog.media import DICOM
 from aurelius_catalog.model import InstanceRecord, SeriesRecord
 from aurelius_catalog.settings import CatalogSettings
+from aurelius_catalog.slides import virtual
 
 #: More frames than this are asked for in several requests.
 MOST_FRAMES = 100_000
@@ -69,6 +70,26 @@ def find_instance(store: LocalStore, study: str, series: str, instance: str) -> 
         raise NotFound(f"There is no instance {instance} in series {series} of study {study}.")
     require_dicom([found])
     return found
+
+
+def get_image(store: LocalStore, study: str, series: str, instance: str) -> InstanceRecord:
+    """Return an instance of which frames are about to be read: one of DICOM, or a level of a slide file.
+
+    Raises
+    ------
+    NotFound, NotDicom
+        As `get_instance` does.
+    """
+    if not virtual.is_listed(instance):
+        try:
+            return get_instance(store, study, series, instance)
+        except NotFound:
+            store.note_reading(series)  # of a foreign series nothing more is said
+    levels = virtual.list_levels(store, get_series(store, study, series))
+    for level in levels:
+        if level.SOPInstanceUID == instance:
+            return level
+    raise NotFound(f"There is no instance {instance} in series {series} of study {study}.")
 
 
 @lru_cache(maxsize=64)

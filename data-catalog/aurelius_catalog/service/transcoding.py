@@ -11,28 +11,42 @@ from pydicom import Dataset, dcmread, dcmwrite
 from pydicom.encaps import generate_frames
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian
 
-from aurelius_catalog.errors import NotAcceptable
+from aurelius_catalog.errors import NotAcceptable, NotFound
 from aurelius_catalog.frames import decode_frame
 from aurelius_catalog.local import LocalStore
 from aurelius_catalog.model import InstanceRecord
 from aurelius_catalog.service.targets import count_frames
+from aurelius_catalog.slides.virtual import LEVEL, read_tiles
 
 #: Larger objects are not unpacked in memory: slides have hundreds of gigabytes of pixels.
 MOST_BYTES = 1 << 31
 
 
 def read_stored(store: LocalStore, instance: InstanceRecord, indices: Sequence[int]) -> list[bytes]:
-    """Return frames as stored; of native pixel data in bits, each frame packed from its own first bit (PS3.5 8.1.1)."""
+    """Return frames as stored; of native pixel data in bits, each frame packed from its own first bit (PS3.5 8.1.1).
+
+    Raises
+    ------
+    NotFound
+        If a header announces frames that are not there.
+    """
+    if instance.media_type == LEVEL:
+        return read_tiles(store, instance, indices)
     if instance.frames:
         return store.read_frames([(instance, index) for index in indices])
     store.note_reading(instance.SeriesInstanceUID)
-    return _read_unlocated(dcmread(store.settings.files / instance.path), instance, indices)
+    try:
+        return _read_unlocated(dcmread(store.settings.files / instance.path), instance, indices)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise NotFound(
+            f"Instance {instance.SOPInstanceUID} has no frames that can be read ({type(error).__name__})."
+        ) from error
 
 
 def _read_unlocated(dataset: Dataset, instance: InstanceRecord, indices: Sequence[int]) -> list[bytes]:
     """Return frames that do not lie on byte borders of the file, or are deflated with it."""
-    element = next(dataset[name] for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData") if name in dataset)
-    value: bytes = element.value
+    names = [name for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData") if name in dataset]
+    value: bytes = dataset[names[0]].value
     if UID(instance.TransferSyntaxUID).is_encapsulated:
         frames = list(generate_frames(value, number_of_frames=count_frames(instance)))
         return [frames[index] for index in indices]

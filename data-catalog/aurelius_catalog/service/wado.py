@@ -18,7 +18,7 @@ from aurelius_catalog.service.negotiation import Accepted, MediaRange, Offer, ch
 from aurelius_catalog.service.stores import Opened
 from aurelius_catalog.service.targets import (
     find_instance,
-    get_instance,
+    get_image,
     get_series,
     list_study,
     read_numbers,
@@ -89,8 +89,8 @@ def retrieve_instance(store: Opened, study: str, series: str, instance: str, acc
 def retrieve_frames(
     store: Opened, study: str, series: str, instance: str, numbers: str, accepted: Accepted
 ) -> Response:
-    """WADO-RS: frames, numbered from 1; one may come as a single part."""
-    found = get_instance(store, study, series, instance)
+    """WADO-RS: frames, numbered from 1; one may come as a single part. Slide files have the tiles of their levels."""
+    found = get_image(store, study, series, instance)
     return answer_frames(store, found, read_numbers(numbers, found), accepted)
 
 

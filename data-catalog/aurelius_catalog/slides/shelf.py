@@ -36,11 +36,12 @@ CACHE_BYTES = 128 << 20
 
 @dataclass(frozen=True)
 class OpenedSlide:
-    """A slide that is open; ``version`` changes with its content."""
+    """A slide that is open; ``version`` changes with its content, ``instances`` are what it consists of."""
 
     slide: AbstractSlide
     record: SlideRecord
     version: str
+    instances: tuple[InstanceRecord, ...]
     paths: tuple[Path, ...]
     until: float = field(default_factory=lambda: time.monotonic() + KEPT_S)
 
@@ -117,7 +118,7 @@ class Shelf:
         slide.set_cache(self._cache)
         version = hashlib.sha256("".join(each.sha256 for each in chosen).encode()).hexdigest()[:32]
         paths = tuple(files / each.path for each in chosen)
-        return OpenedSlide(slide, _describe(slide, SeriesInstanceUID), version, paths)
+        return OpenedSlide(slide, _describe(slide, SeriesInstanceUID), version, tuple(chosen), paths)
 
 
 def _describe(slide: AbstractSlide, SeriesInstanceUID: str) -> SlideRecord:

@@ -76,7 +76,11 @@ def make_tile(slide: AbstractSlide, level: int, column: int, row: int) -> bytes:
         wanted = zoom.get_tile_dimensions(level, (column, row))
     except ValueError:
         raise NotFound("This slide has no such tile.") from None
-    picture = _read_reduced(slide, place, source, size, wanted)
+    return encode_jpeg(_read_reduced(slide, place, source, size, wanted))
+
+
+def encode_jpeg(picture: Image.Image) -> bytes:
+    """Return a picture as a baseline JPEG, without a colour profile."""
     file = BytesIO()
     picture.save(file, "JPEG", quality=QUALITY, icc_profile=None)
     return file.getvalue()

@@ -1,0 +1,149 @@
+"""Slide files as the DICOM slides they would be (PS3.3 section A.32.8), so that DICOMweb viewers show them as well.
+
+Each level is an instance of VL Whole Slide Microscopy Image Storage whose tiles are made when they are asked for. Its
+UID is made of that of the slide file, so it is the same at every time and in every process.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Sequence
+
+from PIL import Image
+from pydicom import Dataset
+from pydicom.uid import JPEGBaseline8Bit
+
+from aurelius_catalog.dicom_json import make_header
+from aurelius_catalog.local import LocalStore
+from aurelius_catalog.media import DICOM
+from aurelius_catalog.model import InstanceRecord, SeriesRecord
+from aurelius_catalog.slides.dicom import SLIDE_CLASS
+from aurelius_catalog.slides.shelf import SHELF, OpenedSlide
+from aurelius_catalog.slides.tiles import encode_jpeg, read_region
+
+TILE_PX = 512
+#: Of the records of such levels; nothing is stored under it.
+LEVEL = f"{DICOM}; slide-level"
+#: UIDs of levels that this process has listed: whoever asks for a frame of one means no stored instance.
+_LISTED: set[str] = set()
+_MOST_LISTED = 100_000
+
+
+def list_levels(store: LocalStore, series: SeriesRecord) -> list[InstanceRecord]:
+    """Return a record for each level of a slide file, finest first; none if the series is no slide, or a DICOM one.
+
+    The audit log says that the person reads the series.
+    """
+    if series.Modality != "SM" or series.n_frames:
+        return []
+    opened = SHELF.take(store, series.SeriesInstanceUID)
+    held = opened.instances[0]
+    if held.media_type == DICOM:
+        return []
+    levels = [_make_record(opened, held, number) for number in range(len(opened.record.levels))]
+    if len(_LISTED) > _MOST_LISTED:
+        _LISTED.clear()
+    _LISTED.update(level.SOPInstanceUID for level in levels)
+    return levels
+
+
+def is_listed(SOPInstanceUID: str) -> bool:
+    """Whether this process is known to have listed a level by this UID; costs nothing."""
+    return SOPInstanceUID in _LISTED
+
+
+def list_level_headers(store: LocalStore, series: SeriesRecord) -> dict[str, str]:
+    """Return the headers of the levels of a slide file as DICOM JSON text, by SOPInstanceUID."""
+    levels = list_levels(store, series)
+    if not levels:
+        return {}
+    opened = SHELF.take(store, series.SeriesInstanceUID)
+    (text,) = store.list_headers(series.SeriesInstanceUID, opened.instances[0].SOPInstanceUID).values()
+    held = json.loads(text)
+    return {
+        level.SOPInstanceUID: json.dumps(dict(sorted({**held, **make_header(_describe(opened, level, at))}.items())))
+        for at, level in enumerate(levels)
+    }
+
+
+def read_tiles(store: LocalStore, level: InstanceRecord, indices: Sequence[int]) -> list[bytes]:
+    """Make frames of a level as JPEG: its tiles, row by row; those at the borders are filled up with background.
+
+    Parameters
+    ----------
+    level
+        As `list_levels` makes it; its InstanceNumber says which it is.
+    indices
+        Positions of the frames, from 0.
+    """
+    opened = SHELF.take(store, level.SeriesInstanceUID)
+    number = (level.InstanceNumber or 1) - 1
+    columns = -(-opened.record.levels[number].width // TILE_PX)
+    places = [(index % columns * TILE_PX, index // columns * TILE_PX) for index in indices]
+    regions = (read_region(opened.slide, number, x, y, TILE_PX, TILE_PX) for x, y in places)
+    return [encode_jpeg(Image.fromarray(region)) for region in regions]
+
+
+def _make_record(opened: OpenedSlide, held: InstanceRecord, number: int) -> InstanceRecord:
+    level = opened.record.levels[number]
+    return InstanceRecord(
+        SOPInstanceUID=f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, f'{held.SOPInstanceUID} level {number}').int}",
+        SeriesInstanceUID=held.SeriesInstanceUID,
+        SOPClassUID=SLIDE_CLASS,
+        InstanceNumber=number + 1,
+        path=held.path,
+        sha256=held.sha256,
+        size_bytes=held.size_bytes,
+        TransferSyntaxUID=JPEGBaseline8Bit,
+        Rows=TILE_PX,
+        Columns=TILE_PX,
+        NumberOfFrames=-(-level.width // TILE_PX) * -(-level.height // TILE_PX),
+        SamplesPerPixel=3,
+        PhotometricInterpretation="YBR_FULL_422",
+        PlanarConfiguration=0,
+        BitsAllocated=8,
+        BitsStored=8,
+        PixelRepresentation=0,
+        media_type=LEVEL,
+    )
+
+
+def _describe(opened: OpenedSlide, record: InstanceRecord, number: int) -> Dataset:
+    """Return what the header of a level says beside what the slide file's own does."""
+    slide, level = opened.record, opened.record.levels[number]
+    (by_x, by_y), (finest_x, finest_y) = slide.scale(number), (slide.mpp_x or 1.0, slide.mpp_y or 1.0)
+    header = Dataset()
+    for name in ("SOPClassUID", "SOPInstanceUID", "InstanceNumber", "Rows", "Columns", "NumberOfFrames"):
+        setattr(header, name, getattr(record, name))
+    for name in ("SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "PixelRepresentation"):
+        setattr(header, name, getattr(record, name))
+    header.BitsAllocated, header.BitsStored, header.HighBit = 8, 8, 7
+    header.AvailableTransferSyntaxUID = JPEGBaseline8Bit
+    header.ImageType = ["DERIVED", "PRIMARY", "VOLUME", "RESAMPLED" if number else "NONE"]
+    header.LossyImageCompression, header.LossyImageCompressionMethod = "01", "ISO_10918_1"
+    header.BurnedInAnnotation, header.SpecimenLabelInImage, header.VolumetricProperties = "NO", "NO", "VOLUME"
+    header.FocusMethod, header.ExtendedDepthOfField = "AUTO", "NO"
+    header.TotalPixelMatrixColumns, header.TotalPixelMatrixRows = level.width, level.height
+    header.TotalPixelMatrixFocalPlanes, header.NumberOfOpticalPaths = 1, 1
+    header.DimensionOrganizationType = "TILED_FULL"
+    header.ImageOrientationSlide = [0, 1, 0, 1, 0, 0]
+    finest = slide.levels[0]
+    header.ImagedVolumeWidth, header.ImagedVolumeHeight = (
+        finest.width * finest_x / 1000,
+        finest.height * finest_y / 1000,
+    )
+    header.ImagedVolumeDepth = 1.0
+    origin, measures, shared, path, colour = Dataset(), Dataset(), Dataset(), Dataset(), Dataset()
+    origin.XOffsetInSlideCoordinateSystem = origin.YOffsetInSlideCoordinateSystem = 0
+    header.TotalPixelMatrixOriginSequence = [origin]
+    measures.PixelSpacing = [round(by_y * finest_y / 1000, 12), round(by_x * finest_x / 1000, 12)]
+    measures.SliceThickness = 0.001
+    shared.PixelMeasuresSequence = [measures]
+    header.SharedFunctionalGroupsSequence = [shared]
+    colour.CodeValue, colour.CodingSchemeDesignator, colour.CodeMeaning = "414298005", "SCT", "Full Spectrum"
+    path.OpticalPathIdentifier, path.IlluminationColorCodeSequence = "1", [colour]
+    if slide.objective_power:
+        path.ObjectiveLensPower = slide.objective_power
+    header.OpticalPathSequence = [path]
+    return header
