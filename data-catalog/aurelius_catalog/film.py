@@ -95,7 +95,7 @@ class Film(ipywidgets.VBox):
         return (self._image if self._lead is None else self._image.isel({self._lead: number})).to_numpy()
 
     def _describe(self, number: int) -> str:
-        if self._lead is None:
+        if self._lead is None or self._image.sizes[self._lead] == 1:
             return ""
         text = f"{number + 1} of {self._image.sizes[self._lead]}"
         if self._lead in self._image.coords:
@@ -120,7 +120,7 @@ def _choose_size(image: xr.DataArray) -> tuple[int, int]:
     if scale < 1:
         warnings.warn(
             f"Shown reduced to {scale:.0%}: {columns} × {rows} pixels are too many for a page. The data is untouched.",
-            stacklevel=5,
+            stacklevel=6,  # where a person wrote `series.view()`
         )
     return max(round(wide * scale), 1), max(round(tall * scale), 1)
 

@@ -76,7 +76,7 @@ def show_image(
     several = [str(axis) for axis in image.dims[: -4 if "c" in image.dims else -3]]
     if several:
         said = " and ".join(f"{axis} (there are {image.sizes[axis]})" for axis in several)
-        warnings.warn(f"Shown: the first volume along {said}. `.isel()` on the array chooses another.", stacklevel=3)
+        warnings.warn(f"Shown: the first volume along {said}. `.isel()` on the array chooses another.", stacklevel=4)
         image = image.isel(dict.fromkeys(several, 0))
     if not {"y", "x"} <= set(image.dims):
         raise InvalidVolume(f"An array with the axes {', '.join(map(str, image.dims))} is no picture.")

@@ -99,7 +99,7 @@ def make_volumes(
         warnings.warn(
             f"Shown reduced: each voxel is the mean of {factors[0]} × {factors[1]} × {factors[2]} (z, y, x). "
             "The data itself is untouched.",
-            stacklevel=4,
+            stacklevel=6,  # where a person wrote `series.view()`
         )
     low, high = window or choose_window(image)
     data = encode_nifti(split_blocks(image, factors).mean(axis=(1, 3, 5)), reduce_affine(affine, factors))

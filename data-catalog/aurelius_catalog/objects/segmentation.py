@@ -187,7 +187,7 @@ class StoredSegmentation:
         except _Elsewhere:
             if not isinstance(over, Grid) or over is self.own_grid:
                 raise
-        warnings.warn("The segmentation lies on another grid than the image: each voxel got its nearest.", stacklevel=4)
+        warnings.warn("The segmentation lies on another grid than the image: each voxel got its nearest.", stacklevel=6)
         values = self._place(self.own_grid, dtype, apart, wanted)
         layers = [resample_nearest(layer, self.own_grid, over) for layer in (values if apart else [values])]
         return over.make_array(np.stack(layers) if apart else layers[0], units=units)
