@@ -34,7 +34,6 @@ from aurelius_catalog.model import (
     WorklistRow,
 )
 from aurelius_catalog.person import Person
-from aurelius_catalog.refusals import read_refusal
 from aurelius_catalog.search.wire import pack_keywords
 from aurelius_catalog.store import LabelMap
 from aurelius_catalog.transport import TokenSource, Transport
@@ -235,12 +234,8 @@ class HttpStore:
 
     def verify_dataset(self, dataset_id: str) -> Iterator[DatasetCheck]:
         """Let the service read every file of a dataset again; see `Store.verify_dataset`."""
-        with self._transport.http.stream("GET", f"datasets/{_quote(dataset_id)}/verification", timeout=None) as answer:
-            if not answer.is_success:
-                answer.read()
-                raise read_refusal(answer)
-            for line in answer.iter_lines():
-                yield DatasetCheck.model_validate_json(line)
+        for line in self._transport.stream_lines(f"datasets/{_quote(dataset_id)}/verification"):
+            yield DatasetCheck.model_validate_json(line)
 
     # -- inside ----------------------------------------------------------------------------------
 

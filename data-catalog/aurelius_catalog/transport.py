@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPException, HTTPSConnection, IncompleteRead
 from queue import Empty, LifoQueue
@@ -75,8 +75,8 @@ class Transport:
         self._open()
 
     @property
-    def http(self) -> httpx.Client:
-        """The kept connections of this process, for requests that `send` is not made for."""
+    def _client(self) -> httpx.Client:
+        """The kept connections of this process."""
         if self._process != os.getpid():
             self._open()
         return self._http
@@ -109,7 +109,7 @@ class Transport:
 
         def ask() -> httpx.Response:
             try:
-                answer = self.http.request(method, path, **options)
+                answer = self._client.request(method, path, **options)
             except lost as error:
                 raise _Lost from error
             except httpx.TransportError as error:
@@ -118,6 +118,25 @@ class Transport:
             return answer
 
         return self._repeat(ask)
+
+    def stream_lines(self, path: str) -> Iterator[str]:
+        """Ask for what comes line by line, for as long as it takes.
+
+        Raises
+        ------
+        Unreachable
+            If nobody answers, or not to the end.
+        CatalogError
+            Whatever the service refuses.
+        """
+        try:
+            with self._client.stream("GET", path, timeout=None) as answer:
+                if not answer.is_success:
+                    answer.read()
+                    raise read_refusal(answer)
+                yield from answer.iter_lines()
+        except httpx.TransportError as error:
+            raise self._unreachable(error) from error
 
     def read_into(self, path: str, body: bytes, out: memoryview) -> None:
         """Post a question and read the answer's bytes straight to where they are wanted.

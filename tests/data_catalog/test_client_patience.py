@@ -214,3 +214,11 @@ def test_an_answer_of_another_length_is_refused(moody: Moody) -> None:
         store.read_frame(make_instance(), 0)
     moody.answers = [PIXELS]
     assert store.read_frame(make_instance(), 0) == FRAME
+
+
+def test_an_answer_line_by_line_ends_with_a_word(moody: Moody) -> None:
+    store = HttpStore(moody.url, "t")
+    for answer, error in ((SILENCE, Unreachable), (EXPIRED, PermissionDenied)):
+        moody.answers = [answer]
+        with pytest.raises(error):
+            list(store.verify_dataset("mine"))
