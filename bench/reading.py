@@ -65,14 +65,15 @@ def make_ct(shape: tuple[int, int, int]) -> list[Dataset]:
     """Make a CT of smooth shapes with noise, as compressible as a scanner's, with the shortest of headers."""
     generator = np.random.default_rng(1)
     rows, columns = np.mgrid[: shape[1], : shape[2]] / shape[1]
-    study, series, made = generate_uid(), generate_uid(), []
+    study, series, frame = (generate_uid() for _ in range(3))
+    made = []
     for number in range(shape[0]):
         body = np.hypot(rows - 0.5, columns - 0.5 + 0.1 * np.sin(number / 30)) < 0.4
         pixels = np.where(body, 1060, 24) + generator.normal(0, 12, shape[1:])
         dataset = make_slice("ct-chest", number, pixels.astype(np.int16), (1.0, 0.7, 0.7))
         dataset.PatientID, dataset.StudyInstanceUID, dataset.SeriesInstanceUID = "bench", study, series
         dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
-        dataset.RescaleIntercept = "-1024"
+        dataset.RescaleIntercept, dataset.FrameOfReferenceUID = "-1024", frame
         made.append(dataset)
     return made
 

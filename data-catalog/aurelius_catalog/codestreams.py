@@ -97,6 +97,8 @@ def _decode_rle(data: bytes, instance: InstanceRecord) -> Pixels:
     for segment, (start, stop) in enumerate(zip(starts, [*starts[1:count], len(data)], strict=False)):
         sample, byte = divmod(segment, size)
         plane = np.frombuffer(imagecodecs.packbits_decode(data[start:stop]), np.uint8)
+        if len(plane) < len(planes):
+            raise ValueError("a segment that ends too early")
         planes[:, sample, size - 1 - byte] = plane[: len(planes)]
     return _shape(planes, instance)
 

@@ -61,7 +61,8 @@ def locate_frames(
     tuple of (int, int)
         Offset and length in bytes of each frame. For encapsulated pixel data the span covers the frame's
         fragments with their item headers (PS3.5 A.4). Empty where frames do not lie on byte borders
-        (1-bit segmentations), where the file is deflated as a whole, and where there is no pixel data.
+        (1-bit segmentations), where the file is deflated as a whole, where bytes lie in big-endian words, and where
+        there is no pixel data.
     """
     value = _find_value(element, TransferSyntaxUID)
     if value is None:
@@ -72,6 +73,8 @@ def locate_frames(
         spans = _locate_encapsulated(element, offset, count, read_table)
         return tuple((at + start, size) for start, size in spans)
     numbers = [int(read_number(header, name) or 0) for name in ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated")]
+    if TransferSyntaxUID == ExplicitVRBigEndian and numbers[3] == 8 and element[4:6] == b"OW":
+        return ()  # pairs of bytes change places
     bits = prod(numbers)
     size = bits // 8
     if not bits or bits % 8 or numbers[3] == 1 or size * count > length:
