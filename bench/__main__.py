@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from bench import annotation, dashboard, hub, intake, ohif, reading, service, smoke
+from bench import annotation, dashboard, hub, intake, ohif, reading, search, service, smoke
 from bench.result import save_results
 
 BENCHMARKS = {
@@ -14,6 +14,7 @@ BENCHMARKS = {
     **intake.BENCHMARKS,
     **ohif.BENCHMARKS,
     **reading.BENCHMARKS,
+    **search.BENCHMARKS,
     **service.BENCHMARKS,
     **smoke.BENCHMARKS,
 }

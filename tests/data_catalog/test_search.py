@@ -25,8 +25,8 @@ from aurelius_catalog.search import KEYWORDS
 from aurelius_catalog.search.wire import pack_keywords
 from aurelius_catalog.series_attributes import split_words
 from aurelius_catalog.settings import CatalogSettings
-from many_series import fill_index
 from houses import DATABASES, make_settings, temp_server
+from many_series import fill_index
 
 STELLA = Person.of("stella", ["role-steward"])
 RHEA = Person.of("rhea", ["role-researcher", "project-chest-ct", "project-head-mr"])

@@ -72,7 +72,8 @@ def read_idc(file: Path | None, keywords: Mapping[str, object]) -> pa.Table:
         try:
             archive = connection.read_parquet(str(file))
             renamed = archive.project(", ".join(_list_columns(set(archive.columns))))
-            return renamed.query("idc", str(asked)).to_arrow_table()
+            found: Any = renamed.query("idc", str(asked))
+            return found.to_arrow_table()
         except duckdb.Error as error:
             raise InvalidRequest(f"The index of the public archive cannot be read ({type(error).__name__}).") from error
 

@@ -38,8 +38,8 @@ def find_page(
     if limit is None and not offset:
         return index.to_series(connection, list(connection.execute(statement.where(*question.expressions)).mappings()))
     plan = make_plan(connection, question, None if limit is None else offset + limit)
-    numbers = plan.narrow(select(series.c.id), connection.dialect.name).order_by(plan.order)
-    numbers = list(connection.execute(_cut(numbers, limit, offset)).scalars())
+    chosen = plan.narrow(select(series.c.id), connection.dialect.name).order_by(plan.order)
+    numbers = list(connection.execute(_cut(chosen, limit, offset)).scalars())
     rows = connection.execute(statement.where(series.c.id.in_(numbers))).mappings()
     return index.to_series(connection, list(rows))
 

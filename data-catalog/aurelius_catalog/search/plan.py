@@ -72,13 +72,15 @@ def make_plan(connection: Connection, question: Question, wanted: int | None) ->
     wanted
         How many series from the first one on are needed; None: all of them.
     """
-    text = [(each,) for each in question.conditions if each.words is not None]
+    text: list[tuple[Condition, ...]] = [(each,) for each in question.conditions if each.words is not None]
     groups = [group for group in question.groups if group not in text]
     if not groups:
-        first = text[0] if text else ()
+        first: tuple[Condition, ...] = text[0] if text else ()
         return Plan(first, tuple(each for each in question.conditions if each not in first), walk=True)
     total = connection.execute(select(func.max(series.c.id))).scalar() or 0
-    counted = [(_count(connection, group), group) for group in groups]
+    counted = [(_count(connection, group, SELDOM), group) for group in groups]
+    if min(count for count, _ in counted) > SELDOM:
+        counted = [(_count(connection, group, FEW), group) for group in groups]
     fewest, best = min(counted, key=lambda pair: pair[0])
     if text and fewest > SELDOM:
         best = text[0]
@@ -91,10 +93,10 @@ def make_plan(connection: Connection, question: Question, wanted: int | None) ->
     cost = fewest * (_ROW_COST if rest else 1)
     if fewest <= FEW and cost <= _CLUSTERING * _ROW_COST * wanted / share:
         return Plan(best, rest, walk=False)
-    first = question.in_order
-    return Plan(first, tuple(each for each in question.conditions if each not in first), walk=True)
+    ordered = question.in_order
+    return Plan(ordered, tuple(each for each in question.conditions if each not in ordered), walk=True)
 
 
-def _count(connection: Connection, group: Sequence[Condition]) -> int:
-    bounded = select(series.c.id).where(*[each.expression for each in group]).limit(FEW + 1).subquery()
+def _count(connection: Connection, group: Sequence[Condition], most: int) -> int:
+    bounded = select(series.c.id).where(*[each.expression for each in group]).limit(most + 1).subquery()
     return int(connection.execute(select(func.count()).select_from(bounded)).scalar_one())

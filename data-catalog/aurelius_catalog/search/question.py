@@ -66,7 +66,9 @@ class Question:
     def groups(self) -> list[tuple[Condition, ...]]:
         """The sets of conditions that one index answers together."""
         named = {each.keyword: each for each in self.conditions}
-        groups = [(each,) for each in self.conditions if each.indexed and each.keyword != "Modality"]
+        groups: list[tuple[Condition, ...]] = [
+            (each,) for each in self.conditions if each.indexed and each.keyword != "Modality"
+        ]
         if "scope" in named:
             groups.append(tuple(named[keyword] for keyword in _WITH_SCOPE if keyword in named))
         if "Modality" in named and named["Modality"].indexed:
