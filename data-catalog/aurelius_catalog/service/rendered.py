@@ -16,12 +16,13 @@ from pydicom.uid import VLWholeSlideMicroscopyImageStorage
 from aurelius_catalog.errors import InvalidRequest, NotAcceptable
 from aurelius_catalog.local import LocalStore
 from aurelius_catalog.media import DICOM
-from aurelius_catalog.model import InstanceRecord
+from aurelius_catalog.model import InstanceRecord, SeriesRecord
 from aurelius_catalog.service.multipart import Part, stream_parts
 from aurelius_catalog.service.negotiation import Accepted, Offer, choose_offer
 from aurelius_catalog.service.pictures import Viewport, Window, draw_frame
 from aurelius_catalog.service.stores import Opened
-from aurelius_catalog.service.targets import count_frames, get_instance, get_series, list_study, read_numbers
+from aurelius_catalog.service.targets import count_frames, get_image, get_series, list_study, read_numbers
+from aurelius_catalog.slides.virtual import LEVEL, list_levels
 
 router = APIRouter()
 
@@ -87,7 +88,7 @@ def render_instance(
     store: Opened, study: str, series: str, instance: str, look: Looked, accepted: Accepted, known: Known = ""
 ) -> Response:
     """WADO-RS: a picture of an object; of several frames the one in the middle."""
-    return _answer(store, get_instance(store, study, series, instance), look, accepted, known)
+    return _answer(store, get_image(store, study, series, instance), look, accepted, known)
 
 
 @router.get(
@@ -106,7 +107,7 @@ def render_frames(
     known: Known = "",
 ) -> Response:
     """WADO-RS: pictures of frames, numbered from 1; of several, each a part."""
-    found = get_instance(store, study, series, instance)
+    found = get_image(store, study, series, instance)
     return _answer(store, found, look, accepted, known, read_numbers(numbers, found))
 
 
@@ -131,7 +132,7 @@ def draw_instance(
     store: Opened, study: str, series: str, instance: str, look: Looked, accepted: Accepted, known: Known = ""
 ) -> Response:
     """WADO-RS: a small picture of an object."""
-    return _answer(store, get_instance(store, study, series, instance), _reduce(look), accepted, known)
+    return _answer(store, get_image(store, study, series, instance), _reduce(look), accepted, known)
 
 
 @router.get(
@@ -150,7 +151,7 @@ def draw_frames(
     known: Known = "",
 ) -> Response:
     """WADO-RS: small pictures of frames."""
-    found = get_instance(store, study, series, instance)
+    found = get_image(store, study, series, instance)
     return _answer(store, found, _reduce(look), accepted, known, read_numbers(numbers, found))
 
 
@@ -190,23 +191,22 @@ def _write(store: LocalStore, instance: InstanceRecord, index: int, look: Look, 
 
 def _represent_study(store: LocalStore, study: str) -> InstanceRecord:
     """Return the image to show of a study: of its first series of images, not of labels drawn on them."""
-    records = [record for record in list_study(store, study) if record.n_frames and record.Modality != "SEG"]
-    for record in records:
-        if found := _choose_image(store, record.SeriesInstanceUID):
+    for record in list_study(store, study):
+        if record.Modality != "SEG" and (found := _choose_image(store, record)):
             return found
     raise NotAcceptable(f"Study {study} has no picture.")
 
 
 def _represent_series(store: LocalStore, study: str, series: str) -> InstanceRecord:
-    get_series(store, study, series)
-    if found := _choose_image(store, series):
+    if found := _choose_image(store, get_series(store, study, series)):
         return found
     raise NotAcceptable(f"Series {series} has no picture.")
 
 
-def _choose_image(store: LocalStore, series: str) -> InstanceRecord | None:
+def _choose_image(store: LocalStore, record: SeriesRecord) -> InstanceRecord | None:
     """Return the image in the middle of a series; of a slide, the one of fewest tiles."""
-    images = [each for each in store.list_instances(series) if each.media_type == DICOM and count_frames(each)]
+    listed = list_levels(store, record) or store.list_instances(record.SeriesInstanceUID)
+    images = [each for each in listed if each.media_type in (DICOM, LEVEL) and count_frames(each)]
     if images and images[0].SOPClassUID == VLWholeSlideMicroscopyImageStorage:
         return min(images, key=count_frames)
     return images[len(images) // 2] if images else None

@@ -47,6 +47,8 @@ def _read_unlocated(dataset: Dataset, instance: InstanceRecord, indices: Sequenc
     """Return frames that do not lie on byte borders of the file, or are deflated with it."""
     names = [name for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData") if name in dataset]
     value: bytes = dataset[names[0]].value
+    if instance.TransferSyntaxUID == ExplicitVRBigEndian and instance.BitsAllocated == 8:
+        value = np.frombuffer(value, ">u2").astype("<u2").tobytes()  # bytes of big-endian words (PS3.5 section 8.1.1)
     if UID(instance.TransferSyntaxUID).is_encapsulated:
         frames = list(generate_frames(value, number_of_frames=count_frames(instance)))
         return [frames[index] for index in indices]
@@ -75,7 +77,7 @@ def read_native(store: LocalStore, instance: InstanceRecord, indices: Sequence[i
 def needs_decoding(instance: InstanceRecord) -> bool:
     """Whether frames, as they are stored, are other bytes than in Explicit VR Little Endian."""
     syntax = UID(instance.TransferSyntaxUID)
-    return syntax.is_encapsulated or (syntax == ExplicitVRBigEndian and (instance.BitsAllocated or 8) > 8)
+    return syntax.is_encapsulated or (syntax == ExplicitVRBigEndian and (instance.BitsAllocated or 8) >= 8)
 
 
 def transcode_file(store: LocalStore, instance: InstanceRecord) -> bytes:
