@@ -15,10 +15,16 @@ from PIL import Image
 from playwright.sync_api import BrowserContext, Page
 
 from aurelius_catalog.ohif_link import link_to_ohif
+from aurelius_catalog.person import Person
 from chromium import wait_for_drawing
 from ohif_house import READER, OhifHouse, temp_ohif
 
 FOLDER = "/services/catalog/ohif/"
+#: What "Export" and "DICOM SEG" in the panel of segmentations do; the person then confirms.
+SAVE = """() => {
+  const [{ segmentationId }] = services.segmentationService.getSegmentations();
+  commandsManager.runCommand("storeSegmentation", { segmentationId }).then(() => { window.saved = true; });
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +95,14 @@ def measure_colour(page: Page, selector: str) -> float:
     return float(np.mean(np.ptp(picture, axis=2) > 40))
 
 
+def list_labels(house: OhifHouse) -> list[str]:
+    """Return who labelled the brain, in the order of the versions."""
+    store = house.cohort.open_as(Person.service("test"))
+    return [each.author for each in store.list_annotations(house.cohort.north_brain)]
+
+
 @pytest.mark.browser
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_a_ct_opens_from_the_list(open_viewer: Callable[[str], Page], house: OhifHouse) -> None:
     page = open_viewer("/services/catalog/")
     page.wait_for_selector("text=Study List", timeout=60_000)
@@ -108,8 +120,10 @@ def test_a_ct_opens_from_the_list(open_viewer: Callable[[str], Page], house: Ohi
 
 
 @pytest.mark.browser
-@pytest.mark.timeout(180)
-def test_a_segmentation_comes_up_over_its_images(open_viewer: Callable[[str], Page], house: OhifHouse) -> None:
+@pytest.mark.timeout(300)
+def test_a_segmentation_comes_up_over_its_images_and_is_saved(
+    open_viewer: Callable[[str], Page], house: OhifHouse
+) -> None:
     segmentation = house.find(Modality="SEG")
     page = open_viewer(link_to_ohif(segmentation))
     page.wait_for_selector(".cornerstone-canvas", timeout=60_000)
@@ -119,9 +133,17 @@ def test_a_segmentation_comes_up_over_its_images(open_viewer: Callable[[str], Pa
     assert share > 0.01
     wait_for_drawing(page, ".cornerstone-canvas")
 
+    # What is saved there is one more version of the label, by the person who saved it.
+    assert len(list_labels(house)) == 1
+    page.wait_for_function("services.segmentationService.getSegmentations()[0]?.segments?.[1]", timeout=60_000)
+    page.evaluate(SAVE)
+    page.get_by_role("button", name="Save", exact=True).click(timeout=60_000)
+    page.wait_for_function("window.saved", timeout=60_000)
+    assert list_labels(house) == [READER, READER]
+
 
 @pytest.mark.browser
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_a_slide_opens(open_viewer: Callable[[str], Page], house: OhifHouse) -> None:
     page = open_viewer(link_to_ohif(house.find(Modality="SM")))
     page.wait_for_selector(".DicomMicroscopyViewer canvas", timeout=60_000)
