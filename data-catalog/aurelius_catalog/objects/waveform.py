@@ -81,7 +81,7 @@ class Waveform:
 
         recording = self.to_xarray()
         shown = recording.sel(time=slice(None, seconds))
-        figure = Figure(figsize=(11, 0.9 * shown.sizes["channel"] + 0.8), layout="constrained")
+        figure = Figure(figsize=(8, 0.9 * shown.sizes["channel"] + 0.8), layout="constrained")
         axes = figure.subplots(shown.sizes["channel"], 1, sharex=True, squeeze=False)[:, 0]
         for axis, name in zip(axes, shown["channel"].to_numpy(), strict=True):
             axis.plot(shown["time"], shown.sel(channel=name), linewidth=0.8, color="black")
