@@ -7,6 +7,7 @@ import email.policy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
+from pathlib import Path
 
 import imagecodecs
 import numpy as np
@@ -20,6 +21,7 @@ from sqlalchemy import select
 
 from aurelius_catalog.database import open_engine
 from aurelius_catalog.errors import NotAcceptable
+from aurelius_catalog.local import LocalStore
 from aurelius_catalog.person import Person
 from aurelius_catalog.schema import audit_events
 from aurelius_catalog.service import dicomweb
@@ -30,6 +32,8 @@ from aurelius_catalog.service.stores import read_settings
 from aurelius_catalog.settings import CatalogSettings
 from cohort import admit
 from servers_dicomweb import COLUMNS, ENCODINGS, ROWS, make_bits, make_image, make_palette, make_pixels
+from slide_files import write_pyramid
+from slide_house import add_slide
 
 NATIVE = "1.2.840.10008.1.2.1"
 DICOM = 'multipart/related; type="application/dicom"'
@@ -226,6 +230,20 @@ def test_viewport_gives_size_and_region(held: Held) -> None:
         assert held.ask(path, window=wrong).status_code == 400, wrong
     assert held.ask(path, quality="101").status_code == 422
     assert held.ask(f"{held.path('words')}/rendered").status_code == 406
+
+
+def test_slide_files_are_drawn_as_well(held: Held, tmp_path: Path) -> None:
+    pixels = write_pyramid(tmp_path / "slide.tif")
+    uid = add_slide(held.settings, tmp_path / "slide.tif", project="lung")
+    study = LocalStore(held.settings, Person.service("test")).get_series(uid).StudyInstanceUID
+    above = f"/dicomweb/studies/{study}"
+    for path in (f"{above}/thumbnail", f"{above}/series/{uid}/thumbnail"):
+        assert draw(held, path).shape == (256, 256, 3)
+    finest = held.ask(f"{above}/series/{uid}/metadata").json()[0]["00080018"]["Value"][0]
+    tile = draw(held, f"{above}/series/{uid}/instances/{finest}/frames/1/rendered").astype(int)
+    height, width = min(tile.shape[0], pixels.shape[0]), min(tile.shape[1], pixels.shape[1])
+    assert np.abs(tile[:height, :width] - pixels[:height, :width]).mean() < 12
+    assert held.ask(f"{above}/series/{uid}").status_code == 415
 
 
 def test_pictures_are_sent_once_to_who_has_them(held: Held) -> None:
