@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from copy import deepcopy
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 import xarray as xr
@@ -15,8 +16,10 @@ from pydicom.uid import PositronEmissionTomographyImageStorage, generate_uid
 from aurelius_catalog import Series
 from aurelius_catalog.errors import InvalidRequest, InvalidVolume
 from aurelius_catalog.local import LocalStore
+from aurelius_catalog.media import NIFTI
 from aurelius_catalog.person import Person
 from aurelius_catalog.phantoms import make_phantom
+from aurelius_catalog.volumes import open_volume
 from cohort import SLICES, Cohort, admit, make_cohort, make_slice
 
 STEWARD = Person.of("stella", ["role-steward"])
@@ -346,6 +349,21 @@ def test_real_series_read_as_pydicom_reads_them(data: Path, home: Path, folder: 
 def rescaled(dataset: Dataset) -> np.ndarray:
     slope, intercept = float(dataset.get("RescaleSlope", 1)), float(dataset.get("RescaleIntercept", 0))
     return dataset.pixel_array.astype(np.float32) * np.float32(slope) + np.float32(intercept)
+
+
+def test_a_nifti_of_several_volumes_has_time(cohort: Cohort) -> None:
+    image = nibabel.Nifti1Image(np.arange(120, dtype=np.int16).reshape(2, 3, 4, 5), np.diag([2.0, 3.0, 4.0, 1.0]))
+    image.header.set_xyzt_units("mm", "msec")
+    image.header.set_zooms((2, 3, 4, 2500))
+    image.header.set_slope_inter(2, 1)
+    store = cohort.open_as(STEWARD)
+    (stored, *_) = store.list_instances(cohort.north_chest)
+    store.read_file = lambda SOPInstanceUID: image.to_bytes()  # type: ignore[method-assign]
+    volumes = open_volume(store, [stored.model_copy(update={"media_type": NIFTI})])
+    assert volumes.dims == ("t", "z", "y", "x")
+    assert volumes["t"].to_numpy().tolist() == [0, 2.5, 5, 7.5, 10]
+    np.testing.assert_array_equal(volumes, np.asarray(image.dataobj).T * 2 + 1)
+    assert open_volume(store, [stored.model_copy(update={"media_type": NIFTI})], dtype="stored").dtype == np.int16
 
 
 # -- xarray's own way ----------------------------------------------------------------------------

@@ -102,11 +102,11 @@ def lay_out(planes: Planes) -> list[Layout]:
     them becomes an axis (`MARKS`); where it does not, or not evenly, they become several arrays, as do the two sides
     of a gap.
     """
-    groups: dict[Hashable, list[int]] = {}
+    groups: dict[tuple[Hashable, int], list[int]] = {}
     for number, key in enumerate(zip(planes.formats, _number_directions(planes), strict=True)):
         groups.setdefault(key, []).append(number)
     found: list[Layout] = []
-    for (_, direction), numbers in groups.items():  # type: ignore[misc]  # keys are pairs
+    for (_, direction), numbers in groups.items():
         group = planes.select(numbers)
         found += [Layout(group, len(group), placed=False)] if direction < 0 else _stack(group)
     if len(groups) > 1:

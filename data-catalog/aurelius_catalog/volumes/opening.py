@@ -42,7 +42,7 @@ def open_volume(
     if others := [item for item in instances if item.media_type != DICOM]:
         from aurelius_catalog.nifti_volume import open_nifti  # few processes need nibabel
 
-        image = open_nifti(store, others[0])
+        image = open_nifti(store, others[0], dtype)
         return image if chunks is None else image.chunk(chunks)
     layout = choose_one(lay_out(list_planes(instances)))
     return open_one(store, layout, chunks=chunks, dtype=dtype, allow_shear=allow_shear)
@@ -58,7 +58,7 @@ def open_volumes(
 ) -> list[xr.DataArray]:
     """Open every volume of a series, as `open_volume` opens one."""
     if any(item.media_type != DICOM for item in instances):
-        return [open_volume(store, instances, chunks=chunks)]
+        return [open_volume(store, instances, chunks=chunks, dtype=dtype)]
     layouts = lay_out(list_planes(instances))
     if not layouts:
         choose_one(layouts)
