@@ -104,9 +104,9 @@ def make_slice(kind: PhantomKind, number: int, pixels: np.ndarray, spacing_mm: t
     return dataset
 
 
-def admit(sources: Sequence[Dataset], home: Path) -> list[Series]:
+def admit(sources: Sequence[Dataset], home: Path, database_url: str = "") -> list[Series]:
     """Let real files into a catalog, saying of each that its patient's identity was removed; returns their series."""
-    settings = CatalogSettings(home=home, database_url="")
+    settings = CatalogSettings(home=home, database_url=database_url)
     (home / "incoming").mkdir(parents=True, exist_ok=True)
     studies: dict[str, list[Path]] = {}
     for number, dataset in enumerate(sources):

@@ -14,12 +14,21 @@ from aurelius_catalog.service import dicomweb
 from aurelius_catalog.service.host import create_service, mount_router
 from aurelius_catalog.service.login import current_person
 from aurelius_catalog.service.stores import read_settings
+from aurelius_catalog.settings import CatalogSettings
 from cohort import admit
+from houses import DATABASES, make_settings, temp_server
 from servers_dicomweb import UNICODE, make_image
 
 
-@pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+@pytest.fixture(scope="module", params=DATABASES)
+def client(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    with temp_server(request.param) as server:
+        settings = make_settings(tmp_path_factory.mktemp("house"), server)
+        yield from serve_three_studies(settings)
+
+
+def serve_three_studies(settings: CatalogSettings) -> Iterator[TestClient]:
+    """Fill a catalog with three studies of two images each, and serve it to somebody of the site."""
     objects = []
     for name, modality, day in (("alpha", "CT", "20200101"), ("beta", "MR", "20200215"), ("gamma", "MR", "20210301")):
         for number in (1, 2):
@@ -27,15 +36,15 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
             dataset.Modality, dataset.StudyDate, dataset.StudyDescription = modality, day, UNICODE
             dataset.SpecificCharacterSet = "ISO_IR 192"
             objects.append(dataset)
-    home = tmp_path_factory.mktemp("house")
-    admit(objects, home)
+    admit(objects, settings.home, settings.database_url)
     app = create_service("catalog")
     mount_router(app, dicomweb.router)
     app.dependency_overrides[current_person] = lambda: Person.of("nora", ["role-clinician", "site-north"])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AURELIUS_HOME", str(home))
+        patch.setenv("AURELIUS_HOME", str(settings.home))
+        patch.setenv("AURELIUS_DATABASE_URL", settings.database_url)
         read_settings.cache_clear()
-        read_settings()
+        read_settings()  # kept until the module is done
     yield TestClient(app, raise_server_exceptions=False)
     read_settings.cache_clear()
 
@@ -129,6 +138,15 @@ def test_instances_are_found_at_every_level(client: TestClient) -> None:
     ).json()
     assert [each["00280004"]["Value"] for each in one] == [["MONOCHROME2"]]
     assert client.get(f"/dicomweb/studies/1.2.3/series/{uid}/instances").status_code == 404
+
+
+def test_headers_are_told_as_the_objects_say_them(client: TestClient) -> None:
+    (series,) = client.get("/dicomweb/series?PatientID=AUR-GAMMA").json()
+    study, uid = series["0020000D"]["Value"][0], series["0020000E"]["Value"][0]
+    for header in client.get(f"/dicomweb/studies/{study}/series/{uid}/metadata").json():
+        assert header["00081030"]["Value"] == [UNICODE]
+        assert header["00080005"]["Value"] == ["ISO_IR 192"]
+        assert header["7FE00010"]["BulkDataURI"].endswith(f"{header['00080018']['Value'][0]}/bulkdata/7FE00010")
 
 
 def test_addresses_are_those_the_client_used(client: TestClient) -> None:

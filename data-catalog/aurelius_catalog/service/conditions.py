@@ -85,7 +85,8 @@ def _read_condition(name: str, value: str, fuzzy: bool) -> tuple[str, Any]:
         keyword = "Modality"
     if keyword == "PatientName":  # the pseudonym is both
         pattern = value.strip("^").replace("^", "*")
-        return "PatientID", f"*{pattern.upper()}*" if fuzzy and not _WILD.search(pattern) else pattern
+        parts = [f"*{pattern}*", f"*{pattern.upper()}*"]  # pseudonyms are written in capitals
+        return "PatientID", parts if fuzzy and not _WILD.search(pattern) else pattern
     if keyword in ("has_segmentation", "has_prediction") and value.lower() in ("true", "false"):
         return keyword, value.lower() == "true"
     tag = tag_for_keyword(keyword)
