@@ -151,7 +151,7 @@ def test_card_counts_what_is_in_it(catalog: Catalog, cohort: Cohort) -> None:
         "60–69 2",
         "Aurelius 2 2",
         "north 1 1 south 1 1",
-        "1 of 2 series are labelled, in 1 label versions. series patients nodule 1 1",
+        "1 of 2 series are labelled; label versions: 1. series patients nodule 1 1",
         "CT PixelSpacing mm 3.5 3.5 3.5",
         "ManufacturerModelName all 2 of 2 100 %",
         "Flag face on 1 series of 1 patients: the face could be made from the voxels",

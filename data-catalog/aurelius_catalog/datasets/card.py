@@ -154,7 +154,7 @@ def _describe_ages(summary: Summary) -> str:
 
 
 def _describe_labels(record: DatasetRecord, summary: Summary) -> str:
-    told = f"{summary.labelled:,} of {summary.series:,} series are labelled, in {record.n_labels:,} label versions."
+    told = f"{summary.labelled:,} of {summary.series:,} series are labelled; label versions: {record.n_labels:,}."
     return f"<p>{told}</p>{_table_groups(summary.structures) if summary.structures else ''}"
 
 

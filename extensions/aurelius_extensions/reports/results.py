@@ -10,6 +10,7 @@ from aurelius_catalog.errors import InvalidRequest
 from aurelius_extensions.reports.model import DatasetUse, ModelUse, ResultRow, ResultTable
 
 if TYPE_CHECKING:
+    from aurelius_catalog.datasets import FrozenDataset
     from aurelius_catalog.model import DatasetRecord, PredictionRecord
 
 RESULTS_FILE = "results.json"
@@ -30,7 +31,7 @@ class Results:
     >>> results.save()                                                                      # doctest: +SKIP
     """
 
-    def __init__(self, dataset: DatasetRecord) -> None:
+    def __init__(self, dataset: DatasetRecord | FrozenDataset) -> None:
         self._dataset = DatasetUse(id=dataset.id, name=dataset.name, SeriesInstanceUIDs=dataset.SeriesInstanceUIDs)
         self._models: set[tuple[str, str]] = set()
         self._rows: dict[tuple[str, str], ResultRow] = {}
