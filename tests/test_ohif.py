@@ -164,12 +164,29 @@ def test_nobody_is_let_in_without_a_login(house: OhifHouse) -> None:
         assert student.get(FOLDER).status_code == 403
 
 
-def test_the_list_holds_what_the_person_may_see(house: OhifHouse) -> None:
-    with house.hub.log_in("rhea") as session:
-        assert session.get(FOLDER).status_code == 200
-        path = "/services/catalog/dicomweb/studies?limit=101&offset=0&fuzzymatching=true"
-        found = session.get(path, headers={"Accept": "application/dicom+json"}).json()
-    assert {each["00100020"]["Value"][0] for each in found} == {"north-ct-chest-1", "south-ct-chest-2"}
+@pytest.mark.parametrize(
+    ("person", "asked", "found"),
+    [
+        ("rhea", {}, {"north-ct-chest-1", "south-ct-chest-2"}),  # of project lung, of all sites
+        (READER, {}, {"north-ct-chest-1", "north-mr-brain-3", "slide"}),
+        (READER, {"00100020": "*brain*"}, {"north-mr-brain-3"}),
+        (READER, {"ModalitiesInStudy": "CT,SM"}, {"north-ct-chest-1", "slide"}),
+        (READER, {"StudyDate": "20200101-20200103"}, {"north-ct-chest-1", "north-mr-brain-3"}),
+        (READER, {"StudyInstanceUID": "{chest}\\{brain}"}, {"north-ct-chest-1", "north-mr-brain-3"}),
+    ],
+)
+def test_the_list_finds_what_the_person_may_see(
+    house: OhifHouse, person: str, asked: dict[str, str], found: set[str]
+) -> None:
+    chest, brain = (
+        house.find(SeriesInstanceUID=uid).StudyInstanceUID
+        for uid in (house.cohort.north_chest, house.cohort.north_brain)
+    )
+    query = {key: value.format(chest=chest, brain=brain) for key, value in asked.items()}
+    paging = {"limit": "101", "offset": "0", "fuzzymatching": "true", "includefield": "00081030,00080060"}
+    headers = {"Authorization": f"token {house.hub.make_token(person)}", "Accept": "application/dicom+json"}
+    answer = httpx.get(f"{house.hub.url}/services/catalog/dicomweb/studies", params=paging | query, headers=headers)
+    assert {each["00100020"]["Value"][0] for each in answer.json()} == found
 
 
 def test_files_come_compressed_with_their_types_and_are_kept(house: OhifHouse) -> None:
