@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
 
 import highdicom as hd
@@ -260,6 +261,29 @@ def test_labels_are_drawn_on_multiframe_objects_too(data: Path, tmp_path: Path) 
     np.testing.assert_array_equal(series.segmentations[0].to_xarray(), drawn)
     with pytest.raises(InvalidLabel, match="shape"):
         series.add_annotation(drawn[:2], ["liver"])
+
+
+def test_one_label_serves_several_volumes_of_a_series(tmp_path: Path) -> None:
+    first = make_chest(generate_uid(), (3, 16, 16))
+    second = [deepcopy(dataset) for dataset in first]
+    for dataset in second:
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    for number, dataset in enumerate(first + second):
+        dataset.AcquisitionNumber = 1 + number // 3
+    catalog = admit_objects(tmp_path, first + second, Person.of("anton", ["role-annotator", "site-north"]))
+    series = find_one(catalog)
+    assert series.to_xarray().dims == ("t", "z", "y", "x")
+    drawn = np.zeros((3, 16, 16), np.uint8)
+    drawn[1, 3:5, 4:9] = 1
+    series.add_annotation(drawn, ["liver"])
+    np.testing.assert_array_equal(series.segmentations[0].to_xarray(), drawn)
+
+
+def test_damaged_objects_are_told_in_words(data: Path, tmp_path: Path) -> None:
+    damaged = dcmread(data / "seg-sr" / "segmentations_liver.dcm")
+    del damaged.SegmentSequence[0].SegmentNumber
+    with pytest.raises(InvalidObject, match="This Segmentation is not written as DICOM asks"):
+        find_one(admit_objects(tmp_path, [damaged])).open()
 
 
 def test_what_is_no_segmentation_is_refused(data: Path) -> None:

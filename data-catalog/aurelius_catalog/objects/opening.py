@@ -87,8 +87,10 @@ def open_array(store: Store, instances: Sequence[InstanceRecord]) -> xr.DataArra
 
 
 def _open(store: Store, instance: InstanceRecord) -> Stored:
-    opener = CLASSES.get(instance.SOPClassUID)
+    opener, name = CLASSES.get(instance.SOPClassUID), uid.UID(instance.SOPClassUID).name
     if opener is None:
-        name = uid.UID(instance.SOPClassUID).name
         raise InvalidObject(f"{name} has no reader here: `series.read_files()` gives the files as they are.")
-    return opener(store, read_object(store, instance.SOPInstanceUID))
+    try:
+        return opener(store, read_object(store, instance.SOPInstanceUID))
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise InvalidObject(f"This {name.removesuffix(' Storage')} is not written as DICOM asks: {error}") from error
