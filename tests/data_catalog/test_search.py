@@ -14,6 +14,8 @@ import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from IPython.core.completer import provisionalcompleter
+from IPython.core.interactiveshell import InteractiveShell
 
 from aurelius_catalog.catalog import Catalog
 from aurelius_catalog.database import open_engine
@@ -294,3 +296,100 @@ def test_nothing_anybody_asks_is_more_than_refused(index: Index, keyword: str, v
     except InvalidRequest:
         return
     assert len(found) <= 3
+
+
+def test_a_query_fetches_no_more_than_is_looked_at(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = LocalStore(index.settings, STELLA)
+    fetched: list[int] = []
+    find_page = store.find_page
+
+    def count_page(keywords: dict[str, object], limit: int, offset: int = 0) -> list[SeriesRecord]:
+        page = find_page(keywords, limit, offset)
+        fetched.append(len(page))
+        return page
+
+    monkeypatch.setattr(store, "find_page", count_page)
+    monkeypatch.setattr(store, "find_series", None)
+    found = Catalog(store).search(Modality="CT")
+    expected = index.keep(lambda it: it.Modality == "CT")
+    assert not fetched
+    assert len(found) == len(expected)
+    assert found[2].record.SeriesInstanceUID == expected[2]
+    assert found[-1].record.SeriesInstanceUID == expected[-1]
+    assert [each.record.SeriesInstanceUID for each in found[5:9]] == expected[5:9]
+    assert [each.record.SeriesInstanceUID for each in found[-3:]] == expected[-3:]
+    assert [each.record.SeriesInstanceUID for each in found[10:0:-4]] == expected[10:0:-4]
+    assert found[4:2] == []
+    assert sum(fetched) < 30
+    assert bool(found)
+    assert not Catalog(store).search(Modality="XX")
+    with pytest.raises(IndexError, match=f"found {len(expected)}"):
+        found[len(expected)]
+    assert [each.record.SeriesInstanceUID for each in found] == expected
+
+
+def test_what_a_notebook_shows(index: Index) -> None:
+    found = index.open_as(STELLA).search(Modality="MR", SeriesDescription="<script>*")
+    assert "0 series" in found._repr_html_()
+    assert "<script>" not in found._repr_html_()
+    found = index.open_as(STELLA).search(Modality="MR", EchoTime=(None, 50))
+    shown = found._repr_html_()
+    assert f"<b>{len(found):,} series</b>: Modality=&#x27;MR&#x27;, EchoTime=(None, 50)" in shown
+    assert shown.count("<tr") == 11
+    assert f"{len(found) - 10:,} more" in shown
+    assert repr(found) == f"<{len(found)} series: Modality='MR', EchoTime=(None, 50)>"
+
+
+def test_tables_facets_and_sql(index: Index) -> None:
+    catalog = index.open_as(RHEA)
+    found = catalog.search(Modality=["CT", "MR"])
+    counted = found.facets("Manufacturer")
+    assert counted.to_dict() == found.df["Manufacturer"].value_counts().to_dict()
+    assert counted.index.name == "Manufacturer"
+    assert found.facets("KVP").sum() == len(found)
+    rows = found.sql(
+        "SELECT s.Modality, count(l.id) AS labels, count(p.id) AS predictions FROM series s "
+        "LEFT JOIN labels l USING (SeriesInstanceUID) LEFT JOIN predictions p USING (SeriesInstanceUID) GROUP BY ALL"
+    )
+    drawn = catalog.search(Modality=["CT", "MR"], has_segmentation=True)
+    assert rows["labels"].sum() == len(drawn)
+    assert rows["predictions"].sum() == len(catalog.search(Modality=["CT", "MR"], has_prediction=True))
+    with pytest.raises(InvalidRequest, match="did you mean Manufacturer"):
+        found.facets("Manufacturr")
+    for statement in ("SELECT", "SELECT * FROM nothing", "SELECT * FROM '/etc/passwd'"):
+        with pytest.raises(InvalidRequest, match="cannot be asked"):
+            found.sql(statement)
+
+
+def test_a_public_archive_is_searched_where_it_lies(index: Index) -> None:
+    catalog = index.open_as(NORA)
+    found = catalog.search(source="idc", Modality="CT", text="lung THIN", SeriesDescription="it's 100%*")
+    assert len(found) == 3
+    assert found.df["aws_url"].tolist() == [f"s3://open-data/uuid-{number}/*" for number in range(3)]
+    assert found.df["StudyDate"].tolist() == ["20010203"] * 3
+    assert not found.df["in_house"].any()
+    assert found.df["size_bytes"].tolist() == [62_500_000] * 3
+    assert catalog.search(source="idc").facets("Modality").to_dict() == {"CT": 3, "SEG": 2}
+    assert "s3://open-data" in found._repr_html_()
+    joined = catalog.search(Modality="CT").sql("SELECT count(*) FROM series JOIN idc USING (SeriesInstanceUID)")
+    assert joined.iloc[0, 0] == 0
+    with pytest.raises(InvalidRequest, match="not in this house"):
+        found[0]
+    for keyword, hint in (("Modalty", "did you mean Modality"), ("has_prediction", "known are .*CollectionID")):
+        with pytest.raises(InvalidRequest, match=hint):
+            len(catalog.search(source="idc", **{keyword: "CT"}))
+    bare = Catalog(LocalStore(index.settings.model_copy(update={"idc_index": None}), NORA))
+    with pytest.raises(InvalidRequest, match="AURELIUS_IDC_INDEX"):
+        len(bare.search(source="idc"))
+
+
+def test_a_notebook_completes_keywords(index: Index) -> None:
+    catalog = index.open_as(RHEA)
+    shell = InteractiveShell()
+    shell.user_ns["catalog"] = catalog
+    for jedi in (False, True):
+        shell.Completer.use_jedi = jedi
+        typed = "found = catalog.search(Modality='CT', Slice"
+        with provisionalcompleter():
+            assert "SliceThickness=" in [each.text for each in shell.Completer.completions(typed, len(typed))]
+    assert set(catalog.keywords) >= {"Modality", "EchoTime", "project", "text", "has_segmentation"}

@@ -85,7 +85,7 @@ def _match(keyword: str, value: object) -> ColumnElement[bool]:
             raise InvalidRequest("text takes words, such as 'lung nodul*'.")
         described = func.concat_ws(" ", *[_TABLE.c[name] for name in _TEXT_IN], type_=String())
         return and_(*[described.icontains(word, autoescape=True) for word in words])
-    return match(find_column(keyword, COLUMNS), keyword, value, "postgresql")
+    return match(find_column(keyword, COLUMNS, ("source", "text")), keyword, value, "postgresql")
 
 
 def _list_columns(present: set[str]) -> list[str]:

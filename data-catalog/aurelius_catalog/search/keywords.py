@@ -44,8 +44,10 @@ INSTANCES: dict[str, ColumnElement[Any]] = {
 KEYWORDS = sorted([*SERIES, *SPECIAL])
 
 
-def find_column(keyword: str, columns: dict[str, ColumnElement[Any]]) -> ColumnElement[Any]:
-    """Return the column of a keyword.
+def find_column(
+    keyword: str, columns: dict[str, ColumnElement[Any]], special: tuple[str, ...] = SPECIAL
+) -> ColumnElement[Any]:
+    """Return the column of a keyword; ``special`` are words that could be asked beside those of the columns.
 
     Raises
     ------
@@ -54,6 +56,6 @@ def find_column(keyword: str, columns: dict[str, ColumnElement[Any]]) -> ColumnE
     """
     if keyword in columns:
         return columns[keyword]
-    known = sorted([*columns, *SPECIAL])
+    known = sorted([*columns, *special])
     near = get_close_matches(keyword, known, n=1) or get_close_matches(keyword.lower(), known, n=1)
     raise InvalidRequest(f"{keyword}: " + (f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}."))

@@ -77,26 +77,44 @@ def make_plan(connection: Connection, question: Question, wanted: int | None) ->
     if not groups:
         first: tuple[Condition, ...] = text[0] if text else ()
         return Plan(first, tuple(each for each in question.conditions if each not in first), walk=True)
-    total = connection.execute(select(func.max(series.c.id))).scalar() or 0
-    counted = [(_count(connection, group, SELDOM), group) for group in groups]
-    if min(count for count, _ in counted) > SELDOM:
-        counted = [(_count(connection, group, FEW), group) for group in groups]
-    fewest, best = min(counted, key=lambda pair: pair[0])
+    total, counted = _count(connection, groups, SELDOM)
+    if min(counted) > SELDOM:
+        total, counted = _count(connection, groups, FEW)
+    fewest, best = min(zip(counted, groups, strict=True), key=lambda pair: pair[0])
     if text and fewest > SELDOM:
         best = text[0]
     rest = tuple(each for each in question.conditions if each not in best)
     if wanted is None or fewest <= min(FEW, wanted) or not total or best in text:
         return Plan(best, rest, walk=best in text)
-    share = _GUESS ** sum(1 for each in question.conditions if not any(each in group for group in groups))
-    for count, _ in counted:
-        share *= count / total
-    cost = fewest * (_ROW_COST if rest else 1)
-    if fewest <= FEW and cost <= _CLUSTERING * _ROW_COST * wanted / share:
-        return Plan(best, rest, walk=False)
     ordered = question.in_order
+    walked = next((count for count, group in zip(counted, groups, strict=True) if group == ordered), total)
+    steps = wanted * walked / _guess_hits(question, best, total, dict(zip(groups, counted, strict=True)))
+    cost = fewest * (_ROW_COST if rest else 1)
+    if fewest <= FEW and cost <= _CLUSTERING * _ROW_COST * steps:
+        return Plan(best, rest, walk=False)
     return Plan(ordered, tuple(each for each in question.conditions if each not in ordered), walk=True)
 
 
-def _count(connection: Connection, group: Sequence[Condition], most: int) -> int:
-    bounded = select(series.c.id).where(*[each.expression for each in group]).limit(most + 1).subquery()
-    return int(connection.execute(select(func.count()).select_from(bounded)).scalar_one())
+def _guess_hits(
+    question: Question, best: tuple[Condition, ...], total: int, counted: dict[tuple[Condition, ...], int]
+) -> float:
+    """Return how many series may meet all conditions, as if they had nothing to do with one another."""
+    hits, told = float(counted[best]), set(best)
+    for group, count in counted.items():
+        if not told.intersection(group):
+            hits *= count / total
+            told.update(group)
+    return max(hits * _GUESS ** sum(each not in told for each in question.conditions), 1e-3)
+
+
+def _count(connection: Connection, groups: Sequence[tuple[Condition, ...]], most: int) -> tuple[int, list[int]]:
+    """Return about how many series there are, and of each group how many hits, counted to one more than ``most``."""
+    asked = [select(func.max(series.c.id)).scalar_subquery()]
+    for group in groups:
+        found = group[0].at_most if len(group) == 1 else None
+        if found is None:
+            found = select(series.c.id).where(*[each.expression for each in group])
+        bounded = found.limit(most + 1).subquery()
+        asked.append(select(func.count()).select_from(bounded).scalar_subquery())
+    total, *counted = connection.execute(select(*asked)).one()
+    return total or 0, list(counted)

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, select
 
 from aurelius_catalog.person import Person
 from aurelius_catalog.schema import INDEXED, INDEXED_WHERE_PRESENT, scopes, series
 from aurelius_catalog.scopes import may_see
 from aurelius_catalog.search.conditions import is_open, match
 from aurelius_catalog.search.keywords import SCOPES, SERIES, SPECIAL, find_column
-from aurelius_catalog.search.special import match_scope, match_special
+from aurelius_catalog.search.special import count_results, match_scope, match_special
 from aurelius_catalog.search.words import check_words, match_words
 
 #: More scopes than this are named by a question of their own.
@@ -41,6 +41,8 @@ class Condition:
         Whether it is met by one value only, so that the index of the attribute has the hits in order.
     words
         As SQLite's full text is asked itself.
+    at_most
+        What is quicker counted than the hits, and not less.
     """
 
     keyword: str
@@ -49,6 +51,7 @@ class Condition:
     indexed: bool = False
     single: bool = False
     words: ColumnElement[bool] | None = None
+    at_most: Select[Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,8 @@ def read_question(
             if keyword == "text" and dialect == "sqlite":
                 asked.append(Condition(keyword, expression, check_words(value), words=match_words(value)))
             else:
-                asked.append(Condition(keyword, expression, expression, indexed=value is not False))
+                indexed, at_most = value is not False, count_results(keyword)
+                asked.append(Condition(keyword, expression, expression, indexed=indexed, at_most=at_most))
         else:
             asked.append(_read_attribute(keyword, value, find_column(keyword, columns), dialect))
     return Question((*_choose_scopes(connection, wanted), *asked))
@@ -130,8 +134,10 @@ def _choose_scopes(connection: Connection, wanted: list[ColumnElement[bool]]) ->
     if not wanted:
         return []
     chosen = select(scopes.c.id).where(*wanted)
-    numbers = list(connection.execute(chosen).scalars())
-    if len(numbers) == connection.execute(select(func.count()).select_from(scopes)).scalar_one():
+    everything = select(func.count()).select_from(scopes.alias()).scalar_subquery()
+    found = connection.execute(chosen.add_columns(everything)).all()
+    if found and len(found) == found[0][1]:
         return []
+    numbers = [row[0] for row in found]
     among = series.c.scope.in_(numbers if len(numbers) < _MANY else chosen)
     return [Condition("scope", among, among)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, Text, cast, exists, or_, select
+from sqlalchemy import ColumnElement, Select, Table, Text, cast, exists, or_, select
 
 from aurelius_catalog.dicom_json import write_json
 from aurelius_catalog.errors import InvalidRequest
@@ -43,6 +43,12 @@ def match_special(keyword: str, value: object, dialect: str) -> ColumnElement[bo
     if keyword == "has_prediction":
         return _match_results(keyword, predictions, value)
     raise InvalidRequest("source is for tables of series, not for instances or studies.")
+
+
+def count_results(keyword: str) -> Select[Any] | None:
+    """Return the labels or predictions there are: no fewer than series that have one of a certain name."""
+    table = {"has_segmentation": annotation_versions, "has_prediction": predictions}.get(keyword)
+    return None if table is None else select(table.c.id)
 
 
 def _match_results(keyword: str, table: Table, value: object) -> ColumnElement[bool]:
