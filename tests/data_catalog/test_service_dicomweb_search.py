@@ -78,6 +78,8 @@ ALL = ["AUR-ALPHA", "AUR-BETA", "AUR-GAMMA"]
         ("StudyDate=20200215", ALL[1:2]),
         ("StudyDescription=*Łódź*", ALL),
         ("SeriesDescription=g?mma", ALL[2:]),
+        ("SeriesDescription=*GAM*", []),
+        ("SeriesDescription=*GAM*&fuzzymatching=true", ALL[2:]),
         ("Rows=6&Columns=10", ALL),
         ("Rows=7", []),
         ("site=north&has_segmentation=false", ALL),

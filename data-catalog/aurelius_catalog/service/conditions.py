@@ -23,6 +23,7 @@ _NOT_CONDITIONS = {
 #: What de-identification leaves in no object of the catalog: a search for it finds nothing.
 REMOVED = frozenset({"AccessionNumber", "PatientBirthDate", "ReferringPhysicianName", "StudyID"})
 _TAG = re.compile(r"[0-9A-Fa-f]{8}")
+_TEXTS = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 _WILD = re.compile(r"[*?]")
 
 Limit = Annotated[int, Query(ge=0, le=10**9, description="At most so many results")]
@@ -53,7 +54,7 @@ class Question:
 
 def read_question(
     request: Request,
-    fuzzymatching: Annotated[bool, Query(description="Find names that contain the one given")] = False,
+    fuzzymatching: Annotated[bool, Query(description="Find names by a part, and texts in any letters")] = False,
     includefield: Annotated[
         list[str] | None, Query(description="Keywords or tags that the answer is to contain, or all")
     ] = None,
@@ -85,8 +86,7 @@ def _read_condition(name: str, value: str, fuzzy: bool) -> tuple[str, Any]:
         keyword = "Modality"
     if keyword == "PatientName":  # the pseudonym is both
         pattern = value.strip("^").replace("^", "*")
-        parts = [f"*{pattern}*", f"*{pattern.upper()}*"]  # pseudonyms are written in capitals
-        return "PatientID", parts if fuzzy and not _WILD.search(pattern) else pattern
+        return "PatientID", _vary(pattern if _WILD.search(pattern) else f"*{pattern}*") if fuzzy else pattern
     if keyword in ("has_segmentation", "has_prediction") and value.lower() in ("true", "false"):
         return keyword, value.lower() == "true"
     tag = tag_for_keyword(keyword)
@@ -94,4 +94,11 @@ def _read_condition(name: str, value: str, fuzzy: bool) -> tuple[str, Any]:
     # A list of values means any of them; in other texts a comma may be a comma (PS3.4 section C.2.2.2.2).
     separator = r"[\\,]" if vr in ("UI", "CS") else r"\\"
     values = [each.strip() for each in re.split(separator, value) if each.strip()] if vr else [value]
+    if fuzzy and vr in _TEXTS:
+        return keyword, [variant for each in values for variant in _vary(each)]
     return keyword, values[0] if len(values) == 1 else values
+
+
+def _vary(text: str) -> list[str]:
+    """Return a text as people write it, in capitals and in small letters: indexes tell them apart."""
+    return list(dict.fromkeys([text, text.upper(), text.lower(), text.capitalize(), text.title()]))
