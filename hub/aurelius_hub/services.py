@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from aurelius_hub.settings import HubSettings
 
+#: A service answers from many threads; with an arena of the allocator for each, memory freed in one is lost to others.
+MEMORY = {"MALLOC_ARENA_MAX": "2"}
+
 
 @dataclass(frozen=True)
 class Service:
@@ -135,7 +138,7 @@ def build_environment(service: Service, settings: HubSettings) -> dict[str, str]
     everything = settings.to_environment() | {"AURELIUS_MODELS": str(settings.weights)}
     wanted = ("home", "database_url", "run", *service.needs)
     environment = {key: everything[key] for name in wanted if (key := f"AURELIUS_{name.upper()}") in everything}
-    return pass_basics() | environment
+    return pass_basics() | MEMORY | environment
 
 
 def pass_basics() -> dict[str, str]:
