@@ -7,6 +7,7 @@ as one of `servers_catalog.PEOPLE`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from io import BytesIO
 
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 from pydicom import dcmread
 
 from aurelius_catalog.errors import InvalidLabel, InvalidRequest, NotFound, PermissionDenied
-from aurelius_catalog.model import DecisionAction, NewPrediction, Segment
+from aurelius_catalog.model import DecisionAction, NewPrediction, Segment, SeriesRecord
 from aurelius_catalog.person import Person
 from aurelius_catalog.phantoms import make_phantom
 from aurelius_catalog.store import LabelMap, Store
@@ -68,6 +69,24 @@ class StoreContract:
         record = store.find_series(SeriesInstanceUID=cohort.north_chest)[0]
         assert record == store.get_series(cohort.north_chest)
         assert (record.site, record.projects, record.n_instances) == ("north", ("lung",), 12)
+
+    def test_find_pages_counts_facets_and_tables(self, open_as: OpenAs, cohort: Cohort) -> None:
+        store = open_as("nora")
+        asked: dict[str, object] = {"Modality": ["CT", "MR"], "Rows": (50, None)}
+        asked["StudyDate"] = (date(2020, 1, 1), date(2020, 12, 31))
+        found = store.find_series(**asked)
+        assert {each.SeriesInstanceUID for each in found} == {cohort.north_chest, cohort.north_brain}
+        assert [*store.find_page(asked, 1), *store.find_page(asked, 5, 1)] == found
+        assert store.count_series(asked) == 2
+        assert store.count_values(asked, "BodyPartExamined") == {"CHEST": 1, "HEAD": 1}
+        assert store.count_values(asked, "KVP") == {None: 2}
+        assert [SeriesRecord(**row) for row in store.read_table(asked).to_pylist()] == found
+        assert [each.Modality for each in store.find_series(text="che*")] == ["CT"]
+        assert store.find_series(Rows=(None, 50)) == []
+        with pytest.raises(InvalidRequest, match="did you mean Modality"):
+            store.read_table({"Modalty": "CT"})
+        with pytest.raises(InvalidRequest, match="a tuple is a range"):
+            store.count_series({"Modality": ("CT", "MR", "PT")})
 
     def test_unknown_keyword_names_the_nearest(self, open_as: OpenAs) -> None:
         with pytest.raises(InvalidRequest, match="did you mean Modality"):

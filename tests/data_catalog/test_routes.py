@@ -140,6 +140,9 @@ def make_body(method: str, path: str, house: House) -> dict[str, Any]:
     )
     bodies: dict[tuple[str, str], dict[str, Any]] = {
         ("post", "/series/search"): {"json": {"SeriesInstanceUID": series}},
+        ("post", "/series/count"): {"json": {"Modality": "CT"}},
+        ("post", "/series/facets"): {"json": {"Modality": "CT"}, "params": {"keyword": "SeriesInstanceUID"}},
+        ("post", "/series/table"): {"json": {"Modality": "CT"}},
         ("post", "/series/{uid}/frames"): {"json": {"frames": [[house.values["instance"], 0]]}},
         ("post", "/series/{uid}/annotations"): {"files": {"record": (None, segments), **labels}},
         ("post", "/series/{uid}/predictions"): {"files": {"record": (None, finding)}},

@@ -1,0 +1,123 @@
+"""What the index keeps of a series: attributes of all kinds of objects, across migrations, nothing once it is gone."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from pydicom import Dataset, dcmread
+from sqlalchemy import text
+
+from aurelius_catalog.database import MIGRATIONS, open_engine, writing
+from aurelius_catalog.dicom_json import make_header
+from aurelius_catalog.model import SeriesRecord
+from aurelius_catalog.person import Person
+from aurelius_catalog.schema import series
+from aurelius_catalog.series_attributes import join_words, read_series_attributes, split_words
+from aurelius_catalog.withdrawal_rows import Burial, bury_rows
+from cohort import Cohort, make_cohort
+from servers_catalog import PEOPLE
+
+SOURCES = {
+    "ct-ge": {"Modality": "CT", "KVP": 120.0},
+    "mr-enhanced-multiframe": {"Modality": "MR"},
+}
+
+
+@pytest.fixture
+def cohort(tmp_path: Path) -> Cohort:
+    return make_cohort(tmp_path)
+
+
+def test_a_record_has_a_field_for_every_column() -> None:
+    hidden = {"id", "scope", "words"}
+    assert set(SeriesRecord.model_fields) == set(series.columns.keys()) - hidden | {"site", "projects", "flags"}
+
+
+def test_attributes_of_nested_and_of_odd_values() -> None:
+    dataset = Dataset()
+    dataset.Modality, dataset.SeriesDescription = "MR", "x" * 64
+    group, timing, echo, measures = Dataset(), Dataset(), Dataset(), Dataset()
+    timing.RepetitionTime, timing.FlipAngle = 2000.0, 9.0
+    echo.EffectiveEchoTime = 4.5
+    measures.PixelSpacing, measures.SliceThickness = [0.7, 0.9], 3.0
+    group.MRTimingAndRelatedParametersSequence, group.MREchoSequence = [timing], [echo]
+    group.PixelMeasuresSequence = [measures]
+    dataset.SharedFunctionalGroupsSequence = [group]
+    dataset.ImageType = ["ORIGINAL", "PRIMARY", "M"]
+    header = make_header(dataset)
+    header["00280010"] = {"vr": "US", "Value": [2**40]}  # more rows than any database keeps
+    found = read_series_attributes(header)
+    wanted = {"RepetitionTime": 2000.0, "FlipAngle": 9.0, "EchoTime": 4.5, "PixelSpacing": 0.7, "SliceThickness": 3.0}
+    assert wanted.items() <= found.items()
+    assert found["ImageType"] == "ORIGINAL\\PRIMARY\\M"
+    assert found["Rows"] is None
+    assert found["KVP"] is None
+
+
+def test_attributes_of_real_files(data: Path) -> None:
+    for folder, wanted in SOURCES.items():
+        path = next(each for each in sorted((data / folder).rglob("*")) if each.is_file() and each.suffix != ".md")
+        found = read_series_attributes(make_header(dcmread(path, stop_before_pixels=True)))
+        assert wanted.items() <= found.items()
+        assert found["PixelSpacing"]
+    assert found["EchoTime"]
+    assert found["RepetitionTime"]
+
+
+def test_words_are_found_however_they_are_written() -> None:
+    assert split_words("T2_TSE-tra (3mm), Ödem, naïve; ГОЛОВА") == [
+        "t2",
+        "tse",
+        "tra",
+        "3mm",
+        "odem",
+        "naive",
+        "голова",
+    ]
+    assert join_words({"SeriesDescription": "Chest CT chest", "StudyDescription": None}) == "chest ct"
+
+
+def test_what_was_there_before_keeps_its_rights_and_can_be_found(cohort: Cohort) -> None:
+    before = {name: cohort.open_as(Person.of(name, groups)).find_series() for name, groups in PEOPLE.items()}
+    engine, config = open_engine(cohort.settings), Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    for step in ("0004", "head"):
+        with writing(engine) as connection:
+            config.attributes["connection"] = connection
+            (command.upgrade if step == "head" else command.downgrade)(config, step)
+        if step == "0004":
+            with engine.connect() as connection:
+                held = connection.execute(text("SELECT project FROM study_projects")).scalars().all()
+                assert sorted(held) == ["brain", "lung", "lung"]
+    for name, groups in PEOPLE.items():
+        store = cohort.open_as(Person.of(name, groups))
+        assert store.find_series() == before[name]
+        assert store.find_series(text="chest") == [each for each in before[name] if each.BodyPartExamined == "CHEST"]
+
+
+def test_words_of_a_withdrawn_patient_are_gone_from_the_file(cohort: Cohort) -> None:
+    engine = open_engine(cohort.settings)
+    place = cohort.settings.home / "catalog" / "index.sqlite"
+    with writing(engine) as connection:
+        this = series.c.SeriesInstanceUID == cohort.north_chest
+        connection.execute(series.update().where(this).values(words="chest quixotic"))
+    store = cohort.open_as(Person.of("stella", PEOPLE["stella"]))
+    assert len(store.find_series(text="quixotic")) == 1
+    checkpoint(cohort)
+    assert b"quixotic" in place.read_bytes()
+    with writing(engine) as connection:
+        bury_rows(connection, Burial("north-ct-chest-1", "stella", "asked for it", datetime.now(UTC)))
+    assert store.find_series(text="quixotic") == []
+    checkpoint(cohort)
+    assert b"quixotic" not in place.read_bytes()
+    assert len(store.find_series(text="chest")) == 1
+
+
+def checkpoint(cohort: Cohort) -> None:
+    with open_engine(cohort.settings).connect() as connection:
+        connection.exec_driver_sql("COMMIT")
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
