@@ -103,6 +103,8 @@ class Series:
         Images of another size or orientation, slices behind a gap, and images at one place that the headers do not
         tell apart come in arrays of their own; ``attrs["apart"]`` says why.
         """
+        if self.record.SOPClassUID in CLASSES:
+            return [self.to_xarray(chunks=chunks)]
         return open_volumes(self._store, self.instances, chunks=chunks, dtype=dtype, allow_shear=allow_shear)
 
     def open(self) -> xr.DataArray | Slide | Stored:
