@@ -23,11 +23,12 @@ import xarray as xr
 import zarr
 from distributed import Client, LocalCluster
 from monai.transforms import LoadImaged
+from pydicom.uid import VLWholeSlideMicroscopyImageStorage
 from torch.utils.data import DataLoader
 
 from aurelius_catalog.catalog import Catalog
 from aurelius_catalog.database import open_engine, writing
-from aurelius_catalog.datasets import FrozenDataset
+from aurelius_catalog.datasets import FrozenDataset, FrozenSeries
 from aurelius_catalog.datasets.bids_names import find_kind
 from aurelius_catalog.datasets.monai_reader import DatasetReader
 from aurelius_catalog.datasets.ome import read_image, write_image
@@ -212,6 +213,12 @@ def test_what_is_no_image_is_skipped_with_the_reason(dataset: FrozenDataset, tmp
     assert (len(copy), list(copy.skipped)) == (0, [cohort.south_chest])
     assert {path.name for path in (tmp_path / "hot").iterdir()} == {".lock", "zarr.json"}
     assert broken.to_zarr(tmp_path / "hot").written == (cohort.south_chest,)
+
+
+def test_tiles_of_a_slide_are_not_stacked(dataset: FrozenDataset) -> None:
+    record = dataset[0].record.model_copy(update={"SOPClassUID": VLWholeSlideMicroscopyImageStorage})
+    with pytest.raises(InvalidVolume, match="whole slide"):
+        FrozenSeries(dataset.store, record, dataset.id).open_array()
 
 
 def test_a_cluster_writes_the_same(dataset: FrozenDataset, hot: Path, tmp_path: Path) -> None:

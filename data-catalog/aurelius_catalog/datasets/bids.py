@@ -138,7 +138,7 @@ def _write_series(series: FrozenSeries, name: Name, folder: Path, segments: Mapp
     sidecar = folder / f"{name.path}.json"
     if sidecar.is_file():
         return
-    image = series.to_xarray()
+    image = series.open_array()
     _write_nifti(folder / f"{name.path}.nii.gz", image)
     label = read_label(series, segments)
     if label is not None:

@@ -54,7 +54,7 @@ def open_item(place: str, dataset: FrozenDataset | None) -> xr.DataArray:
         return open_image(Path(place))
     for series in dataset:
         if series.record.SeriesInstanceUID == place:
-            return series.to_xarray()
+            return series.open_array()
     for item in dataset.labels:
         if item.SOPInstanceUID == place:
             series = next(each for each in dataset if each.record.SeriesInstanceUID == item.SeriesInstanceUID)

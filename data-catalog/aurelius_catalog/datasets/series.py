@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from functools import cached_property
 
+import xarray as xr
+
+from aurelius_catalog.errors import InvalidVolume
 from aurelius_catalog.model import DatasetObject, InstanceRecord, SeriesRecord
 from aurelius_catalog.series import Segmentation, Series
 from aurelius_catalog.store import Store
@@ -40,6 +43,18 @@ class FrozenSeries(Series):
         """The label versions that were there when it was frozen, oldest first."""
         held = {item.SOPInstanceUID for item in self.files if item.role == "label"}
         return [label for label in super().segmentations if label.annotation.SOPInstanceUID in held]
+
+    def open_array(self) -> xr.DataArray:
+        """Open the series as the one array its copies hold; see `to_xarray`.
+
+        Raises
+        ------
+        InvalidVolume
+            If it is a whole slide, whose frames are tiles of several levels, or holds no array, or several.
+        """
+        if self._is_slide:
+            raise InvalidVolume("This is a whole slide: `series.slide()` reads its levels where they are.")
+        return self.to_xarray()
 
     @property
     def label(self) -> Segmentation | None:

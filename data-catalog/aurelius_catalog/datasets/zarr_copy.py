@@ -129,7 +129,7 @@ def write_series(series: FrozenSeries, segments: Mapping[str, int], folder: Path
         record = series.record
         group = zarr.create_group(draft, overwrite=True)
         about = {"dataset": series.dataset_id, "SeriesInstanceUID": uid, "PatientID": record.PatientID}
-        write_image(group, series.to_xarray(), **about, Modality=record.Modality)
+        write_image(group, series.open_array(), **about, Modality=record.Modality)
         label = read_label(series, segments)
         if label is not None and series.label is not None:
             write_label(group, LABEL, label, segments, SOPInstanceUID=series.label.annotation.SOPInstanceUID)
