@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import warnings
 from collections.abc import Iterator
 from copy import deepcopy
@@ -27,6 +29,7 @@ from aurelius_catalog.service import dicomweb
 from aurelius_catalog.service.host import create_service, mount_router
 from aurelius_catalog.service.login import current_person
 from aurelius_catalog.service.stores import read_settings
+from aurelius_catalog.service.stow import clear_arrivals
 from builders import write_ct
 from derived import make_capture, make_map, make_presentation, make_report, make_segmentation
 from intake_house import House
@@ -265,6 +268,17 @@ def test_bodies_that_are_no_objects_are_refused(client: TestClient) -> None:
         answer = client.post("/dicomweb/studies", content=body, headers={"Content-Type": kind})
         assert answer.status_code == status, (kind, answer.text)
     assert send(client).status_code == 409
+
+
+def test_what_a_killed_process_left_goes_at_the_next_start(house: House) -> None:
+    old, new = (house.settings.files / f".arriving-{name}" for name in ("old", "new"))
+    for folder in (old, new):
+        folder.mkdir()
+        (folder / "x.part").write_bytes(b"half an object")
+    os.utime(old, (0, 0))
+    clear_arrivals(house.settings)
+    assert (old.exists(), new.exists()) == (False, True)
+    shutil.rmtree(new)
 
 
 def test_nothing_is_left_of_what_was_refused(house: House) -> None:

@@ -6,7 +6,9 @@ from aurelius_catalog.database import open_engine
 from aurelius_catalog.service.app import create_app
 from aurelius_catalog.service.host import run_service
 from aurelius_catalog.service.stores import read_settings
+from aurelius_catalog.service.stow import clear_arrivals
 
 if __name__ == "__main__":
     open_engine(read_settings())  # migrates the index before anybody asks
+    clear_arrivals(read_settings())
     run_service(create_app())

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +24,14 @@ from aurelius_catalog.service.metadata import spell_root
 from aurelius_catalog.service.stores import Opened
 from aurelius_catalog.service.storing import JSON_TYPE, Outcome, check_media_type, choose_status, describe_outcomes
 from aurelius_catalog.service.targets import list_study
+from aurelius_catalog.settings import CatalogSettings
 
 router = APIRouter()
 
 BLOCK_BYTES = 1 << 20
+ARRIVING = ".arriving-"
+#: No request takes longer: what is older was left by a process that was killed.
+LONGEST_REQUEST_S = 3600
 _BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -49,12 +56,20 @@ async def store_study_results(request: Request, store: Opened, study: str) -> Re
     return await _take(request, store, study)
 
 
+def clear_arrivals(settings: CatalogSettings) -> None:
+    """Remove what requests left behind whose process was killed."""
+    for folder in settings.files.glob(f"{ARRIVING}*"):
+        with suppress(OSError):  # another process of the service may be quicker
+            if folder.stat().st_mtime < time.time() - LONGEST_REQUEST_S:
+                shutil.rmtree(folder)
+
+
 async def _take(request: Request, store: LocalStore, study: str | None) -> Response:
     require_author(store.person)
     check_media_type(request.headers.get("content-type", ""))
     folder = store.settings.files
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".arriving-") as arriving:
+    with tempfile.TemporaryDirectory(dir=folder, prefix=ARRIVING) as arriving:
         reader = PartReader(request.headers["content-type"], Path(arriving))
         try:
             received = await _receive(request, store, reader)
