@@ -242,7 +242,7 @@ class AnnotationRecord(Record):
     """One immutable version of a person's (or an imported) label of a series.
 
     The label itself is the DICOM SEG ``SOPInstanceUID``. ``version`` counts from 1 per series;
-    ``origin`` says which way it came: ``slicer``, ``notebook`` or ``intake``.
+    ``origin`` says which way it came: ``slicer``, ``notebook``, ``dicomweb`` or ``intake``.
     """
 
     id: int
