@@ -114,6 +114,19 @@ def test_clinician_sees_the_finding_and_decides(open_as, demo: RunningDemo) -> N
 
 
 @pytest.mark.browser
+@pytest.mark.timeout(300)
+def test_clinician_opens_a_study_in_the_viewer(open_as, demo: RunningDemo) -> None:  # type: ignore[no-untyped-def]
+    page = open_as("sid")
+    page.goto(f"{demo.address}/hub/home")
+    page.get_by_role("link", name="Viewer").first.click()
+    page.get_by_role("button", name="Confirm and hide").click(timeout=60_000)
+    page.locator("tr", has_text="CT").first.dblclick(timeout=60_000)
+    page.wait_for_selector(".cornerstone-canvas", timeout=60_000)
+    wait_for_drawing(page, ".cornerstone-canvas")
+    save_screenshot(page, "viewer")
+
+
+@pytest.mark.browser
 def test_reviewer_sees_the_verdict(open_as, demo: RunningDemo, walk: Walk) -> None:  # type: ignore[no-untyped-def]
     page = open_as("vera")
     page.wait_for_url("**/services/reports/**")
