@@ -2,66 +2,43 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pyarrow as pa
-from numpy.typing import NDArray
-from pydantic import SecretStr
 from pydicom import Dataset, FileDataset, dcmread
 from sqlalchemy import Connection, delete, insert, update
 
-from aurelius_catalog import index, ledger, search
+from aurelius_catalog import index, ledger
 from aurelius_catalog.admission import add_version, index_study, link_segmentations, list_known, place_files
-from aurelius_catalog.audit import append_event, record_event
-from aurelius_catalog.database import open_engine, writing
-from aurelius_catalog.datasets import register
-from aurelius_catalog.datasets.card import render_card
-from aurelius_catalog.datasets.summary import summarise
-from aurelius_catalog.datasets.verification import check_list, find_paths, verify_files
+from aurelius_catalog.audit import record_event
+from aurelius_catalog.database import writing
 from aurelius_catalog.deidentified import DeidentifiedStudy, read_deidentified
 from aurelius_catalog.errors import InvalidLabel, PermissionDenied, Withdrawn
-from aurelius_catalog.frame_files import Span, fill_spans, read_spans
-from aurelius_catalog.frame_places import PLACES
-from aurelius_catalog.frames import is_encapsulated, strip_items
 from aurelius_catalog.labels import write_segmentation
+from aurelius_catalog.local_datasets import LocalDatasets
 from aurelius_catalog.media import DICOM
 from aurelius_catalog.model import (
     AnnotationRecord,
-    DatasetCheck,
-    DatasetObject,
-    DatasetRecord,
     DecisionAction,
     DecisionRecord,
-    InstanceRecord,
     LeaseRecord,
     NewPrediction,
     PredictionRecord,
     Segment,
     SeriesRecord,
-    SlideRecord,
-    StudyRecord,
     WorklistRow,
 )
-from aurelius_catalog.openings import OPENINGS
-from aurelius_catalog.person import Action, Person
+from aurelius_catalog.person import Action
 from aurelius_catalog.projects import load_rules
 from aurelius_catalog.schema import leases, predictions
-from aurelius_catalog.settings import CatalogSettings
 from aurelius_catalog.store import LabelMap
 from aurelius_catalog.withdrawal_rows import is_withdrawn, refuse_withdrawn
 
-if TYPE_CHECKING:
-    from aurelius_catalog.slides.shelf import OpenedSlide
 
-
-class LocalStore:
-    """The `Store` protocol over this machine's index and files.
+class LocalStore(LocalDatasets):
+    """The `Store` protocol over this machine's index and files: images, datasets, and here all that is written.
 
     Parameters
     ----------
@@ -70,156 +47,6 @@ class LocalStore:
     person
         Whose eyes these are: every method refuses what this person may not do.
     """
-
-    def __init__(self, settings: CatalogSettings, person: Person) -> None:
-        self.settings = settings
-        self.person = person
-        self._engine = open_engine(settings)
-
-    def __reduce__(self) -> tuple[type[LocalStore], tuple[CatalogSettings, Person]]:
-        # Another process opens the index anew, and needs no key of the vault for it.
-        return LocalStore, (self.settings.model_copy(update={"vault_key": SecretStr("")}), self.person)
-
-    # -- looking ---------------------------------------------------------------------------------
-
-    def find_series(self, **keywords: object) -> list[SeriesRecord]:
-        """Return the visible series that match; see `Store.find_series`."""
-        with self._engine.begin() as connection:
-            return search.find_page(connection, self.person, keywords, None)
-
-    def find_page(self, keywords: Mapping[str, object], limit: int, offset: int = 0) -> list[SeriesRecord]:
-        """Return a page of the visible series that match; see `Store.find_page`."""
-        with self._engine.begin() as connection:
-            return search.find_page(connection, self.person, keywords, limit, offset)
-
-    def count_series(self, keywords: Mapping[str, object]) -> int:
-        """Return how many visible series match; see `Store.count_series`."""
-        with self._engine.begin() as connection:
-            return search.count_series(connection, self.person, keywords, self.settings.idc_index)
-
-    def count_values(self, keywords: Mapping[str, object], keyword: str) -> dict[Any, int]:
-        """Return how many visible series have which value; see `Store.count_values`."""
-        with self._engine.begin() as connection:
-            return search.count_values(connection, self.person, keywords, keyword, self.settings.idc_index)
-
-    def read_table(self, keywords: Mapping[str, object]) -> pa.Table:
-        """Return everything that matches as one table; see `Store.read_table`."""
-        with self._engine.begin() as connection:
-            return search.read_table(connection, self.person, keywords, self.settings.idc_index)
-
-    def find_studies(self, keywords: Mapping[str, object], limit: int, offset: int = 0) -> list[StudyRecord]:
-        """Return a page of the visible studies that have a series that matches, with counts over all their series."""
-        with self._engine.begin() as connection:
-            return search.find_studies(connection, self.person, keywords, limit, offset)
-
-    def find_instances(
-        self, keywords: Mapping[str, object], limit: int, offset: int = 0
-    ) -> list[tuple[InstanceRecord, SeriesRecord]]:
-        """Return a page of the visible instances that match, each with its series."""
-        with self._engine.begin() as connection:
-            return search.find_instances(connection, self.person, keywords, limit, offset)
-
-    def get_series(self, SeriesInstanceUID: str) -> SeriesRecord:
-        """Return one series; see `Store.get_series`."""
-        with self._engine.begin() as connection:
-            return index.get_series(connection, self.person, SeriesInstanceUID)
-
-    def list_instances(self, SeriesInstanceUID: str) -> list[InstanceRecord]:
-        """Return the instances of a series in slice order, and record that the series was opened."""
-        with self._engine.begin() as connection:
-            index.get_series(connection, self.person, SeriesInstanceUID)
-            listed = index.list_instances(connection, SeriesInstanceUID)
-        append_event(self._engine, self.person, "open series", SeriesInstanceUID, {"instances": len(listed)})
-        OPENINGS.note_opening(self._engine, self.person, SeriesInstanceUID)
-        return listed
-
-    def note_reading(self, SeriesInstanceUID: str) -> None:
-        """Make sure the person may read a series and that the audit log says so; see `Openings.note_reading`."""
-        OPENINGS.note_reading(self._engine, self.person, SeriesInstanceUID)
-
-    def read_frame(self, instance: InstanceRecord, index: int) -> bytes:
-        """Return one frame as stored; see `Store.read_frame`.
-
-        Raises
-        ------
-        IndexError
-            If the instance has no such frame.
-        """
-        offset, length = instance.frames[index]
-        self.note_reading(instance.SeriesInstanceUID)
-        with self._path(instance).open("rb") as file:
-            data = os.pread(file.fileno(), length, offset)
-        return strip_items(data) if is_encapsulated(instance.TransferSyntaxUID) else data
-
-    def read_frames(self, frames: Sequence[tuple[InstanceRecord, int]]) -> list[bytes]:
-        """Return many frames as stored, read side by side; see `Store.read_frames`.
-
-        Raises
-        ------
-        IndexError
-            If an instance has no such frame.
-        """
-        found = read_spans(self._locate(frames))
-        return [
-            strip_items(data) if is_encapsulated(instance.TransferSyntaxUID) else data
-            for (instance, _), data in zip(frames, found, strict=True)
-        ]
-
-    def fill_frames(self, frames: Sequence[tuple[InstanceRecord, int]], out: NDArray[np.uint8]) -> None:
-        """Read native frames straight into an array; see `Store.fill_frames`.
-
-        Raises
-        ------
-        IndexError
-            If an instance has no such frame.
-        """
-        fill_spans(self._locate(frames), out)
-
-    def find_spans(self, SeriesInstanceUID: str, frames: Sequence[tuple[str, int]]) -> list[Span]:
-        """Return where frames of a series lie, after `note_reading`; ``frames`` holds SOPInstanceUIDs and numbers."""
-        self.note_reading(SeriesInstanceUID)
-        return PLACES.find_spans(self._engine, self.settings.files, SeriesInstanceUID, frames)
-
-    def read_file(self, SOPInstanceUID: str) -> bytes:
-        """Return a whole file as stored, and record that it was opened."""
-        return self.find_file(SOPInstanceUID)[0].read_bytes()
-
-    def find_file(self, SOPInstanceUID: str) -> tuple[Path, str]:
-        """Return where a file is and its media type, and record that it was opened; slides are too large to hand out.
-
-        Nobody may write to it: it is the catalog's own.
-        """
-        instance = self._visible(SOPInstanceUID)
-        with writing(self._engine) as connection:
-            record_event(connection, self.person, "open instance", SOPInstanceUID)
-        return self._path(instance), instance.media_type
-
-    def list_headers(self, SeriesInstanceUID: str, SOPInstanceUID: str | None = None) -> dict[str, str]:
-        """Return the headers of a series, or of one instance, as DICOM JSON text without long values; by their UIDs."""
-        self.note_reading(SeriesInstanceUID)
-        with self._engine.begin() as connection:
-            return index.list_headers(connection, SeriesInstanceUID, SOPInstanceUID)
-
-    # -- slides ----------------------------------------------------------------------------------
-
-    def describe_slide(self, SeriesInstanceUID: str) -> SlideRecord:
-        """Return the levels of a slide; see `Store.describe_slide`."""
-        return self._take_slide(SeriesInstanceUID).record
-
-    def read_slide_region(
-        self, SeriesInstanceUID: str, level: int, x: int, y: int, width: int, height: int
-    ) -> NDArray[np.uint8]:
-        """Return a region of a slide; see `aurelius_catalog.slides.tiles.read_region`."""
-        return self._take_slide(SeriesInstanceUID).read_region(level, x, y, width, height)
-
-    def read_slide_tile(self, SeriesInstanceUID: str, level: int, column: int, row: int) -> bytes:
-        """Return a DeepZoom tile of a slide; see `aurelius_catalog.slides.tiles.make_tile`."""
-        return self._take_slide(SeriesInstanceUID).make_tile(level, column, row)
-
-    def _take_slide(self, SeriesInstanceUID: str) -> OpenedSlide:
-        from aurelius_catalog.slides.shelf import SHELF  # OpenSlide is wanted for slides only
-
-        return SHELF.take(self, SeriesInstanceUID)
 
     # -- labels ----------------------------------------------------------------------------------
 
@@ -378,65 +205,6 @@ class LocalStore:
             record_event(connection, self.person, action, prediction.SeriesInstanceUID, {"prediction": prediction_id})
             return decision
 
-    # -- frozen datasets -------------------------------------------------------------------------
-
-    def list_datasets(self) -> list[DatasetRecord]:
-        """Return the datasets whose every series the person may see; see `Store.list_datasets`."""
-        with self._engine.begin() as connection:
-            return register.list_datasets(connection, self.person)
-
-    def get_dataset(self, id_or_name: str) -> DatasetRecord:
-        """Return one dataset; see `Store.get_dataset`.
-
-        Raises
-        ------
-        PermissionDenied
-            If it holds a series this person may not see.
-        """
-        with self._engine.begin() as connection:
-            return register.get_dataset(connection, self.person, id_or_name)
-
-    def add_dataset(self, name: str, SeriesInstanceUIDs: Sequence[str]) -> DatasetRecord:
-        """Freeze series under a name; see `Store.add_dataset`."""
-        if not self.person.sees_everything:
-            self.person.require(Action.FREEZE)
-        with writing(self._engine) as connection:
-            record = register.add_dataset(connection, self.person, name, SeriesInstanceUIDs)
-            record_event(connection, self.person, "freeze", record.id, {"name": name})
-            return record
-
-    def list_dataset_series(self, dataset_id: str) -> list[SeriesRecord]:
-        """Return the series of a dataset; see `Store.list_dataset_series`."""
-        with self._engine.begin() as connection:
-            record = register.get_dataset(connection, self.person, dataset_id)
-            return register.list_series(connection, self.person, record.id)
-
-    def list_dataset_objects(
-        self, dataset_id: str, SeriesInstanceUID: str | None = None, role: str | None = None
-    ) -> list[DatasetObject]:
-        """Return what a dataset holds; see `Store.list_dataset_objects`."""
-        with self._engine.begin() as connection:
-            record = register.get_dataset(connection, self.person, dataset_id)
-            return register.list_objects(connection, record.id, SeriesInstanceUID, role)
-
-    def read_dataset_card(self, dataset_id: str) -> str:
-        """Return the data card of a dataset; see `Store.read_dataset_card`."""
-        with self._engine.begin() as connection:
-            record = register.get_dataset(connection, self.person, dataset_id)
-            held = register.list_series(connection, self.person, record.id)
-            labels = register.list_objects(connection, record.id, role="label")
-        return render_card(record, summarise(held, labels), self.settings.dataset_licence)
-
-    def verify_dataset(self, dataset_id: str) -> Iterator[DatasetCheck]:
-        """Read every file of a dataset again; see `Store.verify_dataset`."""
-        with writing(self._engine) as connection:
-            record = register.get_dataset(connection, self.person, dataset_id)
-            record_event(connection, self.person, "verify dataset", record.id)
-        with self._engine.begin() as connection:
-            held = check_list(connection, record)
-            paths = find_paths(connection, held)
-        return verify_files(held, paths, self.settings.files)
-
     # -- the way in ------------------------------------------------------------------------------
 
     def add_study(self, study: DeidentifiedStudy) -> None:
@@ -517,19 +285,3 @@ class LocalStore:
         with tempfile.NamedTemporaryFile(dir=self.settings.files, suffix=".part", delete=False) as file:
             segmentation.save_as(file, enforce_file_format=True)
         return DeidentifiedStudy(record.site, (read_deidentified(Path(file.name)),))
-
-    def _visible(self, SOPInstanceUID: str) -> InstanceRecord:
-        with self._engine.begin() as connection:
-            instance = index.get_instance(connection, SOPInstanceUID)
-            index.get_series(connection, self.person, instance.SeriesInstanceUID)
-        return instance
-
-    def _locate(self, frames: Sequence[tuple[InstanceRecord, int]]) -> list[Span]:
-        """Return where frames lie, once it is sure that the person may read them."""
-        for uid in {instance.SeriesInstanceUID for instance, _ in frames}:
-            self.note_reading(uid)
-        folder = self.settings.files
-        return [Span(f"{folder}/{instance.path}", *instance.frames[index]) for instance, index in frames]
-
-    def _path(self, instance: InstanceRecord) -> Path:
-        return self.settings.files / instance.path

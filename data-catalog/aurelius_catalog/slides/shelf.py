@@ -23,7 +23,7 @@ from openslide import (
     OpenSlideError,
 )
 
-from aurelius_catalog.local import LocalStore
+from aurelius_catalog.local_images import LocalImages
 from aurelius_catalog.model import InstanceRecord, SlideLevel, SlideRecord
 from aurelius_catalog.slides import tiles
 from aurelius_catalog.slides.reading import choose_instances, open_files
@@ -74,7 +74,7 @@ class Shelf:
         self._opened: OrderedDict[tuple[str, str], OpenedSlide] = OrderedDict()
         self._cache = OpenSlideCache(CACHE_BYTES)
 
-    def take(self, store: LocalStore, SeriesInstanceUID: str) -> OpenedSlide:
+    def take(self, store: LocalImages, SeriesInstanceUID: str) -> OpenedSlide:
         """Return an open slide, and make sure that the person may see it and the audit log says so.
 
         Raises
