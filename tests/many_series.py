@@ -274,6 +274,8 @@ def _load_postgresql(engine: Engine, maker: CohortMaker, size: int) -> None:
 
         _insert_all(insert, maker, size)
         _make_indexes(engine, connection.execute)
+        for name in ("scopes", "annotations", "predictions"):  # the next row gets the next number
+            connection.execute(f"SELECT setval(pg_get_serial_sequence('{name}', 'id'), max(id)) FROM {name}")  # noqa: S608
         connection.execute("VACUUM ANALYZE")
 
 

@@ -188,6 +188,8 @@ INDEXED = (
     "FrameOfReferenceUID",
     "received_at",
 )
+#: Those that are often asked for by their first letters.
+DESCRIBED = ("ManufacturerModelName", "SeriesDescription", "StudyDescription", "ProtocolName")
 #: Attributes of few series, and of those only: their indexes cost the others nothing.
 INDEXED_WHERE_PRESENT = (
     "SliceThickness",
@@ -210,7 +212,8 @@ Index("ix_series_id", series.c.id, unique=True)
 Index("ix_series_scope", series.c.scope, series.c.Modality, series.c.BodyPartExamined, series.c.StudyDate, series.c.id)
 Index("ix_series_Modality", series.c.Modality, series.c.BodyPartExamined, series.c.id)
 for _name in INDEXED:
-    Index(f"ix_series_{_name}", series.c[_name], series.c.id)
+    _kind = {_name: "text_pattern_ops"} if _name in DESCRIBED else {}
+    Index(f"ix_series_{_name}", series.c[_name], series.c.id, postgresql_ops=_kind)
 for _name in INDEXED_WHERE_PRESENT:
     _present = series.c[_name].is_not(None)
     Index(f"ix_series_{_name}", series.c[_name], series.c.id, sqlite_where=_present, postgresql_where=_present)

@@ -104,6 +104,12 @@ INDEXED = (
     "FrameOfReferenceUID",
     "received_at",
 )
+DESCRIBED = (
+    "ManufacturerModelName",
+    "SeriesDescription",
+    "StudyDescription",
+    "ProtocolName",
+)
 INDEXED_WHERE_PRESENT = (
     "SliceThickness",
     "PixelSpacing",
@@ -196,7 +202,8 @@ def _add_scopes(connection: sa.Connection) -> None:
     for uid, site in connection.execute(sa.select(studies.c.StudyInstanceUID, studies.c.site)).all():
         wanted = (site, frozenset(projects[uid]))
         if wanted not in known:
-            known[wanted] = connection.execute(sa.insert(scopes).values(site=site)).inserted_primary_key[0]
+            made = sa.insert(scopes).values(site=site).returning(scopes.c.id)
+            known[wanted] = connection.execute(made).scalar_one()
             for project in sorted(wanted[1]):
                 connection.execute(sa.insert(members).values(scope=known[wanted], project=project))
         this = studies.c.StudyInstanceUID == uid
@@ -266,7 +273,9 @@ def _add_indexes() -> None:
     op.create_index("ix_series_scope", "series", ["scope", "Modality", "BodyPartExamined", "StudyDate", "id"])
     op.create_index("ix_series_Modality", "series", ["Modality", "BodyPartExamined", "id"])
     for name in INDEXED:
-        op.create_index(f"ix_series_{name}", "series", [name, "id"])
+        # In PostgreSQL only an index of this kind finds what begins with some letters, whatever the language.
+        kind = {name: "text_pattern_ops"} if name in DESCRIBED else {}
+        op.create_index(f"ix_series_{name}", "series", [name, "id"], postgresql_ops=kind)
     for name in INDEXED_WHERE_PRESENT:
         present = sa.column(name).is_not(None)
         op.create_index(f"ix_series_{name}", "series", [name, "id"], sqlite_where=present, postgresql_where=present)
