@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -43,7 +43,7 @@ class Index:
     """A filled index, and everything in it as a steward reads it."""
 
     settings: CatalogSettings
-    everything: list[SeriesRecord]
+    everything: list[SeriesRecord] = field(repr=False)
 
     def open_as(self, person: Person) -> Catalog:
         return Catalog(LocalStore(self.settings, person))
@@ -256,6 +256,8 @@ WRONG: list[tuple[dict[str, object], str]] = [
     ({"xyz": 1}, "known are .*Modality"),
     ({"Rows": "many"}, "Rows is a number"),
     ({"Rows": True}, "Rows is a number"),
+    ({"Rows": 512.5}, "Rows is a whole number"),
+    ({"Rows": 2**31}, "Rows is a number"),
     ({"KVP": float("nan")}, "KVP is a number"),
     ({"KVP": 10**400}, "KVP is a number"),
     ({"Modality": 5}, "Modality is a text"),

@@ -22,7 +22,7 @@ from functools import cache
 from typing import Any
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
-from sqlalchemy import ColumnElement, Float, Integer, and_, or_, true
+from sqlalchemy import BigInteger, ColumnElement, Float, Integer, and_, or_, true
 
 from aurelius_catalog.errors import InvalidRequest
 from aurelius_catalog.schema import Moment
@@ -32,8 +32,6 @@ _LISTS = (list, set, frozenset)
 _LIKE = str.maketrans({"\\": "\\\\", "%": "\\%", "_": "\\_", "*": "%", "?": "_"})
 _GLOB = str.maketrans({"[": "[[]"})
 _ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d")
-#: The largest whole number that both databases can hold.
-_LARGEST = 2**63
 
 
 def match(column: ColumnElement[Any], keyword: str, value: object, dialect: str) -> ColumnElement[bool]:
@@ -96,7 +94,7 @@ def convert(column: ColumnElement[Any], keyword: str, value: object) -> object:
     if isinstance(column.type, Moment):
         return _read_moment(keyword, value)
     if isinstance(column.type, (Integer, Float)):
-        return _read_number(keyword, value, whole=isinstance(column.type, Integer))
+        return _read_number(column, keyword, value)
     if isinstance(value, datetime) or (isinstance(value, date) and _is_date_or_time(keyword)):
         return value.strftime("%Y%m%d")
     if isinstance(value, time):
@@ -168,16 +166,20 @@ def _is_date_or_time(keyword: str) -> bool:
     return tag is not None and dictionary_VR(tag) in ("DA", "TM")
 
 
-def _read_number(keyword: str, value: object, *, whole: bool) -> int | float:
+def _read_number(column: ColumnElement[Any], keyword: str, value: object) -> int | float:
+    whole = isinstance(column.type, Integer)
+    largest = 2**63 if isinstance(column.type, BigInteger) or not whole else 2**31
     try:
         number = float(value) if isinstance(value, (str, int, float)) and not isinstance(value, bool) else math.nan
     except (ValueError, OverflowError):
         number = math.nan
-    if not math.isfinite(number) or abs(number) >= _LARGEST:
+    if not math.isfinite(number) or abs(number) >= largest:
         raise InvalidRequest(f"{keyword} is a number; this is none that it can be.")
     if not whole:
         return number
-    return int(value) if isinstance(value, int) else number  # type: ignore[return-value]
+    if not number.is_integer():
+        raise InvalidRequest(f"{keyword} is a whole number.")
+    return int(value) if isinstance(value, int) else int(number)
 
 
 def _read_moment(keyword: str, value: object) -> datetime:
