@@ -127,22 +127,26 @@ def _describe(opened: OpenedSlide, record: InstanceRecord, number: int) -> Datas
     header.TotalPixelMatrixColumns, header.TotalPixelMatrixRows = level.width, level.height
     header.TotalPixelMatrixFocalPlanes, header.NumberOfOpticalPaths = 1, 1
     header.DimensionOrganizationType = "TILED_FULL"
-    header.ImageOrientationSlide = [0, 1, 0, 1, 0, 0]
+    # Viewers turn a slide so that X points up and Y to the left: this one is shown as the file has it.
+    header.ImageOrientationSlide = [0, -1, 0, -1, 0, 0]
     finest = slide.levels[0]
     header.ImagedVolumeWidth, header.ImagedVolumeHeight = (
         finest.width * finest_x / 1000,
         finest.height * finest_y / 1000,
     )
     header.ImagedVolumeDepth = 1.0
-    origin, measures, shared, path, colour = Dataset(), Dataset(), Dataset(), Dataset(), Dataset()
-    origin.XOffsetInSlideCoordinateSystem = origin.YOffsetInSlideCoordinateSystem = 0
+    origin, measures, shared, path, colour, light = (Dataset() for _ in range(6))
+    origin.XOffsetInSlideCoordinateSystem = header.ImagedVolumeHeight
+    origin.YOffsetInSlideCoordinateSystem = header.ImagedVolumeWidth
     header.TotalPixelMatrixOriginSequence = [origin]
     measures.PixelSpacing = [round(by_y * finest_y / 1000, 12), round(by_x * finest_x / 1000, 12)]
     measures.SliceThickness = 0.001
     shared.PixelMeasuresSequence = [measures]
     header.SharedFunctionalGroupsSequence = [shared]
     colour.CodeValue, colour.CodingSchemeDesignator, colour.CodeMeaning = "414298005", "SCT", "Full Spectrum"
-    path.OpticalPathIdentifier, path.IlluminationColorCodeSequence = "1", [colour]
+    light.CodeValue, light.CodingSchemeDesignator, light.CodeMeaning = "111744", "DCM", "Brightfield illumination"
+    path.OpticalPathIdentifier = "1"
+    path.IlluminationColorCodeSequence, path.IlluminationTypeCodeSequence = [colour], [light]
     if slide.objective_power:
         path.ObjectiveLensPower = slide.objective_power
     header.OpticalPathSequence = [path]
