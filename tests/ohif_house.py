@@ -1,4 +1,4 @@
-"""A hub and a catalog with what OHIF is opened on: a CT, an MR with a segmentation, a slide."""
+"""A hub and a catalog with what OHIF is opened on: a CT, an MR with a segmentation, slides."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from pydicom import dcmread
 
-from aurelius_catalog.deidentified import DeidentifiedStudy, read_deidentified
-from aurelius_catalog.local import LocalStore
 from aurelius_catalog.model import Segment, SeriesRecord
 from aurelius_catalog.person import Person
 from cohort import Cohort, make_cohort
 from servers_catalog import PEOPLE, Hub, free_ports, managed_service, temp_hub
+from slide_house import add_dicom_slide, add_slide
 
 #: Reads all of site north, as a clinician does, and may write a label there.
 READER = "ann"
@@ -38,11 +36,12 @@ class OhifHouse:
 
 @contextmanager
 def temp_ohif(home: Path, data: Path | None = None) -> Iterator[OhifHouse]:
-    """Run hub and catalog; with the folder of test data, its slide is there as well."""
+    """Run hub and catalog; with the folder of test data, its slides are there as well."""
     cohort = make_cohort(home / "house")
     segment_brain(cohort)
     if data is not None:
-        add_slide(cohort, sorted((data / "wsi" / "cmu-1-dicom").glob("*.dcm")), home / "incoming")
+        add_dicom_slide(cohort.settings, sorted((data / "wsi" / "cmu-1-dicom").glob("*.dcm")))
+        add_slide(cohort.settings, data / "wsi" / "CMU-1-Small-Region.svs")
     (port,) = free_ports(1)
     environment = {"AURELIUS_HOME": str(cohort.settings.home)}
     service = managed_service("catalog", [sys.executable, "-m", "aurelius_catalog.service"], environment, port)
@@ -58,15 +57,3 @@ def segment_brain(cohort: Cohort) -> None:
     labelmap = np.zeros((series.n_frames, rows, columns), np.uint8)
     labelmap[2:10, rows // 3 : rows // 2, columns // 3 : columns // 2] = 1
     store.add_annotation(cohort.north_brain, labelmap, [Segment(number=1, label="lesion")], origin="tests")
-
-
-def add_slide(cohort: Cohort, files: list[Path], folder: Path) -> None:
-    """Put the files of a DICOM slide into the catalog as site north's."""
-    folder.mkdir()
-    taken = []
-    for file in files:
-        dataset = dcmread(file)
-        dataset.PatientID, dataset.PatientIdentityRemoved, dataset.DeidentificationMethod = "slide", "YES", "Generated"
-        dataset.save_as(folder / file.name)
-        taken.append(read_deidentified(folder / file.name))
-    LocalStore(cohort.settings, Person.service("intake")).add_study(DeidentifiedStudy("north", tuple(taken)))

@@ -20,6 +20,8 @@ from chromium import wait_for_drawing
 from ohif_house import READER, OhifHouse, temp_ohif
 
 FOLDER = "/services/catalog/ohif/"
+#: The patient of the slide that is no DICOM file.
+SVS = "slide-CMU-1-Small-Region.svs"
 #: What "Export" and "DICOM SEG" in the panel of segmentations do; the person then confirms.
 SAVE = """() => {
   const [{ segmentationId }] = services.segmentationService.getSegmentations();
@@ -109,7 +111,8 @@ def test_a_ct_opens_from_the_list(open_viewer: Callable[[str], Page], house: Ohi
     chest = house.find(SeriesInstanceUID=house.cohort.north_chest)
     listed = page.locator("tr", has_text="02-Jan-2020")
     listed.first.wait_for(timeout=30_000)
-    assert {row.split("\t")[0].strip() for row in listed.all_inner_texts()} == {"north-ct-chest-1", "north-mr-brain-3"}
+    patients = {row.split("\t")[0].strip() for row in listed.all_inner_texts()}
+    assert patients == {"north-ct-chest-1", "north-mr-brain-3", SVS}
 
     page.locator("tr", has_text=chest.PatientID).click()
     page.wait_for_selector("img[src^='blob:']", timeout=30_000)
@@ -144,8 +147,9 @@ def test_a_segmentation_comes_up_over_its_images_and_is_saved(
 
 @pytest.mark.browser
 @pytest.mark.timeout(300)
-def test_a_slide_opens(open_viewer: Callable[[str], Page], house: OhifHouse) -> None:
-    page = open_viewer(link_to_ohif(house.find(Modality="SM")))
+@pytest.mark.parametrize("patient", ["slide", SVS], ids=["dicom", "svs"])
+def test_a_slide_opens(open_viewer: Callable[[str], Page], house: OhifHouse, patient: str) -> None:
+    page = open_viewer(link_to_ohif(house.find(PatientID=patient)))
     page.wait_for_selector(".DicomMicroscopyViewer canvas", timeout=60_000)
     wait_for_drawing(page, ".DicomMicroscopyViewer canvas")
     assert measure_colour(page, ".DicomMicroscopyViewer canvas") > 0.1
@@ -168,10 +172,10 @@ def test_nobody_is_let_in_without_a_login(house: OhifHouse) -> None:
     ("person", "asked", "found"),
     [
         ("rhea", {}, {"north-ct-chest-1", "south-ct-chest-2"}),  # of project lung, of all sites
-        (READER, {}, {"north-ct-chest-1", "north-mr-brain-3", "slide"}),
+        (READER, {}, {"north-ct-chest-1", "north-mr-brain-3", "slide", SVS}),
         (READER, {"00100020": "*brain*"}, {"north-mr-brain-3"}),
-        (READER, {"ModalitiesInStudy": "CT,SM"}, {"north-ct-chest-1", "slide"}),
-        (READER, {"StudyDate": "20200101-20200103"}, {"north-ct-chest-1", "north-mr-brain-3"}),
+        (READER, {"ModalitiesInStudy": "CT,SM"}, {"north-ct-chest-1", "slide", SVS}),
+        (READER, {"StudyDate": "20200101-20200103"}, {"north-ct-chest-1", "north-mr-brain-3", SVS}),
         (READER, {"StudyInstanceUID": "{chest}\\{brain}"}, {"north-ct-chest-1", "north-mr-brain-3"}),
     ],
 )
