@@ -25,6 +25,8 @@ SELDOM = 2_000
 _ROW_COST = 7
 #: Hits may stand together, so a walk may have to go further than on average.
 _CLUSTERING = 5
+#: Conditions whose hits are likely to stand together.
+_TOGETHER = ("text", "received_at")
 #: The share of series that a condition without an index is thought to keep.
 _GUESS = 0.3
 
@@ -78,6 +80,9 @@ def make_plan(connection: Connection, question: Question, wanted: int | None) ->
         first: tuple[Condition, ...] = text[0] if text else ()
         return Plan(first, tuple(each for each in question.conditions if each not in first), walk=True)
     total, counted = _count(connection, groups, SELDOM)
+    if min(counted) > SELDOM and connection.dialect.name != "sqlite":
+        # PostgreSQL knows how often values come, but not that some stand together: there it must not walk.
+        return Plan(question.conditions, (), walk=not any(each.keyword in _TOGETHER for each in question.conditions))
     if min(counted) > SELDOM:
         total, counted = _count(connection, groups, FEW)
     fewest, best = min(zip(counted, groups, strict=True), key=lambda pair: pair[0])
