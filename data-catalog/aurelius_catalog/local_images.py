@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from aurelius_catalog import index, search
 from aurelius_catalog.audit import append_event, record_event
 from aurelius_catalog.database import open_engine, writing
+from aurelius_catalog.errors import PermissionDenied
 from aurelius_catalog.frame_files import Span, fill_spans, read_spans
 from aurelius_catalog.frame_places import PLACES
 from aurelius_catalog.frames import is_encapsulated, strip_items
@@ -198,7 +199,13 @@ class LocalImages:
     def _visible(self, SOPInstanceUID: str) -> InstanceRecord:
         with self._engine.begin() as connection:
             instance = index.get_instance(connection, SOPInstanceUID)
-            index.get_series(connection, self.person, instance.SeriesInstanceUID)
+            try:
+                index.get_series(connection, self.person, instance.SeriesInstanceUID)
+            except PermissionDenied:  # which names the series: more than somebody who may not see it needs to know
+                raise PermissionDenied(
+                    f"{self.person.name} may not open instance {SOPInstanceUID}: it is in none of your projects or "
+                    "sites. A data steward can tell you who to ask for access."
+                ) from None
         return instance
 
     def _locate(self, frames: Sequence[tuple[InstanceRecord, int]]) -> list[Span]:

@@ -125,7 +125,7 @@ def fill(path: str, values: dict[str, str]) -> str:
     if path.startswith("/slides/"):
         values = {**values, "series": values.get("slide", values["series"])}
     if path.startswith("/instances/"):
-        values = {**values, "uid": values["instance"]}
+        values = {**values, "uid": values.get("instance", values["uid"])}
     return re.sub(r"{(\w+)(?::\w+)?}", lambda place: quote(values[place[1]], safe=""), path)
 
 
@@ -200,6 +200,7 @@ TYPES = ["application/dicom", "application/json", "image/png", "*/*", 'multipart
 def test_no_question_makes_a_route_fail(client: TestClient, house: House, path: str, data: st.DataObject) -> None:
     places = re.findall(r"{(\w+)", path)
     known = {**house.values, **({"series": house.values["slide"]} if path.startswith("/slides/") else {})}
+    known |= {"uid": house.values["instance"]} if path.startswith("/instances/") else {}
     odd = {name: data.draw(st.just(known[name]) | st.text(min_size=1, max_size=70)) for name in places}
     filled = fill(path, {name: text.encode("utf-8", "replace").decode() for name, text in odd.items()})
     query = data.draw(st.dictionaries(st.sampled_from(KEYWORDS) | st.text(max_size=12), VALUES, max_size=3))
