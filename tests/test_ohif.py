@@ -85,7 +85,7 @@ class Viewer:
         return page
 
     def _judge(self, text: str) -> None:
-        # Cornerstone says so where a segmentation makes a volume of a stack that is still being drawn: a matter of speed.
+        # Cornerstone says so where a segmentation makes a volume of a stack that is being drawn: a matter of speed.
         if not text.startswith("The stack viewport has been destroyed"):
             self.wrong.append(text)
 
