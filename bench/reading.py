@@ -102,13 +102,13 @@ def read_with_pydicom(paths: list[Path], *, rescaled: bool) -> Any:
     stored = np.stack([each.pixel_array for each in found])
     if not rescaled:
         return stored
-    return stored * np.float32(found[0].RescaleSlope) + np.float32(found[0].RescaleIntercept)
+    return stored * np.float32(found[0].get("RescaleSlope", 1)) + np.float32(found[0].get("RescaleIntercept", 0))
 
 
 def read_with_highdicom(paths: list[Path], *, rescaled: bool) -> Any:
     """Open with highdicom."""
-    dtype = np.float32 if rescaled else np.int16
-    return highdicom.get_volume_from_series([*map(dcmread, paths)], apply_modality_transform=rescaled, dtype=dtype)
+    dtype, transform = (np.float32, None) if rescaled else (np.int16, False)  # None: where there is one
+    return highdicom.get_volume_from_series([*map(dcmread, paths)], apply_modality_transform=transform, dtype=dtype)
 
 
 def read_bytes(paths: list[Path]) -> Any:
