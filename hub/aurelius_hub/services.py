@@ -49,6 +49,7 @@ SERVICES: tuple[Service, ...] = (
         "aurelius_catalog.service",
         "Viewer",
         "Open any study you may see: images, slides, segmentations.",
+        needs=("intake_profile", "idc_index", "dataset_licence"),  # results are held against the house's profile
     ),
     Service(
         "annotation",

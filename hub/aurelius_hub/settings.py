@@ -119,6 +119,12 @@ class HubSettings(BaseSettings):
     audit_years: float = 7
     """Years an audit record is kept at least."""
 
+    idc_index: Path | None = None
+    """Parquet file with the index of a public archive, which searches with ``source="idc"`` read in place."""
+
+    dataset_licence: str = ""
+    """Terms that the data cards of frozen datasets state; empty means: for use inside this house."""
+
     annotation_python: Path = REPOSITORY / ".venv-annotation" / "bin" / "python"
     """Python of the annotation environment."""
 

@@ -69,3 +69,14 @@ def test_paths_are_absolute_wherever_a_process_starts(tmp_path: Path, monkeypatc
 def test_every_service_with_a_page_of_its_own_is_offered_by_name() -> None:
     offered = {service.name for service in SERVICES if service.title and service.text}
     assert offered == {service.name for service in SERVICES if service.has_route} - {"intake"}
+
+
+def test_catalog_is_told_what_the_house_decided(tmp_path: Path) -> None:
+    settings = HubSettings(
+        home=tmp_path, intake_profile="basic", idc_index=tmp_path / "idc.parquet", dataset_licence="CC BY 4.0"
+    )
+    environment = {service["name"]: service["environment"] for service in build_services(settings)}["catalog"]
+    assert isinstance(environment, dict)
+    assert environment["AURELIUS_INTAKE_PROFILE"] == "basic"
+    assert environment["AURELIUS_IDC_INDEX"] == str(tmp_path / "idc.parquet")
+    assert environment["AURELIUS_DATASET_LICENCE"] == "CC BY 4.0"
