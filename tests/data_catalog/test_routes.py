@@ -14,7 +14,6 @@ from urllib.parse import quote
 
 import numpy as np
 import pytest
-from fastapi import HTTPException, Request
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -23,12 +22,11 @@ from pydicom import Dataset, dcmread
 from aurelius_catalog.model import NewPrediction, Segment
 from aurelius_catalog.person import Person
 from aurelius_catalog.service.app import create_app
-from aurelius_catalog.service.login import current_person
-from aurelius_catalog.service.stores import read_settings
 from aurelius_catalog.wire import pack_labelmap
 from cohort import Cohort, make_cohort
 from derived import make_segmentation
 from servers_catalog import PEOPLE
+from service_client import believe_header, serve_as
 from slide_files import write_pyramid
 from slide_house import add_slide
 
@@ -103,21 +101,11 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> House:
 def client(house: House) -> Iterator[TestClient]:
     """Give a client of the whole service; the header ``person`` says who asks."""
     app = create_app()
-
-    def read_person(request: Request) -> Person:
-        name = request.headers.get("person")
-        if name is None:
-            raise HTTPException(401)
-        return Person.of(name, PEOPLE[name])
-
-    app.dependency_overrides[current_person] = read_person
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AURELIUS_HOME", str(house.cohort.settings.home))
-        read_settings.cache_clear()
-        read_settings()  # kept until the module is done
-    with TestClient(app, raise_server_exceptions=False) as client:
+    with (
+        serve_as(app, believe_header(PEOPLE), home=house.cohort.settings.home),
+        TestClient(app, raise_server_exceptions=False) as client,
+    ):
         yield client
-    read_settings.cache_clear()
 
 
 def fill(path: str, values: dict[str, str]) -> str:

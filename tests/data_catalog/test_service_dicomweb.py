@@ -16,11 +16,10 @@ from aurelius_catalog.person import Person
 from aurelius_catalog.phantoms import make_phantom
 from aurelius_catalog.service import dicomweb, rest
 from aurelius_catalog.service.host import create_service, mount_router
-from aurelius_catalog.service.login import current_person
-from aurelius_catalog.service.stores import read_settings
 from aurelius_catalog.wire import pack_labelmap
 from cohort import SLICES, Cohort, make_cohort
 from servers_catalog import PEOPLE
+from service_client import serve_as
 
 
 @pytest.fixture(scope="module")
@@ -33,13 +32,8 @@ def client(cohort: Cohort) -> Iterator[TestClient]:
     app = create_service("catalog")
     mount_router(app, dicomweb.router)
     mount_router(app, rest.router)
-    app.dependency_overrides[current_person] = lambda: Person.of("rhea", PEOPLE["rhea"])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AURELIUS_HOME", str(cohort.settings.home))
-        read_settings.cache_clear()
-        read_settings()  # kept until the module is done
-    yield TestClient(app, raise_server_exceptions=False)
-    read_settings.cache_clear()
+    with serve_as(app, lambda: Person.of("rhea", PEOPLE["rhea"]), home=cohort.settings.home):
+        yield TestClient(app, raise_server_exceptions=False)
 
 
 def study_of(cohort: Cohort, series: str) -> str:

@@ -26,12 +26,11 @@ from aurelius_catalog.person import Person
 from aurelius_catalog.schema import audit_events
 from aurelius_catalog.service import dicomweb
 from aurelius_catalog.service.host import create_service, mount_router
-from aurelius_catalog.service.login import current_person
 from aurelius_catalog.service.negotiation import Offer, choose_offer, read_accepted
-from aurelius_catalog.service.stores import read_settings
 from aurelius_catalog.settings import CatalogSettings
 from cohort import admit
 from servers_dicomweb import COLUMNS, ENCODINGS, ROWS, make_bits, make_image, make_palette, make_pixels
+from service_client import serve_as
 from slide_files import write_pyramid
 from slide_house import add_slide
 
@@ -78,13 +77,8 @@ def held(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Held]:
     admit(list(objects.values()), home)
     app = create_service("catalog")
     mount_router(app, dicomweb.router)
-    app.dependency_overrides[current_person] = lambda: Person.of("rhea", ["role-researcher", "site-north"])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AURELIUS_HOME", str(home))
-        read_settings.cache_clear()
-        settings = read_settings()
-    yield Held(TestClient(app, raise_server_exceptions=False), objects, bits, settings)
-    read_settings.cache_clear()
+    with serve_as(app, lambda: Person.of("rhea", ["role-researcher", "site-north"]), home=home) as settings:
+        yield Held(TestClient(app, raise_server_exceptions=False), objects, bits, settings)
 
 
 def split(answer: Response) -> list[tuple[str, bytes]]:

@@ -12,12 +12,11 @@ from pydicom.datadict import keyword_for_tag
 from aurelius_catalog.person import Person
 from aurelius_catalog.service import dicomweb
 from aurelius_catalog.service.host import create_service, mount_router
-from aurelius_catalog.service.login import current_person
-from aurelius_catalog.service.stores import read_settings
 from aurelius_catalog.settings import CatalogSettings
 from cohort import admit
 from houses import DATABASES, make_settings, temp_server
 from servers_dicomweb import UNICODE, make_image
+from service_client import serve_as
 
 
 @pytest.fixture(scope="module", params=DATABASES)
@@ -39,14 +38,9 @@ def serve_three_studies(settings: CatalogSettings) -> Iterator[TestClient]:
     admit(objects, settings.home, settings.database_url)
     app = create_service("catalog")
     mount_router(app, dicomweb.router)
-    app.dependency_overrides[current_person] = lambda: Person.of("nora", ["role-clinician", "site-north"])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AURELIUS_HOME", str(settings.home))
-        patch.setenv("AURELIUS_DATABASE_URL", settings.database_url)
-        read_settings.cache_clear()
-        read_settings()  # kept until the module is done
-    yield TestClient(app, raise_server_exceptions=False)
-    read_settings.cache_clear()
+    nora = Person.of("nora", ["role-clinician", "site-north"])
+    with serve_as(app, lambda: nora, home=settings.home, database_url=settings.database_url):
+        yield TestClient(app, raise_server_exceptions=False)
 
 
 def read_names(answer: Response, keyword: str = "PatientID") -> list[str]:

@@ -27,12 +27,11 @@ from aurelius_catalog.person import Person
 from aurelius_catalog.schema import audit_events
 from aurelius_catalog.service import dicomweb
 from aurelius_catalog.service.host import create_service, mount_router
-from aurelius_catalog.service.login import current_person
-from aurelius_catalog.service.stores import read_settings
 from aurelius_catalog.service.stow import clear_arrivals
 from builders import write_ct
 from derived import make_capture, make_map, make_presentation, make_report, make_segmentation
 from intake_house import House
+from service_client import serve_as
 
 PEOPLE = {
     "rhea": Person.of("rhea", ["role-researcher", "site-north"]),
@@ -60,16 +59,10 @@ def client(house: House) -> Iterator[TestClient]:
     app = create_service("catalog")
     mount_router(app, dicomweb.router)
     who = ["rhea"]
-    app.dependency_overrides[current_person] = lambda: PEOPLE[who[0]]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AURELIUS_HOME", str(house.home))
-        patch.setenv("AURELIUS_INTAKE_RESERVE_MB", "0")
-        read_settings.cache_clear()
-        read_settings()
     client = TestClient(app, raise_server_exceptions=False)
     client.who = who  # type: ignore[attr-defined]
-    yield client
-    read_settings.cache_clear()
+    with serve_as(app, lambda: PEOPLE[who[0]], home=house.home, intake_reserve_mb=0):
+        yield client
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from fastapi import Request
 from fastapi.testclient import TestClient
 from pydicom.encaps import generate_frames
 from pydicom.uid import RLELossless, generate_uid
@@ -19,10 +18,9 @@ from aurelius_catalog.schema import audit_events
 from aurelius_catalog.series import Series
 from aurelius_catalog.service import pixels
 from aurelius_catalog.service.host import create_service, mount_router
-from aurelius_catalog.service.login import current_person
-from aurelius_catalog.service.stores import read_settings
 from cohort import Cohort, admit, make_cohort, make_slice
 from servers_catalog import PEOPLE
+from service_client import believe_header, serve_as
 
 
 @pytest.fixture(scope="module")
@@ -34,19 +32,11 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
 def client(cohort: Cohort) -> Iterator[TestClient]:
     app = create_service("catalog")
     mount_router(app, pixels.router)
-
-    def read_person(request: Request) -> Person:
-        name = request.headers["person"]
-        return Person.of(name, PEOPLE[name])
-
-    app.dependency_overrides[current_person] = read_person
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AURELIUS_HOME", str(cohort.settings.home))
-        read_settings.cache_clear()
-        read_settings()  # kept until the module is done
-    with TestClient(app, raise_server_exceptions=False, headers={"person": "stella"}) as running:
+    with (
+        serve_as(app, believe_header(PEOPLE), home=cohort.settings.home),
+        TestClient(app, raise_server_exceptions=False, headers={"person": "stella"}) as running,
+    ):
         yield running
-    read_settings.cache_clear()
 
 
 def open_series(cohort: Cohort, uid: str) -> Series:

@@ -12,7 +12,6 @@ import dask.array
 import numpy as np
 import pytest
 import xarray as xr
-from fastapi import HTTPException, Request
 from fastapi.testclient import TestClient
 from openslide import OpenSlide
 from openslide.deepzoom import DeepZoomGenerator
@@ -29,12 +28,11 @@ from aurelius_catalog.person import Person
 from aurelius_catalog.schema import audit_events
 from aurelius_catalog.series import Series
 from aurelius_catalog.service.app import create_app
-from aurelius_catalog.service.login import current_person
-from aurelius_catalog.service.stores import read_settings
 from aurelius_catalog.settings import CatalogSettings
 from aurelius_catalog.slides import shelf, tiles
 from aurelius_catalog.slides.shelf import SHELF
 from aurelius_catalog.slides.slide import Slide
+from service_client import believe_header, serve_as
 from slide_files import make_pixels, write_mirax, write_ndpi, write_ome, write_pyramid
 from slide_house import PROJECT, add_dicom_slide, add_slide, write_dicom_slide
 
@@ -317,20 +315,8 @@ def test_small_pictures_of_large_levels_are_made_in_parts(house: House, monkeypa
 @pytest.fixture(scope="module")
 def client(house: House) -> Iterator[TestClient]:
     app = create_app()
-
-    def read_person(request: Request) -> Person:
-        name = request.headers.get("person")
-        if name is None:
-            raise HTTPException(401)
-        return Person.of(name, PEOPLE[name])
-
-    app.dependency_overrides[current_person] = read_person
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AURELIUS_HOME", str(house.settings.home))
-        read_settings.cache_clear()
-        read_settings()
+    with serve_as(app, believe_header(PEOPLE), home=house.settings.home):
         yield TestClient(app, raise_server_exceptions=False, headers={"person": "paul"})
-    read_settings.cache_clear()
 
 
 def test_viewers_find_the_tiles_by_the_dzi(client: TestClient, house: House) -> None:
