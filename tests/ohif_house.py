@@ -12,8 +12,9 @@ import numpy as np
 
 from aurelius_catalog.model import Segment, SeriesRecord
 from aurelius_catalog.person import Person
+from aurelius_hub.ports import find_free_ports
 from cohort import Cohort, make_cohort
-from servers_catalog import PEOPLE, Hub, free_ports, managed_service, temp_hub
+from servers_catalog import PEOPLE, Hub, managed_service, temp_hub
 from slide_house import add_dicom_slide, add_slide
 
 #: Reads all of site north, as a clinician does, and may write a label there.
@@ -42,7 +43,7 @@ def temp_ohif(home: Path, data: Path | None = None) -> Iterator[OhifHouse]:
     if data is not None:
         add_dicom_slide(cohort.settings, sorted((data / "wsi" / "cmu-1-dicom").glob("*.dcm")))
         add_slide(cohort.settings, data / "wsi" / "CMU-1-Small-Region.svs")
-    (port,) = free_ports(1)
+    (port,) = find_free_ports(1)
     environment = {"AURELIUS_HOME": str(cohort.settings.home)}
     service = managed_service("catalog", [sys.executable, "-m", "aurelius_catalog.service"], environment, port)
     with temp_hub(home / "hub", [service], people={**PEOPLE, READER: READER_GROUPS}) as hub:

@@ -18,8 +18,9 @@ from aurelius_catalog.local import LocalStore
 from aurelius_catalog.person import Person
 from aurelius_catalog.phantoms import Phantom, PhantomKind, make_phantom
 from aurelius_catalog.settings import CatalogSettings
+from aurelius_hub.ports import find_free_ports
 from cohort import add_phantom
-from servers_catalog import PEOPLE, REPOSITORY, Hub, free_ports, managed_service, temp_hub, wait_until
+from servers_catalog import PEOPLE, REPOSITORY, Hub, managed_service, temp_hub, wait_until
 from slicer import Slicer
 
 ANNOTATION_PYTHON = Path(
@@ -106,7 +107,7 @@ def temp_annotation(
         "HOME": os.environ.get("HOME", "/"),
     }
     command = [sys.executable, "-m", "aurelius_annotation.server"]
-    service = managed_service("annotation", command, environment, free_ports(1)[0])
+    service = managed_service("annotation", command, environment, find_free_ports(1)[0])
     service["oauth_client_allowed_scopes"] = ["tokens!user"]
     with temp_hub(home / "hub", [service], people=people) as hub:
         server = AnnotationServer(hub, home)

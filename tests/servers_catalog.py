@@ -6,7 +6,6 @@ import json
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 import httpx
 
 from aurelius_hub.node import find_proxy
+from aurelius_hub.ports import find_free_ports
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -93,15 +93,6 @@ class Hub:
             yield client
 
 
-def free_ports(count: int) -> list[int]:
-    """Ask the system for free ports, all different."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
 def wait_until(ready: object, what: str, seconds: float = 60, process: subprocess.Popen[bytes] | None = None) -> None:
     """Poll ``ready()`` until it is true; fail with ``what`` when it takes too long or the process has died."""
     until = time.monotonic() + seconds
@@ -144,7 +135,7 @@ def temp_hub(
 ) -> Iterator[Hub]:
     """Run JupyterHub with its proxy and ``services`` on free ports; ready when every service answers."""
     home.mkdir(parents=True, exist_ok=True)
-    port, hub_port, proxy_api_port = free_ports(3)
+    port, hub_port, proxy_api_port = find_free_ports(3)
     groups: dict[str, list[str]] = {}
     for person, names in people.items():
         for group in names:

@@ -18,8 +18,9 @@ from aurelius_catalog.local import LocalStore
 from aurelius_catalog.model import NewPrediction, Segment
 from aurelius_catalog.person import Person
 from aurelius_catalog.settings import CatalogSettings
+from aurelius_hub.ports import find_free_ports
 from cohort import make_cohort
-from servers_catalog import Hub, answers, free_ports, managed_service, temp_hub, wait_until
+from servers_catalog import Hub, answers, managed_service, temp_hub, wait_until
 
 PEOPLE = {
     "nora": ["role-clinician", "site-north"],
@@ -77,7 +78,7 @@ def make_findings(home: Path) -> Findings:
 def temp_dashboards(folder: Path, findings: Findings) -> Iterator[Hub]:
     """Run a hub with the dashboards service; ready when a kernel waits for a page."""
     environment = {"AURELIUS_HOME": str(findings.settings.home), "AURELIUS_SECRET_OF_THE_HOUSE": "do-not-inherit"}
-    service = managed_service("dashboards", COMMAND, environment, free_ports(1)[0])
+    service = managed_service("dashboards", COMMAND, environment, find_free_ports(1)[0])
     with temp_hub(folder, [service], people=PEOPLE) as hub:
         yield hub
 
@@ -85,7 +86,7 @@ def temp_dashboards(folder: Path, findings: Findings) -> Iterator[Hub]:
 @contextmanager
 def lone_service(home: Path, extra: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     """Run the service without a hub, as far as it goes: nobody can log in, but kernels are preheated."""
-    port = free_ports(1)[0]
+    port = find_free_ports(1)[0]
     environment = {
         **os.environ,
         "AURELIUS_HOME": str(home),

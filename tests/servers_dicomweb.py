@@ -35,7 +35,8 @@ from aurelius_catalog.service import dicomweb
 from aurelius_catalog.service.host import create_service, mount_router
 from aurelius_catalog.service.login import current_person
 from aurelius_catalog.service.stores import read_settings
-from servers_catalog import free_ports, wait_until
+from aurelius_hub.ports import find_free_ports
+from servers_catalog import wait_until
 
 ROWS, COLUMNS = 6, 10
 #: As long as a UID may be, and all of it digits that count.
@@ -64,7 +65,7 @@ def temp_dicomweb(home: Path, person: Person) -> Iterator[str]:
 @contextmanager
 def serve(app: FastAPI) -> Iterator[str]:
     """Serve an application on a free port of loopback."""
-    (port,) = free_ports(1)
+    (port,) = find_free_ports(1)
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning"))
     thread = threading.Thread(target=server.run)
     thread.start()

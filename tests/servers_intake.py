@@ -19,7 +19,8 @@ from aurelius_catalog.intake.items import Items, State
 from aurelius_catalog.intake.zone import Zone
 from aurelius_catalog.settings import CatalogSettings
 from aurelius_catalog.vault import create_vault
-from servers_catalog import free_ports, wait_until
+from aurelius_hub.ports import find_free_ports
+from servers_catalog import wait_until
 
 COMMAND = [sys.executable, "-m", "aurelius_catalog.intake"]
 #: Two sites, as sites.toml says it; every test may write another file before it starts an intake.
@@ -58,7 +59,7 @@ def prepare_house(home: Path, sites: str = SITES) -> CatalogSettings:
 @contextmanager
 def temp_intake(home: Path, **variables: str) -> Iterator[Intake]:
     """Run an intake with a C-STORE listener on a free port; ready when the listener answers."""
-    (port,) = free_ports(1)
+    (port,) = find_free_ports(1)
     settings = prepare_house(home).model_copy(update={"dicom_port": port})
     environment = {
         **os.environ,

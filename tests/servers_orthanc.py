@@ -16,7 +16,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from servers_catalog import free_ports, stop_group, wait_until
+from aurelius_hub.ports import find_free_ports
+from servers_catalog import stop_group, wait_until
 
 PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 LOGIN = ("aurelius", "north-secret")
@@ -46,7 +47,7 @@ def temp_orthanc(home: Path, folders: Mapping[str, Path] | None = None) -> Itera
     program = shutil.which("Orthanc")
     if program is None or not PLUGIN.exists():
         pytest.skip("Orthanc is missing: apt-get install orthanc orthanc-dicomweb")
-    (port,) = free_ports(1)
+    (port,) = find_free_ports(1)
     home.mkdir(parents=True)
     settings = {
         "StorageDirectory": str(home / "storage"),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from servers_catalog import free_ports
+from aurelius_hub.ports import find_free_ports
 
 
 def find_programs() -> Path:
@@ -26,7 +26,7 @@ def find_programs() -> Path:
 def temp_postgres(folder: Path) -> Iterator[str]:
     """Run a fresh server on loopback; yields SQLAlchemy's address of an empty database."""
     programs = find_programs()
-    [port] = free_ports(1)
+    [port] = find_free_ports(1)
     # The server refuses root; where the tests run as root it runs as the user its package made.
     switch = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
     if switch:

@@ -21,8 +21,9 @@ from aurelius_extensions.reports.desk import Desk, RunView
 from aurelius_extensions.reports.model import RunState
 from aurelius_extensions.reports.settings import NOTEBOOKS, ReportSettings
 from aurelius_extensions.reports.worker import Worker
+from aurelius_hub.ports import find_free_ports
 from cohort import SLICES, Cohort, make_cohort
-from servers_catalog import answers, free_ports, stop_group, wait_until
+from servers_catalog import answers, stop_group, wait_until
 
 PEOPLE = {
     "rhea": ["role-researcher", "project-lung"],
@@ -95,7 +96,7 @@ def run_worker(house: House, timeout_s: float = RUN_S) -> Iterator[Reports]:
 @contextmanager
 def run_service_alone(house: House) -> Iterator[subprocess.Popen[bytes]]:
     """Run the service's process without a hub: nobody can log in, but it works through its queue."""
-    (port,) = free_ports(1)
+    (port,) = find_free_ports(1)
     process = subprocess.Popen(
         [sys.executable, "-m", "aurelius_extensions.reports"],
         env={**os.environ, **service_environment(house), "JUPYTERHUB_SERVICE_URL": f"http://127.0.0.1:{port}"},

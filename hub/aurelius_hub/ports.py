@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import random
 import socket
+from contextlib import ExitStack
 
+from aurelius_hub.errors import CannotStart
 from aurelius_hub.settings import HubSettings
 
 #: Ports that stay shut unless somebody asks for them.
 OPTIONAL = frozenset({"dicom_port"})
+#: Ports that no system hands to an outgoing connection: Linux begins at 32768, others at 49152 (RFC 6335).
+NEVER_HANDED_OUT = range(20_000, 32_768)
 
 
 def list_ports(settings: HubSettings) -> dict[str, int]:
@@ -18,16 +23,33 @@ def list_ports(settings: HubSettings) -> dict[str, int]:
 def choose_ports(settings: HubSettings) -> HubSettings:
     """Return ``settings`` with every port that is 0 replaced by a free one."""
     names = [name for name, port in list_ports(settings).items() if not port and name not in OPTIONAL]
-    holders = [socket.socket() for _ in names]
-    try:
-        # All are held at once, so that no port is chosen twice.
-        for holder in holders:
-            holder.bind(("127.0.0.1", 0))
-        ports = {name: holder.getsockname()[1] for name, holder in zip(names, holders, strict=True)}
-    finally:
-        for holder in holders:
-            holder.close()
-    return settings.model_copy(update=ports)
+    return settings.model_copy(update=dict(zip(names, find_free_ports(len(names)), strict=True)))
+
+
+def find_free_ports(count: int) -> list[int]:
+    """Return ports of this machine that nobody uses, all different.
+
+    Keycloak starts for half a minute before the hub takes its ports. A port that the system would choose may have
+    become the near end of somebody's connection by then; those below are nobody's until a server asks for them.
+
+    Raises
+    ------
+    CannotStart
+        If there are not so many.
+    """
+    found: list[int] = []
+    with ExitStack() as holders:  # all are held at once, so that no port is chosen twice
+        for port in random.sample(NEVER_HANDED_OUT, len(NEVER_HANDED_OUT)):
+            if len(found) == count:
+                break
+            try:
+                holders.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            found.append(port)
+    if len(found) < count:
+        raise CannotStart("This machine has no free port left.", "End what listens on so many of them.")
+    return found
 
 
 def is_free(port: int) -> bool:

@@ -13,9 +13,10 @@ from aurelius_catalog.catalog import open_catalog
 from aurelius_catalog.client import HttpStore
 from aurelius_catalog.errors import PermissionDenied
 from aurelius_catalog.phantoms import make_phantom
+from aurelius_hub.ports import find_free_ports
 from cohort import SLICES, Cohort
 from data_catalog.store_contract import OpenAs, StoreContract, cohort, truth
-from servers_catalog import Hub, free_ports, managed_service, temp_hub
+from servers_catalog import Hub, managed_service, temp_hub
 from soak import MemoryWatch, find_service, run_clients
 
 __all__ = ["cohort", "truth"]
@@ -25,7 +26,7 @@ SOAK_S = 5.0
 @pytest.fixture(scope="class")
 def hub(cohort: Cohort, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     command = [sys.executable, "-m", "aurelius_catalog.service"]
-    service = managed_service("catalog", command, {"AURELIUS_HOME": str(cohort.settings.home)}, free_ports(1)[0])
+    service = managed_service("catalog", command, {"AURELIUS_HOME": str(cohort.settings.home)}, find_free_ports(1)[0])
     with temp_hub(tmp_path_factory.mktemp("hub"), [service]) as running:
         yield running
 

@@ -17,8 +17,8 @@ from aurelius_catalog.client import HttpStore
 from aurelius_catalog.errors import InvalidRequest, NotFound, PermissionDenied, Unreachable
 from aurelius_catalog.model import InstanceRecord
 from aurelius_catalog.person import Action
+from aurelius_hub.ports import find_free_ports
 from moody_service import AWAY, EXPIRED, NO_ROUTE, OK, SILENCE, Answer, Moody, moody_service
-from servers_catalog import free_ports
 
 FRAME = bytes(range(8))
 PIXELS = Answer(200, FRAME, "application/octet-stream")
@@ -82,7 +82,7 @@ def test_who_waits_too_long_is_told(moody: Moody, monkeypatch: pytest.MonkeyPatc
 
 
 def test_an_address_where_nobody_ever_answered_is_not_waited_for() -> None:
-    url = f"http://127.0.0.1:{free_ports(1)[0]}/services/catalog"
+    url = f"http://127.0.0.1:{find_free_ports(1)[0]}/services/catalog"
     for read in (HttpStore.list_datasets, read_frame):
         with pytest.raises(Unreachable, match="does not answer"):
             read(HttpStore(url, "x"))

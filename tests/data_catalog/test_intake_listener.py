@@ -21,8 +21,9 @@ from aurelius_catalog.intake.metrics import RECEIVED, REFUSED
 from aurelius_catalog.intake.sites import read_sites
 from aurelius_catalog.intake.zone import Zone
 from aurelius_catalog.settings import CatalogSettings
+from aurelius_hub.ports import find_free_ports
 from builders import make_identified, write_ct
-from servers_catalog import free_ports, wait_until
+from servers_catalog import wait_until
 from servers_intake import SITES, start_storescu, temp_intake
 
 Listen = Callable[..., AbstractContextManager[Listener]]
@@ -40,7 +41,7 @@ def listen(zone: Zone, tmp_path: Path) -> Listen:
 
     @contextmanager
     def start(**changes: object) -> Iterator[Listener]:
-        settings = CatalogSettings(home=tmp_path / "home", dicom_port=free_ports(1)[0], **changes)  # type: ignore[arg-type]
+        settings = CatalogSettings(home=tmp_path / "home", dicom_port=find_free_ports(1)[0], **changes)  # type: ignore[arg-type]
         with Listener(settings, zone, read_sites(tmp_path / "sites.toml")) as listener:
             yield listener
 

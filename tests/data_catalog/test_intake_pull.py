@@ -26,8 +26,9 @@ from aurelius_catalog.intake.remote import RemoteServer
 from aurelius_catalog.intake.sites import Site
 from aurelius_catalog.intake.zone import Zone
 from aurelius_catalog.settings import CatalogSettings
+from aurelius_hub.ports import find_free_ports
 from builders import write_ct
-from servers_catalog import free_ports, wait_until
+from servers_catalog import wait_until
 from servers_orthanc import LOGIN, Orthanc, SlowLine, slow_line, temp_orthanc
 
 COMMAND = [sys.executable, "-m", "aurelius_catalog.intake", "pull", "--site", "north"]
@@ -199,7 +200,7 @@ def test_errors_say_what_to_do_and_nothing_that_identifies(home: Path, line: Slo
     line.failures = 99
     with pytest.raises(Unreachable, match="The server answers 503"):
         puller.server.find_studies({"PatientName": "Plantagenet^Petra"})
-    dead = Site(pull=f"http://127.0.0.1:{free_ports(1)[0]}/dicom-web")
+    dead = Site(pull=f"http://127.0.0.1:{find_free_ports(1)[0]}/dicom-web")
     with pytest.raises(Unreachable, match="does not answer") as said:
         RemoteServer(dead, home, wait_s=0.01).find_studies({"PatientID": "PAT-48151623"})
     assert "PAT-48151623" not in str(said.value)

@@ -15,8 +15,9 @@ from dicomweb_client import DICOMwebClient
 from pydicom import dcmread
 
 from aurelius_catalog.settings import CatalogSettings
+from aurelius_hub.ports import find_free_ports
 from builders import write_ct
-from servers_catalog import Hub, answers, free_ports, managed_service, temp_hub, wait_until
+from servers_catalog import Hub, answers, managed_service, temp_hub, wait_until
 from servers_intake import COMMAND, is_open, prepare_house, start_storescu, temp_intake
 
 
@@ -27,7 +28,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def dicom_port() -> int:
-    return free_ports(1)[0]
+    return find_free_ports(1)[0]
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def hub(home: Path, dicom_port: int, tmp_path_factory: pytest.TempPathFactory) -
         "AURELIUS_DICOM_PORT": str(dicom_port),
         "PATH": os.environ["PATH"],
     }
-    service = managed_service("intake", [*COMMAND, "run"], environment, free_ports(1)[0])
+    service = managed_service("intake", [*COMMAND, "run"], environment, find_free_ports(1)[0])
     with temp_hub(tmp_path_factory.mktemp("hub"), [service]) as running:
         yield running
 
@@ -107,7 +108,7 @@ def test_enter_logs_in_and_goes_on_inside_the_house_only(hub: Hub) -> None:
 
 
 def test_listener_and_service_stop_with_the_intake(tmp_path: Path) -> None:
-    url = f"http://127.0.0.1:{free_ports(1)[0]}"
+    url = f"http://127.0.0.1:{find_free_ports(1)[0]}"
     with temp_intake(tmp_path / "home", JUPYTERHUB_SERVICE_URL=url) as intake:
         wait_until(lambda: answers(f"{url}/health"), "the service", process=intake.process)
         with socket.create_connection(("127.0.0.1", intake.settings.dicom_port)):  # one who never asks for anything

@@ -22,8 +22,8 @@ from aurelius_catalog.person import Person
 from aurelius_catalog.service.host import create_service, mount_router, serve_beside
 from aurelius_catalog.service.login import current_person
 from aurelius_catalog.settings import CatalogSettings
+from aurelius_hub.ports import find_free_ports
 from builders import VISIT, write_ct
-from servers_catalog import free_ports
 
 PERSONS = {
     "stella": Person.of("stella", ["role-steward"]),
@@ -61,7 +61,7 @@ class House:
 
 @pytest.fixture
 def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
-    (port,) = free_ports(1)
+    (port,) = find_free_ports(1)
     monkeypatch.setenv("JUPYTERHUB_SERVICE_URL", f"http://127.0.0.1:{port}")
     house = House(tmp_path / "home", port)
     with serve_beside(house.make_app()):
@@ -164,7 +164,7 @@ def test_a_connection_that_breaks_leaves_nothing(house: House, tmp_path: Path) -
 
 
 def test_a_full_disk_is_503(house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (port,) = free_ports(1)
+    (port,) = find_free_ports(1)
     monkeypatch.setenv("JUPYTERHUB_SERVICE_URL", f"http://127.0.0.1:{port}")
     before = REFUSED.labels("stow", "disk")._value.get()
     with serve_beside(house.make_app(intake_reserve_mb=1 << 40)):

@@ -12,9 +12,10 @@ import pytest
 from aurelius_catalog import Catalog
 from aurelius_catalog.client import HttpStore
 from aurelius_catalog.objects import Report, StoredSegmentation, StructureSet, Waveform
+from aurelius_hub.ports import find_free_ports
 from intake_house import House
 from objects_house import find_one
-from servers_catalog import free_ports, managed_service, temp_hub
+from servers_catalog import managed_service, temp_hub
 
 SENT = [
     "odd/highdicom_sr_document.dcm",
@@ -40,7 +41,7 @@ def catalog(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ca
     house.work()
     assert house.count() == {"stored": len(SENT)}
     command = [sys.executable, "-m", "aurelius_catalog.service"]
-    service = managed_service("catalog", command, {"AURELIUS_HOME": str(house.home)}, free_ports(1)[0])
+    service = managed_service("catalog", command, {"AURELIUS_HOME": str(house.home)}, find_free_ports(1)[0])
     with temp_hub(tmp_path_factory.mktemp("hub"), [service]) as hub:
         store = HttpStore(f"{hub.url}/services/catalog", hub.make_token("stella"))
         yield Catalog(store)

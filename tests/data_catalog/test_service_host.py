@@ -12,15 +12,16 @@ from fastapi.testclient import TestClient
 
 from aurelius_catalog.service import login
 from aurelius_catalog.service.host import create_service, mount_router, run_service
+from aurelius_hub.ports import find_free_ports
 from data_catalog.probe_service import router
-from servers_catalog import Hub, answers, free_ports, managed_service, temp_hub, wait_until
+from servers_catalog import Hub, answers, managed_service, temp_hub, wait_until
 
 PROBE = Path(__file__).with_name("probe_service.py")
 
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    service = managed_service("probe", [sys.executable, str(PROBE)], {}, free_ports(1)[0])
+    service = managed_service("probe", [sys.executable, str(PROBE)], {}, find_free_ports(1)[0])
     with temp_hub(tmp_path_factory.mktemp("hub"), [service]) as running:
         yield running
 
@@ -110,7 +111,7 @@ def test_revoked_group_takes_effect_with_a_new_session(hub: Hub) -> None:
 
 
 def test_service_stops_with_its_hub(tmp_path: Path) -> None:
-    port = free_ports(1)[0]
+    port = find_free_ports(1)[0]
     service = managed_service("probe", [sys.executable, str(PROBE)], {}, port)
     direct = f"http://127.0.0.1:{port}/services/probe/health"
     with temp_hub(tmp_path, [service]):
@@ -119,7 +120,7 @@ def test_service_stops_with_its_hub(tmp_path: Path) -> None:
 
 
 def test_silent_hub_is_503_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("JUPYTERHUB_API_URL", f"http://127.0.0.1:{free_ports(1)[0]}/hub/api")
+    monkeypatch.setenv("JUPYTERHUB_API_URL", f"http://127.0.0.1:{find_free_ports(1)[0]}/hub/api")
     login.hub_oauth.cache_clear()
     app = create_service("probe")
     mount_router(app, router)

@@ -20,7 +20,8 @@ from aurelius_catalog.schema import audit_events
 from aurelius_catalog.settings import CatalogSettings
 from aurelius_catalog.vault import create_vault, open_vault
 from aurelius_catalog.withdrawal import is_withdrawn
-from servers_catalog import PEOPLE, Hub, free_ports, managed_service, temp_hub
+from aurelius_hub.ports import find_free_ports
+from servers_catalog import PEOPLE, Hub, managed_service, temp_hub
 
 APPS = {"vault": vault_command.app, "withdraw": withdraw_command.app}
 SERVICE = Path(__file__).with_name("steward_service.py")
@@ -60,7 +61,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     patient = {"site": "north", "PatientID": NUMBER, "PatientName": NAME, "pseudonym": pseudonym}
     vault.remember(**patient, StudyInstanceUID="2.25.1", uids={"1.2.3": "2.25.3"}, evidence=[NUMBER])
     environment = {"AURELIUS_HOME": str(settings.home)}
-    service = managed_service("intake", [sys.executable, str(SERVICE)], environment, free_ports(1)[0])
+    service = managed_service("intake", [sys.executable, str(SERVICE)], environment, find_free_ports(1)[0])
     with temp_hub(tmp_path_factory.mktemp("hub"), [service], people=STEWARDS) as hub:
         yield House(hub, settings, pseudonym)
 

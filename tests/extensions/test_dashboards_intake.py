@@ -19,7 +19,8 @@ from aurelius_catalog.service.login import current_person
 from aurelius_extensions import dashboards
 from aurelius_extensions.dashboards.intake import Intake
 from aurelius_extensions.dashboards.server import PAGE_POLICY
-from servers_catalog import Hub, free_ports, managed_service, temp_hub, wait_until
+from aurelius_hub.ports import find_free_ports
+from servers_catalog import Hub, managed_service, temp_hub, wait_until
 from servers_dashboards import COMMAND
 
 PAGE = "/services/dashboards/intake"
@@ -116,7 +117,7 @@ def state(stub: Path) -> Callable[..., None]:
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory, stub: Path) -> Iterator[Hub]:
     home = tmp_path_factory.mktemp("house")
-    ports = free_ports(2)
+    ports = find_free_ports(2)
     environment = {"AURELIUS_HOME": str(home)}
     services = [
         managed_service("dashboards", COMMAND, environment, ports[0]),
@@ -135,7 +136,7 @@ def address(stub: Path) -> Iterator[str]:
     app.dependency_overrides[current_person] = lambda: Person.of("stella", PEOPLE["stella"])
     app.get(PAGE)(lambda: HTMLResponse(LONE_PAGE, headers={"Content-Security-Policy": PAGE_POLICY}))
     app.get("/intake.js")(lambda: Response(Intake._esm, media_type="text/javascript"))
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=free_ports(1)[0], log_level="warning"))
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=find_free_ports(1)[0], log_level="warning"))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

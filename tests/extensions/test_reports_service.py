@@ -12,7 +12,8 @@ import httpx
 import numpy as np
 import pytest
 
-from servers_catalog import Hub, free_ports, managed_service, temp_hub, wait_until
+from aurelius_hub.ports import find_free_ports
+from servers_catalog import Hub, managed_service, temp_hub, wait_until
 from servers_reports import PEOPLE, RUN_S, House, draw_truth, make_house, service_environment
 
 REPORT = "segmentation-volumes"
@@ -43,7 +44,7 @@ class Site:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     house = make_house(tmp_path_factory.mktemp("house"))
     command = [sys.executable, "-m", "aurelius_extensions.reports"]
-    service = managed_service("reports", command, service_environment(house), free_ports(1)[0])
+    service = managed_service("reports", command, service_environment(house), find_free_ports(1)[0])
     with temp_hub(tmp_path_factory.mktemp("hub"), [service], people=PEOPLE) as hub:
         yield Site(house, hub, {name: hub.make_token(name, "reports") for name in PEOPLE if name != "gil"})
 

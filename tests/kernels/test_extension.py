@@ -13,7 +13,7 @@ from jupyter_client.kernelspec import get_kernel_spec
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from servers_catalog import free_ports
+from aurelius_hub.ports import find_free_ports
 
 
 @contextmanager
@@ -37,7 +37,7 @@ def test_kernelspec_is_installed_with_the_package() -> None:
 
 
 def test_unreachable_catalog_leaves_the_kernel_whole_and_says_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AURELIUS_CATALOG_URL", f"http://127.0.0.1:{free_ports(1)[0]}/services/catalog")
+    monkeypatch.setenv("AURELIUS_CATALOG_URL", f"http://127.0.0.1:{find_free_ports(1)[0]}/services/catalog")
     with notebook("1 + 1", "catalog") as book:
         assert text_of(book, 0) == "2"
         assert "does not answer" in text_of(book)

@@ -20,8 +20,9 @@ from aurelius_catalog.catalog import Catalog
 from aurelius_catalog.model import Segment
 from aurelius_catalog.person import Person
 from aurelius_catalog.phantoms import make_phantom
+from aurelius_hub.ports import find_free_ports
 from cohort import SLICES, Cohort, add_phantom, make_cohort
-from servers_catalog import REPOSITORY, Hub, free_ports, managed_service, temp_hub, wait_until
+from servers_catalog import REPOSITORY, Hub, managed_service, temp_hub, wait_until
 
 WHOLE = slice(None)
 LABELLED, UNLABELLED = (102, 103, 106), 101  # chests with nodules large enough to learn from, and one to find some in
@@ -48,7 +49,7 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
 @pytest.fixture(scope="module")
 def hub(cohort: Cohort, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     command = [sys.executable, "-m", "aurelius_catalog.service"]
-    service = managed_service("catalog", command, {"AURELIUS_HOME": str(cohort.settings.home)}, free_ports(1)[0])
+    service = managed_service("catalog", command, {"AURELIUS_HOME": str(cohort.settings.home)}, find_free_ports(1)[0])
     with temp_hub(tmp_path_factory.mktemp("hub"), [service]) as running:
         yield running
 
