@@ -17,10 +17,11 @@ import numpy as np
 from aurelius_annotation.images import write_nrrd
 from aurelius_catalog.phantoms import make_phantom
 from aurelius_catalog.settings import CatalogSettings
+from aurelius_hub.ports import find_free_ports
 from bench.result import Result, compare
 from cohort import PROJECTS, add_phantom
 from servers_annotation import ANNOTATION_PYTHON, TRAIN, temp_annotation
-from servers_catalog import answers, free_ports, wait_until
+from servers_catalog import answers, wait_until
 from slicer import Slicer
 
 SAMPLES = 10
@@ -40,7 +41,7 @@ def own_server_of_monai_label(home: Path, models: Path) -> Iterator[str]:
     (studies / "datastore_v2.json").write_text(
         json.dumps({"name": "", "description": "", "images_dir": ".", "labels_dir": "labels", "objects": listed})
     )
-    [port] = free_ports(1)
+    [port] = find_free_ports(1)
     app = shutil.copytree(TRAIN.parent, home / "app")  # MONAI Label writes its logs into the app's folder
     arguments = ["start_server", "--app", app, "--studies", studies, "--conf", "models", models]
     with (home / "monailabel.log").open("wb") as log:

@@ -18,9 +18,10 @@ import httpx
 import nbformat
 from playwright.sync_api import sync_playwright
 
+from aurelius_hub.ports import find_free_ports
 from bench.result import Result, compare
 from chromium import launch_chromium
-from servers_catalog import Hub, answers, free_ports, wait_until
+from servers_catalog import Hub, answers, wait_until
 from servers_dashboards import PEOPLE, make_findings, temp_dashboards
 
 SAMPLES = 6
@@ -39,7 +40,7 @@ def stock_voila(folder: Path, home: Path) -> Iterator[str]:
     cells = [nbformat.v4.new_code_cell(cell.replace("{groups}", repr(PEOPLE["nora"]))) for cell in PEER_CELLS]
     notebook = nbformat.v4.new_notebook(cells=cells)
     nbformat.write(notebook, folder / "worklist.ipynb")
-    [port] = free_ports(1)
+    [port] = find_free_ports(1)
     command = [
         sys.executable,
         "-m",

@@ -15,9 +15,10 @@ from pathlib import Path
 import httpx
 
 from aurelius_hub.node import find_proxy
+from aurelius_hub.ports import find_free_ports
 from bench.result import ROOT, Result, compare
 from notebook import Notebook
-from servers_catalog import answers, free_ports, wait_until
+from servers_catalog import answers, wait_until
 from servers_hub import TempHub, login, new_session, temp_hub
 
 BARE = "bare JupyterHub"
@@ -46,7 +47,7 @@ if os.geteuid() == 0:
 @contextmanager
 def bare_hub(home: Path) -> Iterator[str]:
     """Run JupyterHub as its documentation starts it; yields its address once it answers."""
-    port, hub_port, api_port = free_ports(3)
+    port, hub_port, api_port = find_free_ports(3)
     proxy = find_proxy(ROOT)
     config = home / "jupyterhub_config.py"
     config.write_text(BARE_CONFIG.format(port=port, hub_port=hub_port, api_port=api_port, proxy=proxy, home=str(home)))

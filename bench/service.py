@@ -27,10 +27,11 @@ from aurelius_catalog.deidentified import DeidentifiedStudy, read_deidentified
 from aurelius_catalog.local import LocalStore
 from aurelius_catalog.person import Person
 from aurelius_catalog.settings import CatalogSettings
+from aurelius_hub.ports import find_free_ports
 from aurelius_hub.services import MEMORY
 from bench.result import Result, compare
 from cohort import PROJECTS, make_slice
-from servers_catalog import Hub, free_ports, managed_service, temp_hub
+from servers_catalog import Hub, managed_service, temp_hub
 from servers_orthanc import temp_orthanc
 from soak import MemoryWatch, Soak, find_service, run_clients
 
@@ -86,7 +87,7 @@ def serve_volume(folder: Path, files: list[Path]) -> Iterator[House]:
     LocalStore(settings, Person.service("intake")).add_study(study)
     (series,) = LocalStore(settings, Person.service("bench")).find_series(Modality="CT")
     command = [sys.executable, "-m", "aurelius_catalog.service"]
-    service = managed_service("catalog", command, MEMORY | {"AURELIUS_HOME": str(home)}, free_ports(1)[0])
+    service = managed_service("catalog", command, MEMORY | {"AURELIUS_HOME": str(home)}, find_free_ports(1)[0])
     with temp_hub(folder / "hub", [service]) as hub:
         yield House(hub, home, series.StudyInstanceUID, series.SeriesInstanceUID)
 
