@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from pydantic import TypeAdapter
-from sqlalchemy import JSON, Connection, RowMapping, Select, Text, cast, select
+from sqlalchemy import JSON, Connection, Select, Text, cast, select
 
 from aurelius_catalog.errors import NotFound, PermissionDenied, Withdrawn
 from aurelius_catalog.model import InstanceRecord, SeriesRecord
@@ -15,7 +15,11 @@ from aurelius_catalog.person import Person
 from aurelius_catalog.schema import instances, scopes, series, studies, tombstones
 from aurelius_catalog.scopes import list_scopes
 
-SERIES_COLUMNS = [column for column in series.columns if column.name not in ("id", "words")]
+#: A column for each field of a `SeriesRecord`; the scope stands for site and projects until it is known which they are.
+_SERIES_COLUMNS = [
+    series.c[name] if name in series.c else studies.c.flags if name == "flags" else series.c.scope.label(name)
+    for name in SeriesRecord.model_fields
+]
 INSTANCE_COLUMNS = [column for column in instances.columns if column.name not in ("header", "deidentification")]
 _INSTANCE_NAMES = [column.name for column in INSTANCE_COLUMNS]
 _JSON_NAMES = [column.name for column in INSTANCE_COLUMNS if isinstance(column.type, JSON)]
@@ -26,10 +30,8 @@ _INSTANCES = TypeAdapter(list[InstanceRecord])
 
 
 def select_series() -> Select[Any]:
-    """Return the statement that yields what `to_series` makes records of."""
-    return select(*SERIES_COLUMNS, studies.c.flags).join(
-        studies, series.c.StudyInstanceUID == studies.c.StudyInstanceUID
-    )
+    """Return the statement that `read_series` makes records of; ``site`` and ``projects`` hold the scope."""
+    return select(*_SERIES_COLUMNS).join(studies, series.c.StudyInstanceUID == studies.c.StudyInstanceUID)
 
 
 def get_series(connection: Connection, person: Person, SeriesInstanceUID: str) -> SeriesRecord:
@@ -44,8 +46,7 @@ def get_series(connection: Connection, person: Person, SeriesInstanceUID: str) -
     PermissionDenied
         If it does, but not for this person.
     """
-    rows = connection.execute(select_series().where(series.c.SeriesInstanceUID == SeriesInstanceUID)).mappings()
-    records = to_series(connection, list(rows))
+    records = read_series(connection, select_series().where(series.c.SeriesInstanceUID == SeriesInstanceUID))
     if not records:
         _refuse_withdrawn(connection, "series", SeriesInstanceUID)
         raise NotFound(f"There is no series {SeriesInstanceUID} in this catalog. Check the UID for typing errors.")
@@ -63,15 +64,16 @@ def _refuse_withdrawn(connection: Connection, kind: str, uid: str) -> None:
         raise Withdrawn(f"The {kind} {uid} is gone: its patient was withdrawn on {at:%Y-%m-%d}.")
 
 
-def to_series(connection: Connection, rows: list[RowMapping]) -> list[SeriesRecord]:
-    """Turn rows of `select_series` into records, adding the sites and projects of their studies."""
-    found = list_scopes(connection, scopes.c.id.in_({row["scope"] for row in rows}))
-    records = []
-    for row in rows:
-        values = dict(zip(row.keys(), row.values(), strict=True))  # six times quicker than dict(row)
-        scope = found[values.pop("scope")]
-        records.append(SeriesRecord(**values, site=scope.site, projects=scope.projects))
-    return records
+def read_series(connection: Connection, statement: Select[Any]) -> list[SeriesRecord]:
+    """Return the records of a statement made by `select_series`, with the sites and projects of their studies."""
+    result = connection.execute(statement)
+    names = tuple(result.keys())
+    found = [dict(zip(names, row, strict=True)) for row in result]
+    known = list_scopes(connection, scopes.c.id.in_({values["site"] for values in found})) if found else {}
+    for values in found:
+        scope = known[values["site"]]
+        values |= {"site": scope.site, "projects": scope.projects, "flags": tuple(values["flags"])}
+    return [SeriesRecord.trust(values) for values in found]
 
 
 def list_instances(connection: Connection, SeriesInstanceUID: str) -> list[InstanceRecord]:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Select, exists, select
 
 from aurelius_catalog.database import insert_row
 from aurelius_catalog.errors import InvalidRequest, NotFound
-from aurelius_catalog.index import select_series, to_series
+from aurelius_catalog.index import read_series, select_series
 from aurelius_catalog.model import (
     AnnotationRecord,
     DecisionAction,
@@ -99,8 +99,8 @@ def list_worklist(connection: Connection, person: Person) -> list[WorklistRow]:
     """Return the visible predictions with their series and newest decision: undecided and uncertain first."""
     found = list_predictions(connection, person, None)
     uids = {prediction.SeriesInstanceUID for prediction in found}
-    rows = connection.execute(select_series().where(is_visible(person), series.c.SeriesInstanceUID.in_(uids)))
-    records = {record.SeriesInstanceUID: record for record in to_series(connection, list(rows.mappings()))}
+    statement = select_series().where(is_visible(person), series.c.SeriesInstanceUID.in_(uids))
+    records = {record.SeriesInstanceUID: record for record in read_series(connection, statement)}
     newest = {
         row["prediction_id"]: DecisionRecord(**row) for row in connection.execute(_decisions_of(found)).mappings()
     }

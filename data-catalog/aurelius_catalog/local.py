@@ -95,8 +95,7 @@ class LocalStore(LocalDatasets):
         now = datetime.now(UTC)
         with writing(self._engine) as connection:
             connection.execute(delete(leases).where(leases.c.until < now))
-            statement = ledger.select_unlabelled(self.person)
-            found = index.to_series(connection, list(connection.execute(statement).mappings()))
+            found = index.read_series(connection, ledger.select_unlabelled(self.person))
             fitting = [record for record in found if project is None or project in record.projects]
             if not fitting:
                 return None

@@ -5,7 +5,6 @@ There are at most a few hundred scopes, so whom a million series belong to is se
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -44,12 +43,13 @@ def in_projects(projects: Iterable[str]) -> ColumnElement[bool]:
 
 def list_scopes(connection: Connection, *conditions: ColumnElement[Any]) -> dict[int, Scope]:
     """Return the scopes that meet the conditions, by number."""
-    chosen = select(scopes.c.id, scopes.c.site).where(*conditions)
-    members = select(scope_projects).where(scope_projects.c.scope.in_(select(scopes.c.id).where(*conditions)))
-    projects: dict[int, list[str]] = defaultdict(list)
-    for number, project in connection.execute(members.order_by(scope_projects.c.project)):
-        projects[number].append(project)
-    return {number: Scope(site, tuple(projects[number])) for number, site in connection.execute(chosen)}
+    members = scopes.outerjoin(scope_projects, scope_projects.c.scope == scopes.c.id)
+    listed = select(scopes.c.id, scopes.c.site, scope_projects.c.project).select_from(members).where(*conditions)
+    found: dict[int, Scope] = {}
+    for number, site, project in connection.execute(listed.order_by(scope_projects.c.project)):
+        before = found[number].projects if number in found else ()
+        found[number] = Scope(site, before if project is None else (*before, project))
+    return found
 
 
 def assign_scope(connection: Connection, StudyInstanceUID: str, site: str, projects: Collection[str]) -> None:

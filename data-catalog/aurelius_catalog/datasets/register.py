@@ -118,7 +118,7 @@ def list_series(connection: Connection, person: Person, dataset_id: str) -> list
     found: list[SeriesRecord] = []
     for chunk in _split(sorted(then)):
         statement = index.select_series().where(series.c.SeriesInstanceUID.in_(chunk), is_visible(person))
-        for record in index.to_series(connection, list(connection.execute(statement).mappings())):
+        for record in index.read_series(connection, statement):
             row = then[record.SeriesInstanceUID]
             counts = {name: row[name] for name in ("n_instances", "n_frames", "size_bytes")}
             found.append(record.model_copy(update=counts))

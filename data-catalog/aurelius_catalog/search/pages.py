@@ -36,12 +36,11 @@ def find_page(
     question = read_question(connection, person, keywords)
     statement = index.select_series().order_by(series.c.id)
     if limit is None and not offset:
-        return index.to_series(connection, list(connection.execute(statement.where(*question.expressions)).mappings()))
+        return index.read_series(connection, statement.where(*question.expressions))
     plan = make_plan(connection, question, None if limit is None else offset + limit)
     chosen = plan.narrow(select(series.c.id), connection.dialect.name).order_by(plan.order)
     numbers = list(connection.execute(_cut(chosen, limit, offset)).scalars())
-    rows = connection.execute(statement.where(series.c.id.in_(numbers))).mappings()
-    return index.to_series(connection, list(rows))
+    return index.read_series(connection, statement.where(series.c.id.in_(numbers)))
 
 
 def count_series(connection: Connection, person: Person, keywords: Keywords, archive: Path | None = None) -> int:
@@ -102,8 +101,8 @@ def find_instances(
     statement = _cut(statement.where(*question.expressions).order_by(*order), limit, offset)
     found = [InstanceRecord(**row) for row in connection.execute(statement).mappings()]
     uids = {each.SeriesInstanceUID for each in found}
-    rows = connection.execute(index.select_series().where(series.c.SeriesInstanceUID.in_(uids))).mappings()
-    parents = {record.SeriesInstanceUID: record for record in index.to_series(connection, list(rows))}
+    statement = index.select_series().where(series.c.SeriesInstanceUID.in_(uids))
+    parents = {record.SeriesInstanceUID: record for record in index.read_series(connection, statement)}
     return [(each, parents[each.SeriesInstanceUID]) for each in found]
 
 

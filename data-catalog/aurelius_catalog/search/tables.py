@@ -32,7 +32,7 @@ def read_everything(connection: Connection, question: Question) -> pa.Table:
     batches = []
     for rows in result.partitions():
         columns: dict[str, Any] = dict(zip(names, zip(*rows, strict=True), strict=True))
-        found = [known[number] for number in columns.pop("scope")]
+        found = [known[number] for number in columns["site"]]
         columns["site"] = [scope.site for scope in found]
         columns["projects"] = [scope.projects for scope in found]
         arrays = [pa.array(columns[field.name], field.type) for field in SCHEMA]
