@@ -105,6 +105,16 @@ def wait_until(ready: object, what: str, seconds: float = 60, process: subproces
     raise AssertionError(f"{what}: not within {seconds} s")
 
 
+@contextmanager
+def show_end(log: Path) -> Iterator[None]:
+    """Print how a log ends if what it tells of fails: the folder it lies in is gone once the tests are over."""
+    try:
+        yield
+    except Exception:
+        print(log.name, *log.read_text(errors="replace").splitlines()[-30:], sep="\n")
+        raise
+
+
 def answers(url: str) -> bool:
     """Whether ``url`` answers 200."""
     try:
@@ -167,10 +177,11 @@ def temp_hub(
             start_new_session=True,
         )
         try:
-            wait_until(lambda: answers(f"{url}/hub/api/"), "hub", process=process)
-            for service in services:
-                health = f"{url}/services/{service['name']}/health"
-                wait_until(lambda health=health: answers(health), str(service["name"]), process=process)
+            with show_end(home / "hub.log"):
+                wait_until(lambda: answers(f"{url}/hub/api/"), "hub", process=process)
+                for service in services:
+                    health = f"{url}/services/{service['name']}/health"
+                    wait_until(lambda health=health: answers(health), str(service["name"]), process=process)
             yield Hub(url, home, str(spec["token"]))
         finally:
             stop_group(process)

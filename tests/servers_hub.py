@@ -30,6 +30,7 @@ from aurelius_hub.ports import choose_ports
 from aurelius_hub.processes import Run
 from aurelius_hub.realm import Issuer, build_issuer
 from aurelius_hub.settings import REPOSITORY, HubSettings
+from servers_catalog import show_end
 
 T = TypeVar("T")
 #: What tells a service that it is a person at a browser who asks, who is to be sent to the login.
@@ -153,9 +154,10 @@ def temp_hub(
 def start_hub(run: Run) -> None:
     config = REPOSITORY / "jupyterhub_config.py"
     run.start("hub", [sys.executable, "-m", "aurelius_hub.app", "-f", str(config)])
-    run.wait_answer("hub", f"http://127.0.0.1:{run.settings.hub_port}/hub/health", 180)
-    for name in ("catalog", "annotation", "dashboards", "reports", "intake"):
-        run.wait_answer(name, f"{run.settings.address}/services/{name}/health", 180)
+    with show_end(run.settings.logs / "hub.log"):
+        run.wait_answer("hub", f"http://127.0.0.1:{run.settings.hub_port}/hub/health", 180)
+        for name in ("catalog", "annotation", "dashboards", "reports", "intake"):
+            run.wait_answer(name, f"{run.settings.address}/services/{name}/health", 180)
 
 
 def use_stubs(settings: HubSettings) -> None:

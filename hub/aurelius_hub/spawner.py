@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from jupyterhub.spawner import SimpleLocalProcessSpawner
 
+from aurelius_hub.ports import find_free_ports
 from aurelius_hub.services import pass_basics
 from aurelius_hub.settings import HubSettings
 
@@ -27,6 +28,8 @@ class NotebookSpawner(SimpleLocalProcessSpawner):
 
     async def start(self) -> tuple[str, int]:
         """Start the server; returns its address once it accepts connections, or has died."""
+        # The hub would let the system choose, which may give the same port away before the server takes it.
+        self.port = self.port or find_free_ports(1)[0]  # type: ignore[has-type]
         host, port = await super().start()
         while await self.poll() is None:
             try:
