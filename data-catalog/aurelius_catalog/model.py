@@ -195,6 +195,8 @@ class SlideRecord(Record):
     """A slide: its levels, finest first, and how large a pixel of level 0 is, where the slide says so.
 
     ``mpp_x`` and ``mpp_y`` are micrometres per pixel. ``tile_px`` and ``overlap_px`` are those of its DeepZoom tiles.
+    ``origin_mm`` and ``ImageOrientationSlide`` place level 0 on the glass: x and y of its first pixel, and the cosines
+    of its rows and columns (PS3.3 section C.8.12.4).
     """
 
     SeriesInstanceUID: str
@@ -205,6 +207,8 @@ class SlideRecord(Record):
     mpp_x: float | None = None
     mpp_y: float | None = None
     objective_power: float | None = None
+    origin_mm: tuple[float, float] | None = None
+    ImageOrientationSlide: tuple[float, ...] | None = None
 
     @property
     def mpp(self) -> tuple[float, float]:

@@ -30,6 +30,8 @@ class Plane:
         (SOPInstanceUID, frame number) of the images it was drawn on.
     segment
         ReferencedSegmentNumber, where the frame shows one segment.
+    corner
+        (row, column) of its first pixel in the whole picture of a slide, from 0; None of others.
     """
 
     shape: tuple[int, int]
@@ -39,6 +41,7 @@ class Plane:
     thickness_mm: float | None = None
     sources: tuple[tuple[str, int], ...] = ()
     segment: int | None = None
+    corner: tuple[int, int] | None = None
 
 
 def read_planes(dataset: Dataset) -> list[Plane]:
@@ -51,10 +54,27 @@ def read_planes(dataset: Dataset) -> list[Plane]:
     """
     shared = (dataset.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
     count = int(dataset.get("NumberOfFrames") or 1)
+    if "TotalPixelMatrixRows" in dataset and dataset.get("DimensionOrganizationType") == "TILED_FULL":
+        return _list_tiles(dataset, count)
     groups = dataset.get("PerFrameFunctionalGroupsSequence") or [Dataset()] * count
     if len(groups) != count:
         raise InvalidObject(f"This object says it has {count} frames, and describes {len(groups)}.")
     return [_read_plane(dataset, shared, own) for own in groups]
+
+
+def _list_tiles(dataset: Dataset, count: int) -> list[Plane]:
+    """Return the planes of a slide whose tiles lie row by row, one segment after the other (PS3.3 C.7.6.17.3)."""
+    shape = int(dataset.Rows), int(dataset.Columns)
+    corners = [
+        (row, column)
+        for row in range(0, int(dataset.TotalPixelMatrixRows), shape[0])
+        for column in range(0, int(dataset.TotalPixelMatrixColumns), shape[1])
+    ]
+    listed = dataset.get("SegmentSequence") or []
+    segments = [None] if dataset.get("SegmentationType") == "LABELMAP" else [int(item.SegmentNumber) for item in listed]
+    if len(corners) * len(segments) != count:
+        raise InvalidObject(f"This object has {count} frames; its tiles and segments ask for others.")
+    return [Plane(shape, segment=segment, corner=corner) for segment in segments for corner in corners]
 
 
 def _read_plane(dataset: Dataset, shared: Dataset, own: Dataset) -> Plane:
@@ -76,7 +96,16 @@ def _read_plane(dataset: Dataset, shared: Dataset, own: Dataset) -> Plane:
         thickness_mm=float(thickness) if thickness else None,
         sources=_list_sources(own) or _list_sources(shared),
         segment=None if number is None else int(number),
+        corner=_read_corner(shared, own),
     )
+
+
+def _read_corner(shared: Dataset, own: Dataset) -> tuple[int, int] | None:
+    found = [
+        _find(shared, own, "PlanePositionSlideSequence", f"{axis}PositionInTotalImagePixelMatrix")
+        for axis in ("Row", "Column")
+    ]
+    return None if None in found else (int(found[0]) - 1, int(found[1]) - 1)
 
 
 def _list_sources(group: Dataset) -> tuple[tuple[str, int], ...]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import highdicom as hd
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
@@ -89,9 +89,9 @@ class StoredSegmentation:
             raise InvalidLabel("This segmentation holds fractions, not yes or no: take `masks()` and a threshold.")
         if any(segment.number == 0 for segment in self.segments):
             raise InvalidLabel("A segment of this segmentation has the number 0, which means none: take `masks()`.")
-        dtype = np.min_scalar_type(max(segment.number for segment in self.segments))
-        if self._is_tiled:
-            return self._open_matrix(dtype, combine=True)
+        dtype = self._choose_dtype(apart=False)
+        if self.is_of_slide:
+            return self._open_matrix(dtype, apart=False, wanted=self.segments)
         return self._lay(target, dtype, apart=False, wanted=self.segments)
 
     def masks(self, target: Target | None = None, labels: Sequence[str] | None = None) -> xr.DataArray:
@@ -111,9 +111,9 @@ class StoredSegmentation:
             ``label`` the labels.
         """
         wanted = self.segments if labels is None else [self.find_segment(label) for label in labels]
-        dtype = np.dtype(np.float32 if self.kind == "FRACTIONAL" else bool)
-        if self._is_tiled:
-            array = self._open_matrix(dtype, combine=False).sel(segment=[segment.number for segment in wanted])
+        dtype = self._choose_dtype(apart=True)
+        if self.is_of_slide:
+            array = self._open_matrix(dtype, apart=True, wanted=wanted)
         else:
             array = self._lay(target, dtype, apart=True, wanted=wanted)
         numbers = {"segment": [segment.number for segment in wanted]}
@@ -142,40 +142,95 @@ class StoredSegmentation:
         InvalidLabel
             If they lie on none: it can be laid over the images it was drawn on.
         """
-        grid = Grid.of_planes(read_planes(self.dataset))
+        grid = Grid.of_planes(self._planes)
         if grid is None:
             raise InvalidLabel(
                 "The planes of this segmentation form no volume of their own: lay it over the images it was drawn on."
             )
         return grid
 
-    @cached_property
-    def _parsed(self) -> hd.seg.Segmentation:
-        try:
-            return hd.seg.Segmentation.from_dataset(self.dataset, copy=False)
-        except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise InvalidObject(f"This segmentation is not written as DICOM asks: {error}") from error
-
     @property
-    def _is_tiled(self) -> bool:
+    def is_of_slide(self) -> bool:
+        """Whether it was drawn on a slide, tile by tile."""
         return "TotalPixelMatrixRows" in self.dataset
 
-    def _open_matrix(self, dtype: np.dtype[Any], *, combine: bool) -> xr.DataArray:
+    @property
+    def matrix_shape(self) -> tuple[int, int]:
+        """Rows and columns of the whole picture, of a slide's."""
+        return int(self.dataset.TotalPixelMatrixRows), int(self.dataset.TotalPixelMatrixColumns)
+
+    def read_part(
+        self, x: int, y: int, width: int, height: int, *, apart: bool, labels: Sequence[str] | None = None
+    ) -> NDArray[np.generic]:
+        """Read a part of a slide's segmentation; only the tiles that it touches are decoded.
+
+        Parameters
+        ----------
+        x, y, width, height
+            In pixels of its own; 0 where it lies beside the picture.
+        apart
+            Whether each segment comes by itself.
+        labels
+            Which segments; None: all.
+
+        Returns
+        -------
+        numpy.ndarray
+            ``(y, x)`` segment numbers; or ``(segment, y, x)`` bool, float32 0 … 1 for fractions.
+
+        Raises
+        ------
+        InvalidLabel
+            If segments overlap, or hold fractions, and are not asked for apart.
+        """
+        if self.kind == "FRACTIONAL" and not apart:
+            raise InvalidLabel("This segmentation holds fractions, not yes or no: take masks and a threshold.")
+        wanted = self.segments if labels is None else [self.find_segment(label) for label in labels]
+        return self._read_part(_Part((1, height, width), (y, x)), self._choose_dtype(apart), apart, wanted)
+
+    def _choose_dtype(self, apart: bool) -> np.dtype[Any]:
+        if apart:
+            return np.dtype(np.float32 if self.kind == "FRACTIONAL" else bool)
+        return np.min_scalar_type(max(segment.number for segment in self.segments))
+
+    def _read_part(
+        self, part: _Part, dtype: np.dtype[Any], apart: bool, wanted: Sequence[StoredSegment]
+    ) -> NDArray[np.generic]:
+        corners, (rows, columns) = self._corners, self._planes[0].shape
+        (top, left), (_, height, width) = part.corner, part.shape
+        touched = (corners[:, 0] < top + height) & (corners[:, 0] + rows > top)
+        touched &= (corners[:, 1] < left + width) & (corners[:, 1] + columns > left)
+        touched &= np.isin(self._numbers, [segment.number for segment in wanted] + [-1])
+        return self._place(part, dtype, apart, wanted, np.flatnonzero(touched).tolist())[..., 0, :, :]
+
+    def _open_matrix(self, dtype: np.dtype[Any], *, apart: bool, wanted: Sequence[StoredSegment]) -> xr.DataArray:
         """Put the tiles of a slide together."""
-        try:
-            values = self._parsed.get_total_pixel_matrix(combine_segments=combine, dtype=dtype)
-        except RuntimeError as error:
-            raise _Overlap(f"The segments overlap ({error}): take `masks()`.") from error
+        values = self._read_part(_Part((1, *self.matrix_shape), (0, 0)), dtype, apart, wanted)
         measures = self.dataset.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
         steps_um = [float(step) * 1000 for step in measures.PixelSpacing]
-        coordinates: dict[str, Any] = {
-            axis: (axis, np.arange(size) * step, {"units": "µm"})
-            for axis, size, step in zip("yx", values.shape, steps_um, strict=False)
+        coordinates = {
+            axis: (axis, (np.arange(size) + 0.5) * step, {"units": "µm"})
+            for axis, size, step in zip("yx", self.matrix_shape, steps_um, strict=True)
         }
-        if combine:
-            return xr.DataArray(values, coordinates, ("y", "x"), attrs={"units": "segment"})
-        coordinates["segment"] = list(self._parsed.segment_numbers)
-        return xr.DataArray(np.moveaxis(values, -1, 0), coordinates, ("segment", "y", "x"), attrs={"units": ""})
+        dims, units = (("segment", "y", "x"), "") if apart else (("y", "x"), "segment")
+        return xr.DataArray(values, coordinates, dims, attrs={"units": units})
+
+    @cached_property
+    def _planes(self) -> list[Plane]:
+        return read_planes(self.dataset)
+
+    @cached_property
+    def _corners(self) -> NDArray[np.int64]:
+        """``(frame, 2)``: row and column of each tile in the whole picture."""
+        corners = [plane.corner for plane in self._planes]
+        if None in corners:
+            raise InvalidObject("This segmentation of a slide does not say where its tiles lie.")
+        return np.array(corners, np.int64).reshape(-1, 2)
+
+    @cached_property
+    def _numbers(self) -> NDArray[np.int64]:
+        """Which segment each frame shows; -1: any."""
+        return np.array([-1 if plane.segment is None else plane.segment for plane in self._planes], np.int64)
 
     def _lay(
         self, target: Target | None, dtype: np.dtype[Any], *, apart: bool, wanted: Sequence[StoredSegment]
@@ -193,13 +248,21 @@ class StoredSegmentation:
         return over.make_array(np.stack(layers) if apart else layers[0], units=units)
 
     def _place(
-        self, target: Target, dtype: np.dtype[Any], apart: bool, wanted: Sequence[StoredSegment]
+        self,
+        target: Target | _Part,
+        dtype: np.dtype[Any],
+        apart: bool,
+        wanted: Sequence[StoredSegment],
+        frames: Sequence[int] | None = None,
     ) -> NDArray[np.generic]:
-        """Put every frame where it belongs: ``(plane, y, x)`` numbers, or ``(segment, plane, y, x)`` masks."""
+        """Put frames, by default all, where they belong.
+
+        Returns ``(plane, y, x)`` numbers, or ``(segment, plane, y, x)`` masks.
+        """
         layer = {segment.number: number for number, segment in enumerate(wanted)}
         values = np.zeros((len(layer), *target.shape) if apart else target.shape, dtype)
         missed = 0
-        for plane, frame in self._read_frames():
+        for plane, frame in self._read_frames(frames):
             corner = target.locate(plane)
             if corner is None:
                 raise _Elsewhere("The planes of this segmentation do not lie on the images it is laid over.")
@@ -217,10 +280,12 @@ class StoredSegmentation:
             warnings.warn(f"{missed} frames of the segmentation lie outside of the image.", stacklevel=5)
         return values
 
-    def _read_frames(self) -> Frames:
-        planes = read_planes(self.dataset)
+    def _read_frames(self, frames: Sequence[int] | None) -> Frames:
+        planes = self._planes if frames is None else [self._planes[number] for number in frames]
+        if not planes:  # to pydicom, none would be all
+            return
         try:
-            yield from zip(planes, iter_pixels(self.dataset, raw=True), strict=True)
+            yield from zip(planes, iter_pixels(self.dataset, indices=frames, raw=True), strict=True)
         except (AttributeError, RuntimeError, ValueError) as error:
             raise InvalidObject(f"The pixels of this segmentation cannot be decoded: {_first_line(error)}") from error
 
@@ -237,6 +302,18 @@ class StoredSegmentation:
                 yield plane.segment, frame.astype(np.float32) / np.float32(self.dataset.MaximumFractionalValue)
             else:
                 yield plane.segment, frame != 0
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A part of a slide's whole picture: its shape as (1, rows, columns), and its corner in the picture."""
+
+    shape: tuple[int, int, int]
+    corner: tuple[int, int]
+
+    def locate(self, plane: Plane) -> tuple[int, int, int] | None:
+        """Return (0, row, column) of a tile's first pixel; see `Target.locate`."""
+        return None if plane.corner is None else (0, plane.corner[0] - self.corner[0], plane.corner[1] - self.corner[1])
 
 
 class _Overlap(InvalidLabel):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+
 from pydicom import Dataset
 
 SLIDE_CLASS = "1.2.840.10008.5.1.4.1.1.77.1.6"
@@ -25,6 +27,11 @@ def is_associated_image(dataset: Dataset) -> bool:
     kinds = {str(value).strip().upper() for value in _listed(dataset.get("ImageType"))}
     label = str(dataset.get("SpecimenLabelInImage") or "").strip().upper()
     return bool(kinds & ASSOCIATED_KINDS) or label == "YES" or ("THUMBNAIL" in kinds and label != "NO")
+
+
+def make_level_uid(SOPInstanceUID: str, number: int) -> str:
+    """Return the UID that DICOMweb knows a level of a slide file by: the same at every time and in every process."""
+    return f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, f'{SOPInstanceUID} level {number}').int}"
 
 
 def _listed(value: object) -> list[object]:

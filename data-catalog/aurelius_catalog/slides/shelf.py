@@ -22,16 +22,21 @@ from openslide import (
     OpenSlideCache,
     OpenSlideError,
 )
+from pydicom import dcmread
 
 from aurelius_catalog.local_images import LocalImages
+from aurelius_catalog.media import DICOM
 from aurelius_catalog.model import InstanceRecord, SlideLevel, SlideRecord
 from aurelius_catalog.slides import tiles
+from aurelius_catalog.slides.place import place_file, read_placement
 from aurelius_catalog.slides.reading import choose_instances, open_files
 
 #: Slides held open, seconds until one is opened anew, bytes of decoded tiles that all of them keep together.
 MOST_SLIDES = 16
 KEPT_S = 600.0
 CACHE_BYTES = 128 << 20
+#: What places a DICOM slide on the glass.
+_PLACING = ("ImageOrientationSlide", "TotalPixelMatrixOriginSequence")
 
 
 @dataclass(frozen=True)
@@ -118,12 +123,20 @@ class Shelf:
         slide.set_cache(self._cache)
         version = hashlib.sha256("".join(each.sha256 for each in chosen).encode()).hexdigest()[:32]
         paths = tuple(files / each.path for each in chosen)
-        return OpenedSlide(slide, _describe(slide, SeriesInstanceUID), version, tuple(chosen), paths)
+        return OpenedSlide(
+            slide, _describe(slide, SeriesInstanceUID, chosen[0], paths[0]), version, tuple(chosen), paths
+        )
 
 
-def _describe(slide: AbstractSlide, SeriesInstanceUID: str) -> SlideRecord:
-    """Say what an open slide consists of."""
+def _describe(slide: AbstractSlide, SeriesInstanceUID: str, held: InstanceRecord, path: Path) -> SlideRecord:
+    """Say what an open slide consists of; ``held`` is its finest level, or the slide file, and lies at ``path``."""
     properties = slide.properties
+    mpp_x, mpp_y = (_read_positive(properties.get(name)) for name in (PROPERTY_NAME_MPP_X, PROPERTY_NAME_MPP_Y))
+    width, height = slide.dimensions
+    if held.media_type == DICOM:
+        placement = read_placement(dcmread(path, stop_before_pixels=True, specific_tags=[*_PLACING]))
+    else:
+        placement = place_file(width * (mpp_x or 1.0) / 1000, height * (mpp_y or 1.0) / 1000)
     sizes = zip(slide.level_dimensions, slide.level_downsamples, strict=True)
     return SlideRecord(
         SeriesInstanceUID=SeriesInstanceUID,
@@ -131,9 +144,11 @@ def _describe(slide: AbstractSlide, SeriesInstanceUID: str) -> SlideRecord:
         tile_px=tiles.TILE_PX,
         overlap_px=tiles.OVERLAP_PX,
         levels=tuple(SlideLevel(width=width, height=height, downsample=by) for (width, height), by in sizes),
-        mpp_x=_read_positive(properties.get(PROPERTY_NAME_MPP_X)),
-        mpp_y=_read_positive(properties.get(PROPERTY_NAME_MPP_Y)),
+        mpp_x=mpp_x,
+        mpp_y=mpp_y,
         objective_power=_read_positive(properties.get(PROPERTY_NAME_OBJECTIVE_POWER)),
+        origin_mm=placement and placement.origin_mm,
+        ImageOrientationSlide=placement and placement.orientation,
     )
 
 
