@@ -26,9 +26,6 @@ _TAG = re.compile(r"[0-9A-Fa-f]{8}")
 _TEXTS = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 _WILD = re.compile(r"[*?]")
 
-Limit = Annotated[int, Query(ge=0, le=10**9, description="At most so many results")]
-Offset = Annotated[int, Query(ge=0, le=10**9, description="Leave out so many results")]
-
 
 @dataclass(frozen=True)
 class Question:

@@ -3,138 +3,139 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 
 from aurelius_catalog.local import LocalStore
+from aurelius_catalog.media import DICOM, NIFTI
 from aurelius_catalog.service.answers import describe_instance, describe_series, describe_study
-from aurelius_catalog.service.conditions import Limit, Offset, Question, read_question
+from aurelius_catalog.service.conditions import Question, read_question
+from aurelius_catalog.service.levels import find_levels
 from aurelius_catalog.service.metadata import answer_json, spell_root
-from aurelius_catalog.service.negotiation import Accepted
+from aurelius_catalog.service.negotiation import Accepted, MediaRange
 from aurelius_catalog.service.stores import Opened
 from aurelius_catalog.service.targets import get_series
-from aurelius_catalog.slides.virtual import list_levels
 
 router = APIRouter()
 
-Asked = Annotated[Question, Depends(read_question)]
-#: How many results an answer has where the client does not say.
-MOST, MOST_INSTANCES = 1000, 10_000
+_MORE = '299 aurelius: "There are more results that can be requested"'
+_SLIDES = '299 aurelius: "Slide files are left out: name a study or a series to find their levels"'
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a request looks for, and the page that it wants of it.
+
+    Parameters
+    ----------
+    store
+        With the person's eyes.
+    question
+        What is sought.
+    root
+        Address of the DICOMweb service.
+    accepted
+        The forms in which the answer may come.
+    limit, offset
+        The page.
+    """
+
+    store: LocalStore
+    question: Question
+    root: str
+    accepted: list[MediaRange]
+    limit: int
+    offset: int
+
+    def answer(self, found: Sequence[dict[str, Any]], *warnings: str) -> Response:
+        """Answer a page, of which one result too many says that there are more (PS3.18 section 10.6.3)."""
+        told = [*warnings, *([_MORE] if len(found) > self.limit else [])]
+        headers = {"Warning": ", ".join(told)} if told else None
+        return answer_json([json.dumps(each) for each in found[: self.limit]], self.accepted, headers=headers)
+
+
+def _read_search(most: int) -> Callable[..., Search]:
+    """Make the dependency of a search whose answers have so many results where the client does not say."""
+
+    def read(
+        store: Opened,
+        request: Request,
+        question: Annotated[Question, Depends(read_question)],
+        accepted: Accepted,
+        limit: Annotated[int, Query(ge=0, le=10**9, description="At most so many results")] = most,
+        offset: Annotated[int, Query(ge=0, le=10**9, description="Leave out so many results")] = 0,
+    ) -> Search:
+        return Search(store, question, spell_root(request), accepted, limit, offset)
+
+    return read
+
+
+Asked = Annotated[Search, Depends(_read_search(1000))]
+AskedInstances = Annotated[Search, Depends(_read_search(10_000))]
 
 
 @router.get("/studies", response_class=Response)
-def search_studies(
-    store: Opened, request: Request, asked: Asked, accepted: Accepted, limit: Limit = MOST, offset: Offset = 0
-) -> Response:
+def search_studies(search: Asked) -> Response:
     """QIDO-RS: find studies that have a series which matches; attributes of the index are query parameters."""
-    found = [] if asked.impossible else store.find_studies(asked.keywords, limit + 1, offset)
-    root = spell_root(request)
-    return _answer([describe_study(each, root, asked) for each in found[:limit]], len(found) > limit, accepted)
+    question = search.question
+    if question.impossible:
+        return search.answer([])
+    found = search.store.find_studies(question.keywords, search.limit + 1, search.offset)
+    return search.answer([describe_study(each, search.root, question) for each in found])
 
 
 @router.get("/series", response_class=Response)
-def search_series(
-    store: Opened, request: Request, asked: Asked, accepted: Accepted, limit: Limit = MOST, offset: Offset = 0
-) -> Response:
+def search_series(search: Asked) -> Response:
     """QIDO-RS: find series in all studies."""
-    return _search_series(store, request, asked, accepted, {}, limit, offset)
+    return _search_series(search)
 
 
 @router.get("/studies/{study}/series", response_class=Response)
-def search_study_series(
-    store: Opened,
-    request: Request,
-    study: str,
-    asked: Asked,
-    accepted: Accepted,
-    limit: Limit = MOST,
-    offset: Offset = 0,
-) -> Response:
+def search_study_series(search: Asked, study: str) -> Response:
     """QIDO-RS: find series of a study."""
-    return _search_series(store, request, asked, accepted, {"StudyInstanceUID": study}, limit, offset)
+    return _search_series(search, StudyInstanceUID=study)
 
 
 @router.get("/instances", response_class=Response)
-def search_instances(
-    store: Opened,
-    request: Request,
-    asked: Asked,
-    accepted: Accepted,
-    limit: Limit = MOST_INSTANCES,
-    offset: Offset = 0,
-) -> Response:
+def search_instances(search: AskedInstances) -> Response:
     """QIDO-RS: find instances in all studies."""
-    return _search_instances(store, request, asked, accepted, {}, limit, offset)
+    return _search_instances(search)
 
 
 @router.get("/studies/{study}/instances", response_class=Response)
-def search_study_instances(
-    store: Opened,
-    request: Request,
-    study: str,
-    asked: Asked,
-    accepted: Accepted,
-    limit: Limit = MOST_INSTANCES,
-    offset: Offset = 0,
-) -> Response:
+def search_study_instances(search: AskedInstances, study: str) -> Response:
     """QIDO-RS: find instances of a study."""
-    return _search_instances(store, request, asked, accepted, {"StudyInstanceUID": study}, limit, offset)
+    return _search_instances(search, StudyInstanceUID=study)
 
 
 @router.get("/studies/{study}/series/{series}/instances", response_class=Response)
-def search_series_instances(
-    store: Opened,
-    request: Request,
-    study: str,
-    series: str,
-    asked: Asked,
-    accepted: Accepted,
-    limit: Limit = MOST_INSTANCES,
-    offset: Offset = 0,
-) -> Response:
+def search_series_instances(search: AskedInstances, study: str, series: str) -> Response:
     """QIDO-RS: find instances of a series."""
-    if levels := list_levels(store, record := get_series(store, study, series)):
-        root = spell_root(request)
-        page = levels[offset : offset + limit]
-        described = [describe_instance(each, record, root, asked) for each in page]
-        return _answer(described, len(levels) > offset + limit, accepted)
-    above = {"StudyInstanceUID": study, "SeriesInstanceUID": series}
-    return _search_instances(store, request, asked, accepted, above, limit, offset)
+    get_series(search.store, study, series)
+    return _search_instances(search, StudyInstanceUID=study, SeriesInstanceUID=series)
 
 
-def _search_series(
-    store: LocalStore,
-    request: Request,
-    asked: Question,
-    accepted: Accepted,
-    above: dict[str, str],
-    limit: int,
-    offset: int,
-) -> Response:
-    found = [] if asked.impossible else store.find_page({**asked.keywords, **above}, limit + 1, offset)
-    root = spell_root(request)
-    return _answer([describe_series(each, root, asked) for each in found[:limit]], len(found) > limit, accepted)
+def _search_series(search: Search, **above: str) -> Response:
+    question = search.question
+    if question.impossible:
+        return search.answer([])
+    found = search.store.find_page({**question.keywords, **above}, search.limit + 1, search.offset)
+    return search.answer([describe_series(each, search.root, question) for each in found])
 
 
-def _search_instances(
-    store: LocalStore,
-    request: Request,
-    asked: Question,
-    accepted: Accepted,
-    above: dict[str, str],
-    limit: int,
-    offset: int,
-) -> Response:
-    found = [] if asked.impossible else store.find_instances({**asked.keywords, **above}, limit + 1, offset)
-    root = spell_root(request)
-    described = [describe_instance(each, series, root, asked) for each, series in found[:limit]]
-    return _answer(described, len(found) > limit, accepted)
-
-
-def _answer(records: Sequence[dict[str, Any]], more: bool, accepted: Accepted) -> Response:
-    """Answer a page of results; a warning says that there are more (PS3.18 section 10.6.3)."""
-    warning = {"Warning": '299 aurelius: "There are more results that can be requested"'} if more else None
-    return answer_json([json.dumps(each) for each in records], accepted, headers=warning)
+def _search_instances(search: Search, **above: str) -> Response:
+    """Find the levels of slide files first, then what the index holds as instances."""
+    question = search.question
+    if question.impossible:
+        return search.answer([])
+    keywords = {**question.keywords, **above}
+    levels, left_out = find_levels(search.store, keywords)
+    found = levels[search.offset : search.offset + search.limit + 1]
+    skipped, missing = max(0, search.offset - len(levels)), search.limit + 1 - len(found)
+    found += search.store.find_instances({"media_type": [DICOM, NIFTI], **keywords}, missing, skipped)
+    described = [describe_instance(each, series, search.root, question) for each, series in found]
+    return search.answer(described, *([_SLIDES] if left_out else []))

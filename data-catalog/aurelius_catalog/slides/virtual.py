@@ -7,8 +7,8 @@ UID is made of that of the slide file, so it is the same at every time and in ev
 from __future__ import annotations
 
 import json
-import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from PIL import Image
 from pydicom import Dataset
@@ -18,7 +18,8 @@ from aurelius_catalog.dicom_json import make_header
 from aurelius_catalog.local import LocalStore
 from aurelius_catalog.media import DICOM
 from aurelius_catalog.model import InstanceRecord, SeriesRecord
-from aurelius_catalog.slides.dicom import SLIDE_CLASS
+from aurelius_catalog.slides.dicom import SLIDE_CLASS, make_level_uid
+from aurelius_catalog.slides.place import place_file
 from aurelius_catalog.slides.shelf import SHELF, OpenedSlide
 from aurelius_catalog.slides.tiles import encode_jpeg, read_region
 
@@ -28,6 +29,20 @@ LEVEL = f"{DICOM}; slide-level"
 #: UIDs of levels that this process has listed: whoever asks for a frame of one means no stored instance.
 _LISTED: set[str] = set()
 _MOST_LISTED = 100_000
+#: What the records of all levels say.
+_ALIKE: Mapping[str, Any] = {
+    "SOPClassUID": str(SLIDE_CLASS),
+    "TransferSyntaxUID": str(JPEGBaseline8Bit),
+    "Rows": TILE_PX,
+    "Columns": TILE_PX,
+    "SamplesPerPixel": 3,
+    "PhotometricInterpretation": "YBR_FULL_422",
+    "PlanarConfiguration": 0,
+    "BitsAllocated": 8,
+    "BitsStored": 8,
+    "PixelRepresentation": 0,
+    "media_type": LEVEL,
+}
 
 
 def list_levels(store: LocalStore, series: SeriesRecord) -> list[InstanceRecord]:
@@ -41,7 +56,12 @@ def list_levels(store: LocalStore, series: SeriesRecord) -> list[InstanceRecord]
     held = opened.instances[0]
     if held.media_type == DICOM:
         return []
-    levels = [_make_record(opened, held, number) for number in range(len(opened.record.levels))]
+    return make_levels(held, opened.slide.level_dimensions)
+
+
+def make_levels(held: InstanceRecord, sizes: Iterable[tuple[int, int]]) -> list[InstanceRecord]:
+    """Make a record for each level of the slide file ``held``, of which ``sizes`` are (columns, rows), finest first."""
+    levels = [_make_record(held, number, *size) for number, size in enumerate(sizes)]
     if len(_LISTED) > _MOST_LISTED:
         _LISTED.clear()
     _LISTED.update(level.SOPInstanceUID for level in levels)
@@ -85,27 +105,16 @@ def read_tiles(store: LocalStore, level: InstanceRecord, indices: Sequence[int])
     return [encode_jpeg(Image.fromarray(region)) for region in regions]
 
 
-def _make_record(opened: OpenedSlide, held: InstanceRecord, number: int) -> InstanceRecord:
-    level = opened.record.levels[number]
+def _make_record(held: InstanceRecord, number: int, width: int, height: int) -> InstanceRecord:
     return InstanceRecord(
-        SOPInstanceUID=f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, f'{held.SOPInstanceUID} level {number}').int}",
+        SOPInstanceUID=make_level_uid(held.SOPInstanceUID, number),
         SeriesInstanceUID=held.SeriesInstanceUID,
-        SOPClassUID=SLIDE_CLASS,
         InstanceNumber=number + 1,
         path=held.path,
         sha256=held.sha256,
         size_bytes=held.size_bytes,
-        TransferSyntaxUID=JPEGBaseline8Bit,
-        Rows=TILE_PX,
-        Columns=TILE_PX,
-        NumberOfFrames=-(-level.width // TILE_PX) * -(-level.height // TILE_PX),
-        SamplesPerPixel=3,
-        PhotometricInterpretation="YBR_FULL_422",
-        PlanarConfiguration=0,
-        BitsAllocated=8,
-        BitsStored=8,
-        PixelRepresentation=0,
-        media_type=LEVEL,
+        NumberOfFrames=-(-width // TILE_PX) * -(-height // TILE_PX),
+        **_ALIKE,
     )
 
 
@@ -127,8 +136,6 @@ def _describe(opened: OpenedSlide, record: InstanceRecord, number: int) -> Datas
     header.TotalPixelMatrixColumns, header.TotalPixelMatrixRows = level.width, level.height
     header.TotalPixelMatrixFocalPlanes, header.NumberOfOpticalPaths = 1, 1
     header.DimensionOrganizationType = "TILED_FULL"
-    # Viewers turn a slide so that X points up and Y to the left: this one is shown as the file has it.
-    header.ImageOrientationSlide = [0, -1, 0, -1, 0, 0]
     finest = slide.levels[0]
     header.ImagedVolumeWidth, header.ImagedVolumeHeight = (
         finest.width * finest_x / 1000,
@@ -136,8 +143,9 @@ def _describe(opened: OpenedSlide, record: InstanceRecord, number: int) -> Datas
     )
     header.ImagedVolumeDepth = 1.0
     origin, measures, shared, path, colour, light = (Dataset() for _ in range(6))
-    origin.XOffsetInSlideCoordinateSystem = header.ImagedVolumeHeight
-    origin.YOffsetInSlideCoordinateSystem = header.ImagedVolumeWidth
+    placement = place_file(header.ImagedVolumeWidth, header.ImagedVolumeHeight)
+    header.ImageOrientationSlide = list(placement.orientation)
+    origin.XOffsetInSlideCoordinateSystem, origin.YOffsetInSlideCoordinateSystem = placement.origin_mm
     header.TotalPixelMatrixOriginSequence = [origin]
     measures.PixelSpacing = [round(by_y * finest_y / 1000, 12), round(by_x * finest_x / 1000, 12)]
     measures.SliceThickness = 0.001
