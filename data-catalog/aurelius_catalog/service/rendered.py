@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
-from fastapi import APIRouter, Depends, Header, Query
+from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import Response
 from pydicom.uid import VLWholeSlideMicroscopyImageStorage
 
@@ -18,7 +18,7 @@ from aurelius_catalog.local import LocalStore
 from aurelius_catalog.media import DICOM
 from aurelius_catalog.model import InstanceRecord, SeriesRecord
 from aurelius_catalog.service.multipart import Part, stream_parts
-from aurelius_catalog.service.negotiation import Accepted, Offer, choose_offer
+from aurelius_catalog.service.negotiation import Accepted, MediaRange, Offer, choose_offer
 from aurelius_catalog.service.pictures import Viewport, Window, draw_frame
 from aurelius_catalog.service.stores import Opened
 from aurelius_catalog.service.targets import count_frames, get_image, get_series, list_study, read_numbers
@@ -26,6 +26,7 @@ from aurelius_catalog.slides.virtual import LEVEL, list_levels
 
 router = APIRouter()
 
+Drawer = TypeVar("Drawer", bound=Callable[..., Response])
 #: Media types of pictures (PS3.18 table 8.7.4-1) and what Pillow calls them; the first is the default.
 FORMATS = {"image/jpeg": "JPEG", "image/png": "PNG", "image/gif": "GIF", "image/jp2": "JPEG2000"}
 THUMBNAIL = Viewport(256, 256)
@@ -48,122 +49,90 @@ class Look:
     quality: int
 
 
-def read_look(
+@dataclass(frozen=True)
+class Drawing:
+    """A picture that a request asks for.
+
+    Parameters
+    ----------
+    store
+        With the person's eyes.
+    look
+        How it is to look.
+    accepted
+        The forms in which it may come.
+    known
+        The ETags of what the client has.
+    """
+
+    store: LocalStore
+    look: Look
+    accepted: list[MediaRange]
+    known: str
+
+
+def read_drawing(
+    store: Opened,
+    request: Request,
+    accepted: Accepted,
     window: Annotated[str | None, Query(description="center,width[,linear|linear-exact|sigmoid]")] = None,
     viewport: Annotated[str | None, Query(description="width,height[,x,y,width,height of the region]")] = None,
     quality: Annotated[int, Query(ge=1, le=100, description="Of a JPEG")] = 90,
-) -> Look:
-    """FastAPI dependency: how a picture is to look.
+    known: Annotated[str, Header(alias="if-none-match")] = "",
+) -> Drawing:
+    """FastAPI dependency: what is to be drawn; a thumbnail is small where nothing else is asked.
 
     Raises
     ------
     InvalidRequest
         If window or viewport is none.
     """
-    return Look(_read_window(window) if window else None, _read_viewport(viewport) if viewport else None, quality)
+    usual = THUMBNAIL if request.url.path.endswith("/thumbnail") else None
+    look = Look(_read_window(window) if window else None, _read_viewport(viewport) if viewport else usual, quality)
+    return Drawing(store, look, accepted, known)
 
 
-Looked = Annotated[Look, Depends(read_look)]
-Known = Annotated[str, Header(alias="if-none-match")]
+Drawn = Annotated[Drawing, Depends(read_drawing)]
 
 
-@router.get("/studies/{study}/rendered", response_class=Response, responses=_PICTURE)
-def render_study(store: Opened, study: str, look: Looked, accepted: Accepted, known: Known = "") -> Response:
-    """WADO-RS: a picture that stands for a study."""
-    return _answer(store, _represent_study(store, study), look, accepted, known)
+def _add_routes(path: str) -> Callable[[Drawer], Drawer]:
+    """Answer pictures of a resource, and thumbnails of it."""
+
+    def add(function: Drawer) -> Drawer:
+        for form in ("rendered", "thumbnail"):
+            router.add_api_route(f"{path}/{form}", function, response_class=Response, responses=_PICTURE)
+        return function
+
+    return add
 
 
-@router.get("/studies/{study}/series/{series}/rendered", response_class=Response, responses=_PICTURE)
-def render_series(
-    store: Opened, study: str, series: str, look: Looked, accepted: Accepted, known: Known = ""
-) -> Response:
-    """WADO-RS: a picture that stands for a series."""
-    return _answer(store, _represent_series(store, study, series), look, accepted, known)
+@_add_routes("/studies/{study}")
+def draw_study(drawing: Drawn, study: str) -> Response:
+    """WADO-RS: a picture that stands for a study; its thumbnail is a small one."""
+    return _answer(drawing, _represent_study(drawing.store, study))
 
 
-@router.get(
-    "/studies/{study}/series/{series}/instances/{instance}/rendered", response_class=Response, responses=_PICTURE
-)
-def render_instance(
-    store: Opened, study: str, series: str, instance: str, look: Looked, accepted: Accepted, known: Known = ""
-) -> Response:
-    """WADO-RS: a picture of an object; of several frames the one in the middle."""
-    return _answer(store, get_image(store, study, series, instance), look, accepted, known)
+@_add_routes("/studies/{study}/series/{series}")
+def draw_series(drawing: Drawn, study: str, series: str) -> Response:
+    """WADO-RS: a picture that stands for a series; its thumbnail is a small one."""
+    return _answer(drawing, _represent_series(drawing.store, study, series))
 
 
-@router.get(
-    "/studies/{study}/series/{series}/instances/{instance}/frames/{numbers}/rendered",
-    response_class=Response,
-    responses=_PICTURE,
-)
-def render_frames(
-    store: Opened,
-    study: str,
-    series: str,
-    instance: str,
-    numbers: str,
-    look: Looked,
-    accepted: Accepted,
-    known: Known = "",
-) -> Response:
-    """WADO-RS: pictures of frames, numbered from 1; of several, each a part."""
-    found = get_image(store, study, series, instance)
-    return _answer(store, found, look, accepted, known, read_numbers(numbers, found))
+@_add_routes("/studies/{study}/series/{series}/instances/{instance}")
+def draw_instance(drawing: Drawn, study: str, series: str, instance: str) -> Response:
+    """WADO-RS: a picture of an object, of several frames the one in the middle; its thumbnail is a small one."""
+    return _answer(drawing, get_image(drawing.store, study, series, instance))
 
 
-@router.get("/studies/{study}/thumbnail", response_class=Response, responses=_PICTURE)
-def draw_study(store: Opened, study: str, look: Looked, accepted: Accepted, known: Known = "") -> Response:
-    """WADO-RS: a small picture that stands for a study."""
-    return _answer(store, _represent_study(store, study), _reduce(look), accepted, known)
+@_add_routes("/studies/{study}/series/{series}/instances/{instance}/frames/{numbers}")
+def draw_frames(drawing: Drawn, study: str, series: str, instance: str, numbers: str) -> Response:
+    """WADO-RS: pictures of frames, numbered from 1, of several each a part; their thumbnails are small ones."""
+    found = get_image(drawing.store, study, series, instance)
+    return _answer(drawing, found, read_numbers(numbers, found))
 
 
-@router.get("/studies/{study}/series/{series}/thumbnail", response_class=Response, responses=_PICTURE)
-def draw_series(
-    store: Opened, study: str, series: str, look: Looked, accepted: Accepted, known: Known = ""
-) -> Response:
-    """WADO-RS: a small picture that stands for a series."""
-    return _answer(store, _represent_series(store, study, series), _reduce(look), accepted, known)
-
-
-@router.get(
-    "/studies/{study}/series/{series}/instances/{instance}/thumbnail", response_class=Response, responses=_PICTURE
-)
-def draw_instance(
-    store: Opened, study: str, series: str, instance: str, look: Looked, accepted: Accepted, known: Known = ""
-) -> Response:
-    """WADO-RS: a small picture of an object."""
-    return _answer(store, get_image(store, study, series, instance), _reduce(look), accepted, known)
-
-
-@router.get(
-    "/studies/{study}/series/{series}/instances/{instance}/frames/{numbers}/thumbnail",
-    response_class=Response,
-    responses=_PICTURE,
-)
-def draw_frames(
-    store: Opened,
-    study: str,
-    series: str,
-    instance: str,
-    numbers: str,
-    look: Looked,
-    accepted: Accepted,
-    known: Known = "",
-) -> Response:
-    """WADO-RS: small pictures of frames."""
-    found = get_image(store, study, series, instance)
-    return _answer(store, found, _reduce(look), accepted, known, read_numbers(numbers, found))
-
-
-def _answer(
-    store: LocalStore,
-    instance: InstanceRecord,
-    look: Look,
-    accepted: Accepted,
-    known: str,
-    indices: Sequence[int] | None = None,
-) -> Response:
-    count = count_frames(instance)
+def _answer(drawing: Drawing, instance: InstanceRecord, indices: Sequence[int] | None = None) -> Response:
+    count, look = count_frames(instance), drawing.look
     if not count:
         raise NotAcceptable(f"Instance {instance.SOPInstanceUID} has no picture: it is no image.")
     shown = [count // 2] if indices is None else indices
@@ -171,12 +140,12 @@ def _answer(
         raise InvalidRequest(f"Ask for {MOST_PICTURES} pictures at most in one request.")
     several = len(shown) > 1
     offers = [Offer(kind, multipart=parts) for parts in ([True] if several else [False, True]) for kind in FORMATS]
-    offer = choose_offer(accepted, offers)
+    offer = choose_offer(drawing.accepted, offers)
     tag = hashlib.sha256(f"{instance.sha256} {shown} {look} {offer}".encode()).hexdigest()[:32]
     headers = {"ETag": f'"{tag}"', "Cache-Control": _CACHING, "Vary": "Accept"}
-    if tag in known:
+    if tag in drawing.known:
         return Response(status_code=304, headers=headers)
-    pictures = [_write(store, instance, index, look, offer.media_type) for index in shown]
+    pictures = [_write(drawing.store, instance, index, look, offer.media_type) for index in shown]
     if offer.multipart:
         return stream_parts([Part(offer.media_type, each) for each in pictures], offer.media_type, headers=headers)
     return Response(pictures[0], headers=headers, media_type=offer.media_type)
@@ -210,10 +179,6 @@ def _choose_image(store: LocalStore, record: SeriesRecord) -> InstanceRecord | N
     if images and images[0].SOPClassUID == VLWholeSlideMicroscopyImageStorage:
         return min(images, key=count_frames)
     return images[len(images) // 2] if images else None
-
-
-def _reduce(look: Look) -> Look:
-    return Look(look.window, look.viewport or THUMBNAIL, look.quality)
 
 
 def _read_window(text: str) -> Window:
