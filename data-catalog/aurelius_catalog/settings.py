@@ -22,6 +22,15 @@ class CatalogSettings(BaseSettings):
     catalog_url: str = ""
     """Address of the catalog service, as a kernel reaches it; empty means: open ``home`` directly."""
 
+    handover: Path | None = None
+    """Socket on which the catalog service of this machine hands over open files; without it kernels read by HTTP."""
+
+    public_url: str = ""
+    """Address people use, when a TLS proxy stands in front of the house; empty means the address of each request."""
+
+    port: int = 0
+    """Port of the house's own proxy; 0 means that it is not known."""
+
     intake_quiet_s: float = 60.0
     """Seconds a file in the inbox must not have changed before it is taken."""
 

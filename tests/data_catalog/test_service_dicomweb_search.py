@@ -10,8 +10,9 @@ from httpx import Response
 from pydicom.datadict import keyword_for_tag
 
 from aurelius_catalog.person import Person
-from aurelius_catalog.service import dicomweb
+from aurelius_catalog.service import address, dicomweb
 from aurelius_catalog.service.host import create_service, mount_router
+from aurelius_catalog.service.stores import read_settings
 from aurelius_catalog.settings import CatalogSettings
 from cohort import admit
 from houses import DATABASES, make_settings, temp_server
@@ -145,7 +146,35 @@ def test_headers_are_told_as_the_objects_say_them(client: TestClient) -> None:
         assert header["7FE00010"]["BulkDataURI"].endswith(f"{header['00080018']['Value'][0]}/bulkdata/7FE00010")
 
 
-def test_addresses_are_those_the_client_used(client: TestClient) -> None:
-    headers = {"Host": "images.example:8443", "X-Forwarded-Proto": "https,http", "X-Forwarded-For": "10.0.0.1"}
+FORWARDED = {"X-Forwarded-For": "10.0.0.1"}
+
+
+@pytest.mark.parametrize(
+    ("house", "headers", "expected"),
+    [
+        ({}, {"Host": "a.example:8443", "X-Forwarded-Proto": "https,http", **FORWARDED}, "https://a.example:8443"),
+        ({}, {"Host": "a.example", **FORWARDED}, "http://a.example"),
+        # dicomweb-client leaves out the port: that of the house's proxy, if nothing else is on the way.
+        ({"port": 8000}, {"Host": "a.example", **FORWARDED}, "http://a.example:8000"),
+        ({"port": 8000}, {"Host": "a.example:9000", **FORWARDED}, "http://a.example:9000"),
+        ({"port": 80}, {"Host": "a.example", **FORWARDED}, "http://a.example"),
+        ({"port": 8000}, {"Host": "a.example", "X-Forwarded-For": "10.0.0.1, 10.0.0.2"}, "http://a.example"),
+        # A house that knows its address says no other one.
+        ({"public_url": "https://house.example/", "port": 8000}, {"Host": "evil.example:1"}, "https://house.example"),
+        ({"public_url": "https://house.example"}, {"Host": "a", "X-Forwarded-Proto": "http"}, "https://house.example"),
+    ],
+)
+def test_addresses_are_those_the_client_can_use(
+    client: TestClient,
+    monkeypatch: pytest.MonkeyPatch,
+    house: dict[str, object],
+    headers: dict[str, str],
+    expected: str,
+) -> None:
+    changed = read_settings().model_copy(update=house)
+    monkeypatch.setattr(address, "read_settings", lambda: changed)
     (study,) = client.get("/dicomweb/studies?PatientID=AUR-BETA", headers=headers).json()
-    assert study["00081190"]["Value"][0].startswith("https://images.example:8443/dicomweb/studies/")
+    found = study["00081190"]["Value"][0]
+    assert found.startswith(f"{expected}/dicomweb/studies/")
+    (header, *_) = client.get(f"{found.removeprefix(expected)}/metadata", headers=headers).json()
+    assert header["7FE00010"]["BulkDataURI"].startswith(f"{found}/series/")

@@ -7,11 +7,12 @@ import re
 from typing import Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from fastapi.responses import Response
 
 from aurelius_catalog.media import DICOM
 from aurelius_catalog.model import InstanceRecord
+from aurelius_catalog.service.address import Root
 from aurelius_catalog.service.negotiation import Accepted, MediaRange, Offer, choose_offer
 from aurelius_catalog.service.stores import Opened
 from aurelius_catalog.service.storing import JSON_TYPE
@@ -20,7 +21,6 @@ from aurelius_catalog.slides.virtual import LEVEL, list_level_headers
 
 router = APIRouter()
 
-_PORT = re.compile(r":\d+$")
 #: What the index left out of a header; `service.bulkdata` has it.
 _LEFT_OUT = '"BulkDataURI": ""'
 #: At any depth: JSON is UTF-8, whatever the object was written in (PS3.18 section F.2.1).
@@ -29,38 +29,38 @@ _UTF_8 = '"00080005": {"vr": "CS", "Value": ["ISO_IR 192"]}'
 
 
 @router.get("/studies/{study}/metadata", response_class=Response)
-def retrieve_study_metadata(store: Opened, request: Request, study: str, accepted: Accepted) -> Response:
+def retrieve_study_metadata(store: Opened, root: Root, study: str, accepted: Accepted) -> Response:
     """WADO-RS: the headers of a study as DICOM JSON; long values as BulkDataURI."""
     headers: list[str] = []
     for record in list_study(store, study):
         listed = [each for each in store.list_instances(record.SeriesInstanceUID) if each.media_type == DICOM]
         texts = store.list_headers(record.SeriesInstanceUID)
         headers += list_level_headers(store, record).values()
-        headers += [make_metadata(texts[each.SOPInstanceUID], each, _spell_base(request, study)) for each in listed]
+        headers += [make_metadata(texts[each.SOPInstanceUID], each, _spell_base(root, study)) for each in listed]
     return answer_json(headers, accepted)
 
 
 @router.get("/studies/{study}/series/{series}/metadata", response_class=Response)
-def retrieve_series_metadata(store: Opened, request: Request, study: str, series: str, accepted: Accepted) -> Response:
+def retrieve_series_metadata(store: Opened, root: Root, study: str, series: str, accepted: Accepted) -> Response:
     """WADO-RS: the headers of a series as DICOM JSON; long values as BulkDataURI."""
     if levels := list_level_headers(store, get_series(store, study, series)):
         return answer_json(list(levels.values()), accepted)
     listed = require_dicom(store.list_instances(series))
     texts = store.list_headers(series)
-    base = _spell_base(request, study)
+    base = _spell_base(root, study)
     return answer_json([make_metadata(texts[each.SOPInstanceUID], each, base) for each in listed], accepted)
 
 
 @router.get("/studies/{study}/series/{series}/instances/{instance}/metadata", response_class=Response)
 def retrieve_instance_metadata(
-    store: Opened, request: Request, study: str, series: str, instance: str, accepted: Accepted
+    store: Opened, root: Root, study: str, series: str, instance: str, accepted: Accepted
 ) -> Response:
     """WADO-RS: the header of one object as DICOM JSON; long values as BulkDataURI."""
     found = get_image(store, study, series, instance)
     if found.media_type == LEVEL:
         return answer_json([list_level_headers(store, get_series(store, study, series))[instance]], accepted)
     texts = store.list_headers(series, instance)
-    return answer_json([make_metadata(texts[instance], found, _spell_base(request, study))], accepted)
+    return answer_json([make_metadata(texts[instance], found, _spell_base(root, study))], accepted)
 
 
 def answer_json(
@@ -119,18 +119,5 @@ def name_pixels(instance: InstanceRecord) -> tuple[str, str]:
     return "7FE00010", "OB" if (instance.BitsAllocated or 8) <= 8 else "OW"
 
 
-def _spell_base(request: Request, study: str) -> str:
-    return f"{spell_root(request)}/studies/{quote(study, safe='')}"
-
-
-def spell_root(request: Request) -> str:
-    """Return the address of this DICOMweb service as the client reaches it, through however many proxies."""
-    # Each proxy adds its own word; the first one is what the client itself speaks.
-    told = request.headers.get("x-forwarded-proto", "").split(",")[0].strip()
-    scheme = told if told in ("http", "https") else request.scope["scheme"]
-    host = request.headers.get("host", "")
-    if "x-forwarded-for" not in request.headers and not _PORT.search(host):
-        _, port = request.scope.get("server") or ("", None)
-        host = f"{host}:{port}" if port not in (None, 80, 443) else host  # dicomweb-client leaves it out of its header
-    path: str = request.scope["path"]
-    return f"{scheme}://{host}{path[: path.index('/dicomweb') + len('/dicomweb')]}"
+def _spell_base(root: str, study: str) -> str:
+    return f"{root}/studies/{quote(study, safe='')}"

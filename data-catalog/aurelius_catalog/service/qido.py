@@ -7,15 +7,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 
 from aurelius_catalog.local import LocalStore
 from aurelius_catalog.media import DICOM, NIFTI
+from aurelius_catalog.service.address import Root
 from aurelius_catalog.service.answers import describe_instance, describe_series, describe_study
 from aurelius_catalog.service.conditions import Question, read_question
 from aurelius_catalog.service.levels import find_levels
-from aurelius_catalog.service.metadata import answer_json, spell_root
+from aurelius_catalog.service.metadata import answer_json
 from aurelius_catalog.service.negotiation import Accepted, MediaRange
 from aurelius_catalog.service.stores import Opened
 from aurelius_catalog.service.targets import get_series
@@ -63,13 +64,13 @@ def _read_search(most: int) -> Callable[..., Search]:
 
     def read(
         store: Opened,
-        request: Request,
+        root: Root,
         question: Annotated[Question, Depends(read_question)],
         accepted: Accepted,
         limit: Annotated[int, Query(ge=0, le=10**9, description="At most so many results")] = most,
         offset: Annotated[int, Query(ge=0, le=10**9, description="Leave out so many results")] = 0,
     ) -> Search:
-        return Search(store, question, spell_root(request), accepted, limit, offset)
+        return Search(store, question, root, accepted, limit, offset)
 
     return read
 

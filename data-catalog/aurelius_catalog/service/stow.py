@@ -20,7 +20,7 @@ from aurelius_catalog.intake.disk_guard import has_room
 from aurelius_catalog.intake.parts import PartReader
 from aurelius_catalog.local import LocalStore
 from aurelius_catalog.results import FAILED, NOT_ALLOWED, SEGMENTATIONS, ResultRefused, read_result, require_author
-from aurelius_catalog.service.metadata import spell_root
+from aurelius_catalog.service.address import Root
 from aurelius_catalog.service.stores import Opened
 from aurelius_catalog.service.storing import JSON_TYPE, Outcome, check_media_type, choose_status, describe_outcomes
 from aurelius_catalog.service.targets import list_study
@@ -41,19 +41,19 @@ _BODY: dict[str, Any] = {
 
 
 @router.post("/studies", response_class=Response, openapi_extra=_BODY)
-async def store_results(request: Request, store: Opened) -> Response:
+async def store_results(request: Request, store: Opened, root: Root) -> Response:
     """STOW-RS: store segmentations, reports, secondary captures, parametric maps and presentation states.
 
     Each object joins the study it names, if the person may see that; others of the request are taken all the same.
     """
-    return await _take(request, store, None)
+    return await _take(request, store, root, None)
 
 
 @router.post("/studies/{study}", response_class=Response, openapi_extra=_BODY)
-async def store_study_results(request: Request, store: Opened, study: str) -> Response:
+async def store_study_results(request: Request, store: Opened, root: Root, study: str) -> Response:
     """STOW-RS: store results in one study; see `store_results`."""
     await run_in_threadpool(list_study, store, study)
-    return await _take(request, store, study)
+    return await _take(request, store, root, study)
 
 
 def clear_arrivals(settings: CatalogSettings) -> None:
@@ -64,7 +64,7 @@ def clear_arrivals(settings: CatalogSettings) -> None:
                 shutil.rmtree(folder)
 
 
-async def _take(request: Request, store: LocalStore, study: str | None) -> Response:
+async def _take(request: Request, store: LocalStore, root: str, study: str | None) -> Response:
     require_author(store.person)
     check_media_type(request.headers.get("content-type", ""))
     folder = store.settings.files
@@ -77,8 +77,8 @@ async def _take(request: Request, store: LocalStore, study: str | None) -> Respo
             raise HTTPException(400, "The request broke off; nothing of it was taken. Send it again.") from None
         finally:
             reader.discard()
-        outcomes = await run_in_threadpool(_store, store, received, study, spell_root(request))
-    url = f"{spell_root(request)}/studies/{study}" if study else ""
+        outcomes = await run_in_threadpool(_store, store, received, study, root)
+    url = f"{root}/studies/{study}" if study else ""
     refused = bool(outcomes) and all(outcome.failure == NOT_ALLOWED for outcome in outcomes)
     status = 403 if refused else choose_status(outcomes)
     return JSONResponse(describe_outcomes(outcomes, url), status, media_type=JSON_TYPE)
