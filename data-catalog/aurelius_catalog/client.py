@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 
 from aurelius_catalog import remote_frames
 from aurelius_catalog.errors import InvalidRequest
+from aurelius_catalog.handover import Handover
 from aurelius_catalog.model import (
     AnnotationRecord,
     DatasetCheck,
@@ -35,6 +36,7 @@ from aurelius_catalog.model import (
 )
 from aurelius_catalog.person import Person
 from aurelius_catalog.search.wire import pack_keywords
+from aurelius_catalog.settings import CatalogSettings
 from aurelius_catalog.store import LabelMap
 from aurelius_catalog.transport import TokenSource, Transport
 from aurelius_catalog.wire import pack_labelmap
@@ -62,6 +64,10 @@ class HttpStore:
         find = _read_token if token is None else (lambda: token) if isinstance(token, str) else token
         self._tokens = TokenSource(find)
         self._transport = Transport(self.url, self._tokens)
+        settings = CatalogSettings()
+        # The socket is that of the environment's house: the token of another has no business there.
+        at_home = self.url == settings.catalog_url.rstrip("/")
+        self._handover = Handover(settings.handover if at_home else None, lambda: self._tokens.token)
 
     def __repr__(self) -> str:
         return f"HttpStore({self.url!r})"  # never the token
@@ -128,11 +134,13 @@ class HttpStore:
 
     def read_frames(self, frames: Sequence[tuple[InstanceRecord, int]]) -> list[bytes]:
         """Return many frames as stored; see `Store.read_frames`."""
-        return remote_frames.read_frames(self._transport, frames)
+        found = self._handover.read_frames(frames)
+        return remote_frames.read_frames(self._transport, frames) if found is None else found
 
     def fill_frames(self, frames: Sequence[tuple[InstanceRecord, int]], out: NDArray[np.uint8]) -> None:
         """Read native frames straight into an array; see `Store.fill_frames`."""
-        remote_frames.fill_frames(self._transport, frames, out)
+        if not self._handover.fill_frames(frames, out):
+            remote_frames.fill_frames(self._transport, frames, out)
 
     def read_file(self, SOPInstanceUID: str) -> bytes:
         """Return a whole file; see `Store.read_file`."""

@@ -22,9 +22,9 @@ TASK_BYTES = 1 << 22
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Where the bytes of one frame lie: a file, and offset and length in it in bytes."""
+    """Where the bytes of one frame lie: a file, or the descriptor of an open one, and offset and length in bytes."""
 
-    path: Path | str
+    path: Path | str | int
     offset: int
     length: int
 
@@ -81,16 +81,21 @@ def fill_spans(spans: Sequence[Span], out: NDArray[np.uint8]) -> None:
 
 
 class _Opened:
-    """A file descriptor for the time of a `with`: `open` would cost as much as reading a slice."""
+    """A file descriptor for the time of a `with`: `open` would cost as much as reading a slice.
 
-    def __init__(self, path: Path | str) -> None:
-        self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    One that is open already is left to whoever opened it.
+    """
+
+    def __init__(self, path: Path | str | int) -> None:
+        self._ours = not isinstance(path, int)
+        self._file = path if isinstance(path, int) else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
     def __enter__(self) -> int:
         return self._file
 
     def __exit__(self, *_: object) -> None:
-        os.close(self._file)
+        if self._ours:
+            os.close(self._file)
 
 
 def _fill(file: int, span: Span, rows: NDArray[np.uint8]) -> None:
@@ -103,8 +108,8 @@ def _fill(file: int, span: Span, rows: NDArray[np.uint8]) -> None:
 
 
 def _too_short(span: Span) -> InvalidRequest:
-    name = Path(span.path).name
-    return InvalidRequest(f"The file {name} is shorter than the index says. An operator can restore it from a backup.")
+    name = "A file" if isinstance(span.path, int) else f"The file {Path(span.path).name}"
+    return InvalidRequest(f"{name} is shorter than the index says. An operator can restore it from a backup.")
 
 
 def _run_side_by_side(read: Callable[[int, int], None], spans: Sequence[Span]) -> None:

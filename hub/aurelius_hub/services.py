@@ -49,7 +49,8 @@ SERVICES: tuple[Service, ...] = (
         "aurelius_catalog.service",
         "Viewer",
         "Open any study you may see: images, slides, segmentations.",
-        needs=("intake_profile", "idc_index", "dataset_licence"),  # results are held against the house's profile
+        # Results are held against the house's profile.
+        needs=("handover", "intake_profile", "idc_index", "dataset_licence", "public_url", "port"),
     ),
     Service(
         "annotation",
@@ -136,7 +137,8 @@ def build_command(service: Service, settings: HubSettings) -> list[str]:
 
 def build_environment(service: Service, settings: HubSettings) -> dict[str, str]:
     """Return the few variables a service gets; the hub adds its own (``JUPYTERHUB_*``)."""
-    everything = settings.to_environment() | {"AURELIUS_MODELS": str(settings.weights)}
+    everything = settings.to_environment()
+    everything |= {"AURELIUS_MODELS": str(settings.weights), "AURELIUS_HANDOVER": str(settings.socket)}
     wanted = ("home", "database_url", "run", *service.needs)
     environment = {key: everything[key] for name in wanted if (key := f"AURELIUS_{name.upper()}") in everything}
     return pass_basics() | MEMORY | environment

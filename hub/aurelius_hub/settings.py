@@ -125,6 +125,9 @@ class HubSettings(BaseSettings):
     dataset_licence: str = ""
     """Terms that the data cards of frozen datasets state; empty means: for use inside this house."""
 
+    handover: Path | None = None
+    """Socket on which kernels of this machine are handed open files; by default ``home/handover/catalog``."""
+
     annotation_python: Path = REPOSITORY / ".venv-annotation" / "bin" / "python"
     """Python of the annotation environment."""
 
@@ -159,6 +162,11 @@ class HubSettings(BaseSettings):
     def weights(self) -> Path:
         """Folder of trained weights."""
         return (self.models or self.state / "models").resolve()
+
+    @property
+    def socket(self) -> Path:
+        """Absolute path of the socket on which kernels are handed open files."""
+        return (self.handover or self.state / "handover" / "catalog").absolute()
 
     @property
     def issuer(self) -> str:

@@ -46,6 +46,7 @@ def build_notebook_environment(settings: HubSettings) -> dict[str, str]:
     """Return the variables of a notebook server; nothing of the hub's own environment gets in beside them."""
     environment = pass_basics() | {
         "AURELIUS_CATALOG_URL": f"{settings.address}/services/catalog",
+        "AURELIUS_HANDOVER": str(settings.socket),
         "AURELIUS_ANNOTATION_URL": f"{settings.address}/services/annotation",
     }
     environment.pop("HOME", None)

@@ -8,6 +8,7 @@ from traitlets.config import Config
 
 from aurelius_hub import HubSettings, configure
 from aurelius_hub.services import SERVICES, build_services
+from aurelius_hub.spawner import build_notebook_environment
 
 
 def flatten(config: Config, path: str = "") -> dict[str, object]:
@@ -73,10 +74,26 @@ def test_every_service_with_a_page_of_its_own_is_offered_by_name() -> None:
 
 def test_catalog_is_told_what_the_house_decided(tmp_path: Path) -> None:
     settings = HubSettings(
-        home=tmp_path, intake_profile="basic", idc_index=tmp_path / "idc.parquet", dataset_licence="CC BY 4.0"
+        home=tmp_path,
+        port=8123,
+        public_url="https://house.example",
+        intake_profile="basic",
+        idc_index=tmp_path / "idc.parquet",
+        dataset_licence="CC BY 4.0",
     )
     environment = {service["name"]: service["environment"] for service in build_services(settings)}["catalog"]
     assert isinstance(environment, dict)
     assert environment["AURELIUS_INTAKE_PROFILE"] == "basic"
     assert environment["AURELIUS_IDC_INDEX"] == str(tmp_path / "idc.parquet")
     assert environment["AURELIUS_DATASET_LICENCE"] == "CC BY 4.0"
+    assert (environment["AURELIUS_PORT"], environment["AURELIUS_PUBLIC_URL"]) == ("8123", "https://house.example")
+
+
+def test_service_and_notebooks_are_told_of_one_socket(tmp_path: Path) -> None:
+    for chosen in (None, tmp_path / "run" / "socket"):
+        settings = HubSettings(home=tmp_path, handover=chosen)
+        told = {service["name"]: service["environment"] for service in build_services(settings)}
+        names = [name for name, environment in told.items() if "AURELIUS_HANDOVER" in environment]  # type: ignore[operator]
+        assert names == ["catalog"]
+        place = build_notebook_environment(settings)["AURELIUS_HANDOVER"]
+        assert told["catalog"]["AURELIUS_HANDOVER"] == place == str(chosen or tmp_path / "handover" / "catalog")  # type: ignore[index]

@@ -159,7 +159,7 @@ def test_a_notebook_is_told_little_and_its_token_opens_little(hub: TempHub) -> N
             "JPY_API_TOKEN",
         }
         names = {name for name in environment if not name.startswith("JUPYTERHUB_")} - basics
-        assert names == {"AURELIUS_CATALOG_URL", "AURELIUS_ANNOTATION_URL", "AURELIUS_RUN"}
+        assert names == {"AURELIUS_CATALOG_URL", "AURELIUS_HANDOVER", "AURELIUS_ANNOTATION_URL", "AURELIUS_RUN"}
         token = {"Authorization": f"token {environment['JUPYTERHUB_API_TOKEN']}"}
         me = httpx.get(f"{hub.address}/hub/api/user", headers=token).json()
         services = {scope for scope in me["scopes"] if scope.startswith("access:services")}
