@@ -112,8 +112,9 @@ class Series:
 
         Returns
         -------
-        xarray.DataArray, Slide, StoredSegmentation, StructureSet, Report, Waveform or ValueMapping
-            Images, doses and parametric maps as arrays (as `to_xarray` does), slides as `slide` does.
+        xarray.DataArray, Slide, or an object
+            Images, doses and parametric maps as arrays (as `to_xarray` does), slides as `slide` does, all else as
+            `aurelius_catalog.objects` has it: segmentations, structure sets, plans, annotations, reports, waveforms, ….
 
         Raises
         ------
@@ -301,6 +302,8 @@ class Series:
 
     def _lay(self, SOPInstanceUID: str, *, masks: bool = False, labels: Sequence[str] | None = None) -> xr.DataArray:
         stored = self.open_segmentation(SOPInstanceUID)
+        if self._is_slide and stored.is_of_slide:
+            return stored.masks(None, labels) if masks else stored.labelmap()
         image = self.to_xarray()
         target = choose_target(stored, self.record, self.instances, image)
         laid = stored.masks(target, labels) if masks else stored.labelmap(target)
@@ -322,8 +325,8 @@ class Series:
         ----------
         overlay
             What lies over the images, one thing or a list: label versions (`segmentations`), predictions, series that
-            hold a segmentation, a structure set, a dose or a parametric map, or arrays: whole numbers are labels,
-            others values.
+            hold a segmentation, a structure set, a dose, a parametric map or a slide's annotations, or arrays: whole
+            numbers are labels, others values.
         window
             ``"lung"``, ``"bone"``, ``"brain"``, ``"liver"``, ``"mediastinum"`` or ``"soft tissue"`` for CT, or (lowest,
             highest) in the units of the image; None: what suits the values.
@@ -331,7 +334,7 @@ class Series:
             Of the overlays, 0 to 1.
         """
         if self._is_slide:
-            return self.slide().view()
+            return self.slide().view(overlay, opacity=opacity)  # type: ignore[arg-type]  # it says what it does not take
         from aurelius_catalog.showing import show_series  # viewers are wanted in notebooks only
 
         return show_series(self, overlay, window=window, opacity=opacity)

@@ -13,7 +13,7 @@ from IPython.display import SVG
 
 from aurelius_catalog.errors import InvalidVolume
 from aurelius_catalog.film import Film
-from aurelius_catalog.objects import CLASSES, StoredSegmentation, StructureSet, Waveform
+from aurelius_catalog.objects import CLASSES, BulkAnnotations, StoredSegmentation, StructureSet, Waveform
 from aurelius_catalog.objects.source import find_visible
 from aurelius_catalog.overlays import Overlay, gather_overlays
 from aurelius_catalog.view import view_volume
@@ -41,10 +41,12 @@ def show_series(
         buffer = BytesIO()
         opened.plot().savefig(buffer, format="svg")
         return SVG(buffer.getvalue())
+    if isinstance(opened, BulkAnnotations):
+        return opened.open_slide().view(opened, opacity=opacity)
     if isinstance(opened, (StoredSegmentation, StructureSet)):
         images = find_visible(series._store, opened.referenced_series)
         if images is not None:
-            return show_series(type(series)(series._store, images), opened, window=window, opacity=opacity)
+            return type(series)(series._store, images).view(opened, window=window, opacity=opacity)
         if isinstance(opened, StructureSet):
             opened.open_images()  # says what is missing
         array = opened.to_xarray()

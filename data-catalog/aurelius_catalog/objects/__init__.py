@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aurelius_catalog.objects.annotations import AnnotationGroup, BulkAnnotations
 from aurelius_catalog.objects.mapping import ValueMapping
 from aurelius_catalog.objects.opening import CLASSES, open_array, open_object, open_objects
 from aurelius_catalog.objects.report import ContentItem, ImageReference, Report
@@ -12,6 +13,8 @@ from aurelius_catalog.segments import StoredSegment
 
 __all__ = [
     "CLASSES",
+    "AnnotationGroup",
+    "BulkAnnotations",
     "ContentItem",
     "Contour",
     "ImageReference",

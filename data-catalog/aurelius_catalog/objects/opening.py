@@ -10,6 +10,7 @@ from pydicom import Dataset, uid
 
 from aurelius_catalog.errors import InvalidObject
 from aurelius_catalog.model import InstanceRecord
+from aurelius_catalog.objects.annotations import BulkAnnotations
 from aurelius_catalog.objects.dose import open_dose
 from aurelius_catalog.objects.mapping import ValueMapping
 from aurelius_catalog.objects.parametric import open_parametric_map
@@ -21,7 +22,7 @@ from aurelius_catalog.objects.waveform import Waveform
 from aurelius_catalog.store import Store
 
 if TYPE_CHECKING:
-    Stored = StoredSegmentation | StructureSet | Report | Waveform | ValueMapping | xr.DataArray
+    Stored = StoredSegmentation | StructureSet | BulkAnnotations | Report | Waveform | ValueMapping | xr.DataArray
     Opener = Callable[[Store, Dataset], Stored]
 
 LABEL_MAP_SEGMENTATION_STORAGE = "1.2.840.10008.5.1.4.1.1.66.7"  # newer than pydicom's table
@@ -38,6 +39,7 @@ CLASSES: Mapping[str, Opener] = {
     uid.SegmentationStorage: lambda _, dataset: StoredSegmentation(dataset),
     LABEL_MAP_SEGMENTATION_STORAGE: lambda _, dataset: StoredSegmentation(dataset),
     uid.RTStructureSetStorage: StructureSet,
+    uid.MicroscopyBulkSimpleAnnotationsStorage: BulkAnnotations,
     uid.RTDoseStorage: lambda _, dataset: open_dose(dataset),
     uid.ParametricMapStorage: lambda _, dataset: open_parametric_map(dataset),
     uid.RealWorldValueMappingStorage: lambda _, dataset: ValueMapping(dataset),
@@ -81,7 +83,7 @@ def open_array(store: Store, instances: Sequence[InstanceRecord]) -> xr.DataArra
     opened = open_object(store, instances)
     if isinstance(opened, xr.DataArray):
         return opened
-    if isinstance(opened, (Report, ValueMapping)):
+    if isinstance(opened, (BulkAnnotations, Report, ValueMapping)):
         raise InvalidObject(f"{opened!r} is no array: `series.open()` gives it as it is.")
     return opened.to_xarray()
 

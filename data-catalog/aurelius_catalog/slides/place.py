@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,9 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from aurelius_catalog.errors import InvalidLabel
-from aurelius_catalog.model import SlideRecord
+from aurelius_catalog.media import DICOM
+from aurelius_catalog.model import InstanceRecord, SlideRecord
+from aurelius_catalog.slides.dicom import make_level_uid
 
 #: Viewers turn a slide so that X points up and Y to the left: a slide file is shown as it is with this orientation.
 UPRIGHT = (0.0, -1.0, 0.0, -1.0, 0.0, 0.0)
@@ -81,7 +84,32 @@ def find_glass_to_px(record: SlideRecord) -> tuple[NDArray[np.float64], NDArray[
     if placement is None or record.mpp_x is None or record.mpp_y is None:
         return None
     turn = np.linalg.inv(_make_matrix(placement, (record.mpp_x, record.mpp_y)))
-    return turn, -turn @ np.array(placement.origin_mm)
+    return np.asarray(turn), np.asarray(-turn @ np.array(placement.origin_mm))
+
+
+def find_pixel_size(
+    record: SlideRecord, instances: Sequence[InstanceRecord], SOPInstanceUIDs: Sequence[str]
+) -> tuple[float, float] | None:
+    """Return the size in micrometres, along x and y, of the pixels of a slide's level.
+
+    Parameters
+    ----------
+    record, instances
+        The slide, and what the catalog holds of it.
+    SOPInstanceUIDs
+        The level that is meant is the first of these that there is: a stored one, or a level of a slide file as
+        DICOMweb knows it. None of them: there is no such size.
+    """
+    mpp_x, mpp_y = record.mpp
+    for instance in instances:
+        if instance.SOPInstanceUID in SOPInstanceUIDs:
+            row_mm, column_mm = (instance.per_frame.get("PixelSpacing") or [None])[0] or (mpp_y / 1000, mpp_x / 1000)
+            return column_mm * 1000, row_mm * 1000
+        for number in range(len(record.levels) if instance.media_type != DICOM else 0):
+            if make_level_uid(instance.SOPInstanceUID, number) in SOPInstanceUIDs:
+                by_x, by_y = record.scale(number)
+                return by_x * mpp_x, by_y * mpp_y
+    return None
 
 
 def locate_picture(record: SlideRecord, dataset: Dataset) -> Place:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,14 +12,14 @@ from PIL import Image
 
 from aurelius_catalog.errors import InvalidRequest
 from aurelius_catalog.model import SlideLevel, SlideRecord
+from aurelius_catalog.slides.region import MOST_PICTURE_PX, choose_region, choose_size
 from aurelius_catalog.slides.tree import open_level, open_tree, read_pixels
 from aurelius_catalog.store import Store
 
 if TYPE_CHECKING:
+    from aurelius_catalog.slides.label import SlideLabel
+    from aurelius_catalog.slides.labels import Given
     from aurelius_catalog.slides.viewer import SlideViewer
-
-#: A picture of a region has no more pixels than this: 4 bytes each, and a screen has ten.
-MOST_PICTURE_PX = 1 << 26
 
 
 class Slide:
@@ -121,11 +121,8 @@ class Slide:
         InvalidRequest
             If the region is empty or the picture too large, or the slide does not say how large its pixels are.
         """
-        mpp = self.mpp
-        if not (width_um > 0 and height_um > 0 and np.isfinite([x_um, y_um, width_um, height_um]).all()):
-            raise InvalidRequest("A region has a place and a size larger than nothing, in micrometres.")
-        columns, rows = _choose_size(size_px, width_um, height_um)
-        step_um = width_um / columns, height_um / rows
+        mpp, region = self.mpp, choose_region(x_um, y_um, width_um, height_um, size_px)
+        step_um = region.step_um
         level = self.record.choose_level(min(step / size for step, size in zip(step_um, mpp, strict=True)))
         by = [scale * size for scale, size in zip(self.record.scale(level), mpp, strict=True)]
         box = x_um / by[0], y_um / by[1], (x_um + width_um) / by[0], (y_um + height_um) / by[1]
@@ -135,43 +132,54 @@ class Slide:
             raise InvalidRequest("This region is too large to be read at once: read a smaller one, or its parts.")
         pixels = Image.fromarray(self.read_pixels(level, left, top, *size))
         inner = (box[0] - left, box[1] - top, min(box[2] - left, size[0]), min(box[3] - top, size[1]))
-        picture = pixels.resize((columns, rows), Image.Resampling.LANCZOS, box=inner, reducing_gap=3.0)
-        coordinates = {
-            "y": ("y", y_um + (np.arange(rows) + 0.5) * step_um[1], {"units": "µm"}),
-            "x": ("x", x_um + (np.arange(columns) + 0.5) * step_um[0], {"units": "µm"}),
-            "c": ("c", ["R", "G", "B"]),
-        }
+        shape = region.columns, region.rows
+        picture = pixels.resize(shape, Image.Resampling.LANCZOS, box=inner, reducing_gap=3.0)
+        coordinates = {**region.coordinates, "c": ("c", ["R", "G", "B"])}
         attributes = {"spacing_um": [step_um[1], step_um[0]], "level": level}
         return xr.DataArray(np.asarray(picture), coordinates, ("y", "x", "c"), name="image", attrs=attributes)
 
     def thumbnail(self, size_px: int = 512) -> Image.Image:
         """Return the whole slide as a picture whose longer side has so many pixels."""
         finest = self.levels[0]
-        columns, rows = _choose_size(size_px, finest.width, finest.height)
+        columns, rows = choose_size(size_px, finest.width, finest.height)
         level = self.levels[self.record.choose_level(finest.width / columns)]
         if level.width * level.height > MOST_PICTURE_PX:
             raise InvalidRequest("This slide has no level small enough for a picture of the whole: look at `view()`.")
         pixels = self.read_pixels(self.levels.index(level), 0, 0, level.width, level.height)
         return Image.fromarray(pixels).resize((columns, rows), Image.Resampling.LANCZOS, reducing_gap=3.0)
 
-    def view(self, regions: Mapping[str, ArrayLike] | None = None, height_px: int = 480) -> SlideViewer:
+    def labels(self) -> list[SlideLabel]:
+        """Open what people and models drew on the slide: label versions, predictions, then bulk annotations.
+
+        Each can be shown by `view`, and read where the slide is read by its own ``read_region``.
+        """
+        from aurelius_catalog.slides.labels import list_labels  # few slides have any
+
+        return list_labels(self._store, self.record)
+
+    def view(
+        self,
+        labels: Given | Sequence[Given] | None = None,
+        *,
+        regions: Mapping[str, ArrayLike] | None = None,
+        opacity: float = 0.5,
+        height_px: int = 480,
+    ) -> SlideViewer:
         """Show the slide in the notebook: drag to move, scroll to zoom (OpenSeadragon, offline).
 
         Parameters
         ----------
+        labels
+            What lies over it, one thing or a list: what `labels` returns, label versions (`Series.segmentations`),
+            predictions, series that hold a segmentation or bulk annotations, or arrays ``(y, x)``, such as a model's
+            result: whole numbers, or fractions 0 … 1, with coordinates in micrometres. A legend switches them.
         regions, height_px
             Outlines to draw over it, and its height; see `aurelius_catalog.slides.viewer.SlideViewer`.
+        opacity
+            Of filled labels, 0 … 1.
         """
+        from aurelius_catalog.slides.labels import gather_labels  # few slides have any
         from aurelius_catalog.slides.viewer import SlideViewer  # the viewer is wanted in a notebook only
 
-        return SlideViewer(self._store, self.record, regions, height_px)
-
-
-def _choose_size(size_px: int | tuple[int, int], width: float, height: float) -> tuple[int, int]:
-    if isinstance(size_px, int):
-        by = size_px / max(width, height)
-        size_px = max(1, round(width * by)), max(1, round(height * by))
-    columns, rows = size_px
-    if columns < 1 or rows < 1 or columns * rows > MOST_PICTURE_PX:
-        raise InvalidRequest(f"A picture has at least one pixel and at most {MOST_PICTURE_PX}.")
-    return columns, rows
+        gathered = gather_labels(self._store, self.record, labels, opacity)
+        return SlideViewer(self._store, self.record, regions, height_px, gathered)

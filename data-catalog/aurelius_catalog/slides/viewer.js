@@ -27,7 +27,8 @@ function render({ model, el }) {
     if (viewer || !root.clientWidth) return; // it is not in the page yet
     sized.disconnect();
     viewer = open(canvas, tiles.makeSource(slide));
-    root.append(makeTools(viewer, root), makeScale(viewer, slide));
+    root.append(makeTools(viewer, root), makeScale(viewer, slide), makeLegend(viewer, model));
+    drawLayers(viewer, model, slide, tiles);
     drawRegions(viewer, model, slide);
     tellWhere(viewer, model, slide);
   });
@@ -46,35 +47,38 @@ class Tiles {
     this.say = say;
     this.view = Math.random().toString(36).slice(2); // one widget may be shown in several places
     this.count = 0;
+    this.sources = 0;
     this.waiting = new Map();
     this.hear = (message, buffers) => this.receive(message, buffers);
     model.on("msg:custom", this.hear);
   }
 
-  makeSource(slide) {
+  /** Tiles of the slide, or of the layer with a number over it. */
+  makeSource({ width, height, tile_px, overlap_px = 0 }, layer = null) {
     const source = new OpenSeadragon.TileSource({
-      width: slide.width,
-      height: slide.height,
-      tileWidth: slide.tile_px,
-      tileHeight: slide.tile_px,
-      tileOverlap: slide.overlap_px,
+      width,
+      height,
+      tileWidth: tile_px,
+      tileHeight: tile_px,
+      tileOverlap: overlap_px,
       minLevel: 0,
-      maxLevel: Math.ceil(Math.log2(Math.max(slide.width, slide.height))),
+      maxLevel: Math.ceil(Math.log2(Math.max(width, height))),
     });
-    source.getTileUrl = (level, x, y) => `${this.view}/${level}/${x}_${y}`; // a name, not an address
-    source.hasTransparency = () => false;
-    source.downloadTileStart = (job) => this.ask(job);
+    const name = `${this.view}-${this.sources++}`; // what was asked for with other things hidden is not taken for this
+    source.getTileUrl = (level, x, y) => `${name}/${level}/${x}_${y}`; // a name, not an address
+    source.hasTransparency = () => layer !== null;
+    source.downloadTileStart = (job) => this.ask(job, layer);
     source.downloadTileAbort = (job) => this.drop(job);
     return source;
   }
 
-  ask(job) {
+  ask(job, layer) {
     const id = `${this.view}-${this.count++}`;
     job.userData.id = id;
     const slow = setTimeout(() => this.say("Waiting for the kernel …"), SLOW_MS);
-    this.waiting.set(id, { job, slow });
+    this.waiting.set(id, { job, slow, type: layer === null ? "image/jpeg" : "image/png" });
     const { level, x, y } = job.tile;
-    this.model.send({ kind: "tile", id, level, column: x, row: y });
+    this.model.send({ kind: "tile", id, layer, level, column: x, row: y });
   }
 
   drop(job) {
@@ -82,18 +86,18 @@ class Tiles {
   }
 
   receive(message, buffers) {
-    const job = message?.kind === "tile" && this.take(message.id);
+    const { job, type } = (message?.kind === "tile" && this.take(message.id)) || {};
     if (!job) return;
     this.say(message.error ?? "");
     if (message.error) job.fail(message.error, null);
-    else job.finish(new Blob([buffers[0]], { type: "image/jpeg" }), null, "rasterBlob");
+    else job.finish(new Blob([buffers[0]], { type }), null, "rasterBlob");
   }
 
   take(id) {
-    const { job, slow } = this.waiting.get(id) ?? {};
-    clearTimeout(slow);
+    const asked = this.waiting.get(id);
+    clearTimeout(asked?.slow);
     this.waiting.delete(id);
-    return job;
+    return asked;
   }
 
   close() {
@@ -172,6 +176,85 @@ function roundDown(number) {
   return Number((digit * power).toPrecision(1));
 }
 
+/** Labels over the scan, each a picture of its own; what the legend hides is left out by the kernel. */
+function drawLayers(viewer, model, slide, tiles) {
+  const shown = new Map(); // number of the layer: what of it is hidden, and its picture
+  const fill = () => {
+    const hidden = model.get("hidden");
+    model.get("layers").forEach((layer, number) => {
+      const keys = layer.marks.map((mark) => mark.key).filter((key) => hidden.includes(key));
+      const known = shown.get(number);
+      if (known?.keys.join() === keys.join()) return;
+      if (known?.item) viewer.world.removeItem(known.item);
+      const now = { keys, item: null };
+      shown.set(number, now);
+      if (keys.length === layer.marks.length) return;
+      const [x, y, width] = layer.place.map((pixels) => pixels / slide.width);
+      viewer.addTiledImage({
+        tileSource: tiles.makeSource(layer, number),
+        x,
+        y,
+        width,
+        success: ({ item }) => {
+          if (shown.get(number) === now) now.item = item;
+          else viewer.world.removeItem(item); // switched again meanwhile
+        },
+      });
+    });
+  };
+  model.on("change:hidden", fill);
+  viewer.addHandler("destroy", () => model.off("change:hidden", fill));
+  viewer.addOnceHandler("open", fill);
+}
+
+/** What the colours mean; a tick shows it or not. */
+function makeLegend(viewer, model) {
+  const legend = make("details", "aurelius-slide-legend");
+  legend.open = true;
+  legend.appendChild(make("summary", "")).textContent = "Labels";
+  const fill = () => {
+    const layers = model.get("layers").map(({ name, marks }) => ({ name, marks }));
+    const regions = nameRegions(model).map(([label, colour]) => ({ key: `regions/${label}`, label, colour }));
+    if (regions.length) layers.push({ name: "regions", marks: regions });
+    legend.hidden = !layers.length;
+    legend.replaceChildren(
+      legend.firstChild,
+      ...layers.map(({ name, marks }) => {
+        const group = make("fieldset", "");
+        group.appendChild(make("legend", "")).textContent = name;
+        group.append(...marks.map((mark) => makeSwitch(model, mark)));
+        return group;
+      }),
+    );
+  };
+  for (const change of ["change:hidden", "change:regions"]) {
+    model.on(change, fill);
+    viewer.addHandler("destroy", () => model.off(change, fill));
+  }
+  fill();
+  return legend;
+}
+
+function makeSwitch(model, { key, label, colour }) {
+  const line = make("label", "");
+  const tick = line.appendChild(make("input", ""));
+  Object.assign(tick, { type: "checkbox", checked: !model.get("hidden").includes(key) });
+  tick.onchange = () => {
+    const others = model.get("hidden").filter((each) => each !== key);
+    model.set("hidden", tick.checked ? others : [...others, key]);
+    model.save_changes();
+  };
+  line.appendChild(make("i", "")).style.background = colour;
+  line.append(label);
+  return line;
+}
+
+/** Names of the outlines, each with its colour. */
+function nameRegions(model) {
+  const names = [...new Set(model.get("regions").map(({ label }) => label))];
+  return names.map((name, number) => [name, COLOURS[number % COLOURS.length]]);
+}
+
 /** Outlines over the scan; their points are in the unit of the slide's coordinates. */
 function drawRegions(viewer, model, slide) {
   const space = "http://www.w3.org/2000/svg";
@@ -181,13 +264,14 @@ function drawRegions(viewer, model, slide) {
   const group = svg.appendChild(document.createElementNS(space, "g"));
   viewer.canvas.append(svg);
   const fill = () => {
-    const labels = [];
+    const colours = new Map(nameRegions(model));
+    const hidden = model.get("hidden");
+    const regions = model.get("regions").filter(({ label }) => !hidden.includes(`regions/${label}`));
     group.replaceChildren(
-      ...model.get("regions").map(({ label, points }) => {
-        if (!labels.includes(label)) labels.push(label);
+      ...regions.map(({ label, points }) => {
         const shape = document.createElementNS(space, "polygon");
         shape.setAttribute("points", points.map(([x, y]) => `${x / unitX},${y / unitY}`).join(" "));
-        shape.setAttribute("stroke", COLOURS[labels.indexOf(label) % COLOURS.length]);
+        shape.setAttribute("stroke", colours.get(label));
         shape.appendChild(document.createElementNS(space, "title")).textContent = label;
         return shape;
       }),
@@ -202,8 +286,10 @@ function drawRegions(viewer, model, slide) {
   };
   viewer.addHandler("update-viewport", place);
   viewer.addHandler("open", place);
-  model.on("change:regions", fill);
-  viewer.addHandler("destroy", () => model.off("change:regions", fill));
+  for (const change of ["change:hidden", "change:regions"]) {
+    model.on(change, fill);
+    viewer.addHandler("destroy", () => model.off(change, fill));
+  }
   fill();
 }
 

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from aurelius_catalog.errors import CatalogError, InvalidRequest
 from aurelius_catalog.model import SlideRecord
+from aurelius_catalog.slides.label import TILE_PX, SlideLabel, draw_tile
 from aurelius_catalog.store import Store
 from aurelius_catalog.web_assets import find_web_asset
 
@@ -38,9 +39,13 @@ class SlideViewer(anywidget.AnyWidget):
         pixels of level 0 where the slide does not say how large those are).
     height_px
         Height on the page in CSS pixels; the width is that of the page.
+    labels
+        What lies over it, drawn tile by tile as people look at it.
 
     Attributes
     ----------
+    hidden : list of str
+        What the legend switched off: ``"<number of the label>/<number of the mark>"``, or ``"regions/<name>"``.
     visible : list of float
         What is shown at the moment: x, y, width and height, in the unit of the outlines; empty before it is shown.
     """
@@ -50,10 +55,17 @@ class SlideViewer(anywidget.AnyWidget):
     slide = traitlets.Dict().tag(sync=True)
     regions: traitlets.List[dict[str, Any]] = traitlets.List().tag(sync=True)
     height_px = traitlets.Int(480).tag(sync=True)
+    layers: traitlets.List[dict[str, Any]] = traitlets.List().tag(sync=True)
+    hidden: traitlets.List[str] = traitlets.List(traitlets.Unicode()).tag(sync=True)
     visible = traitlets.List(traitlets.Float()).tag(sync=True)
 
     def __init__(
-        self, store: Store, record: SlideRecord, regions: Mapping[str, ArrayLike] | None = None, height_px: int = 480
+        self,
+        store: Store,
+        record: SlideRecord,
+        regions: Mapping[str, ArrayLike] | None = None,
+        height_px: int = 480,
+        labels: Sequence[SlideLabel] = (),
     ) -> None:
         finest = record.levels[0]
         known = record.mpp_x is not None and record.mpp_y is not None
@@ -65,8 +77,9 @@ class SlideViewer(anywidget.AnyWidget):
             "mpp": [record.mpp_x, record.mpp_y] if known else None,
             "power": record.objective_power,
         }
-        super().__init__(slide=slide, regions=_list_outlines(regions or {}), height_px=height_px)
-        self._store, self._uid = store, record.SeriesInstanceUID
+        layers = [_describe_layer(number, label) for number, label in enumerate(labels)]
+        super().__init__(slide=slide, regions=_list_outlines(regions or {}), height_px=height_px, layers=layers)
+        self._store, self._uid, self._labels = store, record.SeriesInstanceUID, tuple(labels)
         self._waiting: dict[str, Future[None]] = {}
         self.on_msg(self._receive)
 
@@ -85,19 +98,45 @@ class SlideViewer(anywidget.AnyWidget):
         """Take a message of the page, which may say anything."""
         match content:
             case {"kind": "tile", "id": str(number), "level": int(level), "column": int(column), "row": int(row)}:
-                if len(number) < 64 and len(self._waiting) < MOST_WAITING:
-                    tile = self._waiting[number] = _POOL.submit(self._send_tile, number, level, column, row)
+                layer = content.get("layer")
+                known = layer is None or (isinstance(layer, int) and 0 <= layer < len(self._labels))
+                if known and len(number) < 64 and len(self._waiting) < MOST_WAITING:
+                    tile = self._waiting[number] = _POOL.submit(self._send_tile, number, layer, level, column, row)
                     tile.add_done_callback(lambda _: self._waiting.pop(number, None))
             case {"kind": "drop", "id": str(number)}:
                 if waiting := self._waiting.pop(number, None):
                     waiting.cancel()
 
-    def _send_tile(self, number: str, level: int, column: int, row: int) -> None:
+    def _send_tile(self, number: str, layer: int | None, level: int, column: int, row: int) -> None:
         try:
-            tile = self._store.read_slide_tile(self._uid, level, column, row)
+            if layer is None:
+                tile = self._store.read_slide_tile(self._uid, level, column, row)
+            else:
+                tile = draw_tile(self._labels[layer], level, column, row, self._list_shown(layer))
             self.send({"kind": "tile", "id": number}, [tile])
         except CatalogError as error:
             self.send({"kind": "tile", "id": number, "error": str(error)})
+
+    def _list_shown(self, layer: int) -> set[int]:
+        hidden = set(self.hidden)
+        return {mark.number for mark in self._labels[layer].marks if f"{layer}/{mark.number}" not in hidden}
+
+
+def _describe_layer(number: int, label: SlideLabel) -> dict[str, Any]:
+    """Say to the page where a label lies, in pixels of level 0, and what its legend is."""
+    (width, height), place = label.size, label.place
+    marks = [
+        {"key": f"{number}/{mark.number}", "label": mark.label, "colour": f"#{bytes(mark.colour).hex()}"}
+        for mark in label.marks
+    ]
+    return {
+        "name": label.name,
+        "width": width,
+        "height": height,
+        "tile_px": TILE_PX,
+        "place": [place.x, place.y, width * place.by_x, height * place.by_y],
+        "marks": marks,
+    }
 
 
 def _list_outlines(regions: Mapping[str, ArrayLike | Sequence[ArrayLike]]) -> list[dict[str, Any]]:
