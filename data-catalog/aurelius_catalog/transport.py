@@ -50,7 +50,8 @@ class TokenSource(httpx.Auth):
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Sign a request; if its token is refused and there is a newer one, send it once more with that."""
         sent = self.token
-        request.headers["Authorization"] = f"token {sent}"
+        if sent:  # without one the service says what is missing
+            request.headers["Authorization"] = f"token {sent}"
         answer = yield request
         if answer.status_code == 401 and self.renew(sent):
             request.headers["Authorization"] = f"token {self.token}"

@@ -21,7 +21,6 @@ import pytest
 import torch
 import xarray as xr
 import zarr
-from distributed import Client, LocalCluster
 from monai.transforms import LoadImaged
 from pydicom.uid import VLWholeSlideMicroscopyImageStorage
 from torch.utils.data import DataLoader
@@ -219,15 +218,6 @@ def test_tiles_of_a_slide_are_not_stacked(dataset: FrozenDataset) -> None:
     record = dataset[0].record.model_copy(update={"SOPClassUID": VLWholeSlideMicroscopyImageStorage})
     with pytest.raises(InvalidVolume, match="whole slide"):
         FrozenSeries(dataset.store, record, dataset.id).open_array()
-
-
-def test_a_cluster_writes_the_same(dataset: FrozenDataset, hot: Path, tmp_path: Path) -> None:
-    steps: list[tuple[int, int]] = []
-    # Workers in threads: what sending a dataset to another process takes, the copy that is killed shows.
-    with LocalCluster(n_workers=2, processes=False, dashboard_address=None) as cluster, Client(cluster) as client:
-        copy = dataset.to_zarr(tmp_path / "hot", client=client, progress=lambda done, of: steps.append((done, of)))
-    assert (len(copy), steps) == (3, [(1, 3), (2, 3), (3, 3)])
-    assert sorted(read_all(tmp_path / "hot")) == sorted(read_all(hot))
 
 
 @pytest.mark.parametrize("lazily", [False, True])

@@ -18,11 +18,12 @@ import xarray as xr
 import zarr
 from zarr.errors import GroupNotFoundError
 
+from aurelius_catalog.datasets.cluster import run_cluster
 from aurelius_catalog.datasets.labels import read_label
 from aurelius_catalog.datasets.ome import read_image, write_image, write_label
 from aurelius_catalog.datasets.series import FrozenSeries
 from aurelius_catalog.disk import sync_file_system
-from aurelius_catalog.errors import CatalogError, InvalidRequest, NotFound, Unreachable
+from aurelius_catalog.errors import CatalogError, InvalidRequest, NotFound, PermissionDenied, Unreachable
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -106,16 +107,17 @@ def copy_dataset(
     folder.mkdir(parents=True, exist_ok=True)
     with _holding(folder):
         _claim(folder, dataset)
-        for leftover in folder.glob(".*.part"):
-            shutil.rmtree(leftover)
+        _tidy(folder)
         removed = _remove(folder, dataset.withdrawn)
         missing = [series for series in dataset.series if not (folder / series.record.SeriesInstanceUID).is_dir()]
         tasks = [(series, dataset.segments, folder) for series in missing]
         outcomes: dict[str, str | None] = {}
-        for uid, reason in _run_cluster(client, tasks) if client is not None else _run_here(tasks, workers):
+        done = _run_here(tasks, workers) if client is None else run_cluster(client, write_series, tasks)
+        for uid, reason in done:
             outcomes[uid] = reason
             if progress is not None:
                 progress(len(dataset) - len(missing) + len(outcomes), len(dataset))
+        _tidy(folder)
     held = tuple(uid for uid in dataset.remaining if (folder / uid).is_dir())
     written = tuple(uid for uid, reason in outcomes.items() if reason is None)
     return ZarrCopy(folder, held, written, removed, {uid: reason for uid, reason in outcomes.items() if reason})
@@ -135,8 +137,11 @@ def write_series(series: FrozenSeries, segments: Mapping[str, int], folder: Path
             write_label(group, LABEL, label, segments, SOPInstanceUID=series.label.annotation.SOPInstanceUID)
         sync_file_system(draft)
         draft.chmod(0o777 & ~_read_umask())
-        os.rename(draft, folder / uid)
-    except (Unreachable, OSError):  # nothing is wrong with the series: the next call goes on from here
+        if not (draft / "zarr.json").is_file():  # written first: a later call took it away, and what is here is a part
+            raise FileNotFoundError(f"{draft.name} was taken away while it was written.")
+        if not (folder / uid).is_dir():  # else a worker that was taken for dead had finished it
+            os.rename(draft, folder / uid)
+    except (Unreachable, PermissionDenied, OSError):  # nothing is wrong with the series: the next call goes on
         raise
     except (CatalogError, ValueError, RuntimeError, ArithmeticError, LookupError) as error:
         return uid, f"{type(error).__name__}: {error}"
@@ -153,17 +158,6 @@ def _run_here(tasks: Sequence[Any], workers: int) -> Iterator[tuple[str, str | N
                 yield future.result()
         finally:
             threads.shutdown(cancel_futures=True)
-
-
-def _run_cluster(client: Client, tasks: Sequence[Any]) -> Iterator[tuple[str, str | None]]:
-    from distributed import as_completed as as_finished
-
-    futures = [client.submit(write_series, *task, pure=False) for task in tasks]
-    try:
-        for future in as_finished(futures):
-            yield future.result()
-    finally:
-        client.cancel(futures)
 
 
 def _claim(folder: Path, dataset: FrozenDataset) -> None:
@@ -184,9 +178,21 @@ def _claim(folder: Path, dataset: FrozenDataset) -> None:
 def _remove(folder: Path, uids: Iterable[str]) -> tuple[str, ...]:
     gone = tuple(uid for uid in uids if (folder / uid).is_dir())
     for uid in gone:
-        os.rename(folder / uid, folder / f".{uid}.part")
-        shutil.rmtree(folder / f".{uid}.part")
+        _discard(folder / uid)
     return gone
+
+
+def _tidy(folder: Path) -> None:
+    """Remove what was begun and is no longer written: by a call, or a worker, that was killed."""
+    for leftover in folder.glob(".*.part"):
+        _discard(leftover)
+
+
+def _discard(path: Path) -> None:
+    """Remove a folder: at once and whole for whoever reads it, or still writes into it."""
+    trash = Path(tempfile.mkdtemp(prefix=".", suffix=".part", dir=path.parent))
+    os.rename(path, trash / "gone")
+    shutil.rmtree(trash)
 
 
 @contextmanager
