@@ -13,11 +13,15 @@ import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import BrowserContext, Page
+from sqlalchemy import select
 
+from aurelius_catalog.catalog import Catalog
+from aurelius_catalog.database import open_engine
 from aurelius_catalog.ohif_link import link_to_ohif
 from aurelius_catalog.person import Person
+from aurelius_catalog.schema import audit_events
 from chromium import wait_for_drawing
-from ohif_house import READER, OhifHouse, temp_ohif
+from ohif_house import READER, READER_GROUPS, OhifHouse, temp_ohif
 
 FOLDER = "/services/catalog/ohif/"
 #: The patient of the slide that is no DICOM file.
@@ -27,6 +31,9 @@ SAVE = """() => {
   const [{ segmentationId }] = services.segmentationService.getSegmentations();
   commandsManager.runCommand("storeSegmentation", { segmentationId }).then(() => { window.saved = true; });
 }"""
+
+#: What was measured: the tool, and the first line of what the viewer says of it.
+MEASURED = "services.measurementService.getMeasurements().map(each => [each.toolName, each.displayText.primary[0]])"
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +109,21 @@ def measure_colour(page: Page, selector: str) -> float:
     return float(np.mean(np.ptp(picture, axis=2) > 40))
 
 
+def draw(page: Page, tool: str, start: tuple[float, float], end: tuple[float, float]) -> None:
+    """Draw with a tool of the viewer, between two places given as shares of the picture."""
+    page.evaluate("toolName => commandsManager.runCommand('setToolActive', { toolName })", tool)
+    box = page.locator(".cornerstone-canvas").first.bounding_box()
+    assert box
+    (left, top), (right, bottom) = (
+        (box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in (start, end)
+    )
+    page.mouse.move(left, top)
+    page.mouse.down()
+    page.mouse.move((left + right) / 2, (top + bottom) / 2, steps=4)
+    page.mouse.move(right, bottom, steps=4)
+    page.mouse.up()
+
+
 def list_labels(house: OhifHouse) -> list[str]:
     """Return who labelled the brain, in the order of the versions."""
     store = house.cohort.open_as(Person.service("test"))
@@ -148,6 +170,45 @@ def test_a_segmentation_comes_up_over_its_images_and_is_saved(
     page.get_by_role("button", name="Save", exact=True).click(timeout=60_000)
     page.wait_for_function("window.saved", timeout=60_000)
     assert list_labels(house) == [READER, READER]
+
+
+@pytest.mark.browser
+@pytest.mark.timeout(300)
+def test_measurements_are_saved_and_shown_again(open_viewer: Callable[[str], Page], house: OhifHouse) -> None:
+    chest = house.find(SeriesInstanceUID=house.cohort.north_chest)
+    page = open_viewer(link_to_ohif(chest))
+    page.wait_for_selector(".cornerstone-canvas", timeout=60_000)
+    wait_for_drawing(page, ".cornerstone-canvas")
+    draw(page, "Length", (0.40, 0.45), (0.50, 0.50))
+    page.get_by_role("button", name="Yes", exact=True).click(timeout=30_000)  # follow this series' measurements
+    draw(page, "EllipticalROI", (0.40, 0.60), (0.44, 0.70))
+    page.wait_for_function(f"{MEASURED}.length == 2 && {MEASURED}.every(each => each[1])", timeout=30_000)
+    drawn = page.evaluate(MEASURED)
+
+    page.locator("[data-cy=trackedMeasurements-btn]").click()
+    page.get_by_role("button", name="Create SR").click()
+    with page.expect_response(lambda answer: answer.request.method == "POST", timeout=60_000) as stored:
+        page.get_by_role("button", name="Save", exact=True).click()
+    assert stored.value.status == 200, stored.value.text()
+
+    record = house.find(Modality="SR")
+    assert record.StudyInstanceUID == chest.StudyInstanceUID
+    report = Catalog(house.cohort.open_as(Person.of(READER, READER_GROUPS))).series(record.SeriesInstanceUID).open()
+    assert f"Person Observer Name: {READER}^" in str(report)
+    table = report.measurements
+    length = table[table["name"] == "Length"].iloc[0]
+    assert (f"{length['value']:.1f} {length['unit']}", "Length") == (drawn[0][1], drawn[0][0])
+    area = table[table["name"] == "Area"].iloc[0]
+    assert (f"{area['value']:.0f} mm²", area["unit"]) == (drawn[1][1], "mm2")
+    with open_engine(house.cohort.settings).begin() as connection:
+        events = connection.execute(select(audit_events.c.person, audit_events.c.action, audit_events.c.object)).all()
+    assert (READER, "store result", str(report.dataset.SOPInstanceUID)) in [tuple(event) for event in events]
+
+    page = open_viewer(link_to_ohif(chest))
+    page.wait_for_selector(".cornerstone-canvas", timeout=60_000)
+    page.locator("[data-cy=study-browser-thumbnail-no-image]", has_text="SR").dblclick(timeout=60_000)
+    page.wait_for_function(f"{MEASURED}.length == 2", timeout=30_000)
+    assert page.evaluate(MEASURED) == drawn
 
 
 @pytest.mark.browser

@@ -58,9 +58,11 @@ _UID = re.compile(r"[0-9.]{1,64}")
 _AUTHORS = frozenset({"ContentCreatorName", "OperatorsName", "PersonName", "VerifyingObserverName"})
 #: Where a program ran that made it; the house keeps none of these.
 _PLACES = frozenset({"DeviceSerialNumber", "InstitutionName", "InstitutionalDepartmentName", "StationName"})
-#: What people write about their own work, as they do in a label's name or its comment.
+#: What people write about their own work, as they do in a label's name or its comment, and programs about their codes.
 _WORDS = frozenset(
     {
+        "CodingSchemeName",
+        "CodingSchemeResponsibleOrganization",
         "ContentDescription",
         "ContentLabel",
         "ContributionDescription",

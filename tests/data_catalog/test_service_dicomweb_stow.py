@@ -135,6 +135,18 @@ def test_what_is_kept_names_the_person_and_no_place(client: TestClient, house: H
     assert "rhea^" in str(kept[1])
 
 
+def test_a_report_may_say_whose_codes_it_uses(client: TestClient, sources: list[Dataset]) -> None:
+    """As the reports do that OHIF writes: codes of dcmjs, with the name of the scheme."""
+    segmentation = make_segmentation(sources)
+    report, scheme = make_report(sources, segmentation), Dataset()
+    scheme.CodingSchemeDesignator, scheme.CodingSchemeVersion = "99dcmjs", "0"
+    scheme.CodingSchemeName = "Codes used for dcmjs"
+    scheme.CodingSchemeResponsibleOrganization = "https://github.com/dcmjs-org/dcmjs"
+    report.CodingSchemeIdentificationSequence = [scheme]
+    answer = send(client, segmentation, report)
+    assert answer.status_code == 200, answer.text
+
+
 @pytest.mark.parametrize("kind", ["capture", "map", "presentation"])
 def test_other_results_join_their_study(client: TestClient, house: House, sources: list[Dataset], kind: str) -> None:
     sent = {
