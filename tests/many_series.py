@@ -206,19 +206,26 @@ def make_results(maker: CohortMaker, drawn: list[str], found: list[str]) -> dict
                 "header": "{}",
             }
         )
-        label = ("nodule", "liver", "tumour", "lesion")[number % 4]
-        segments = f'[{{"number": 1, "label": "{label}"}}]'
+        segments = f'[{{"number": 1, "label": "{_name_label(number)}"}}]'
         common = {"SeriesInstanceUID": uid, "segments": segments, "created_at": at}
         rows[annotation_versions].append(
             {**common, "id": number, "version": 1, "author": "anton", "origin": "slicer", "SOPInstanceUID": seg}
         )
     for number, uid in enumerate(found, 1):
-        said = {"model": "unet", "model_hash": "0" * 64, "finding": ("nodule", "stone", "bleed")[number % 3]}
+        said = {"model": "unet", "model_hash": "0" * 64, "finding": _name_finding(number)}
         sure = {"volume_mm3": 10.0, "confidence": 0.9, "uncertainty": 0.1, "requires_review": True}
         rows[predictions].append(
             {"id": number, "SeriesInstanceUID": uid, "segments": "[]", "created_at": at, **said, **sure}
         )
     return rows
+
+
+def _name_label(number: int) -> str:
+    return ("nodule", "liver", "tumour", "lesion")[number % 4]
+
+
+def _name_finding(number: int) -> str:
+    return ("nodule", "stone", "bleed")[number % 3]
 
 
 def _list_scopes(maker: CohortMaker) -> dict[Table, list[Row]]:
@@ -282,10 +289,14 @@ def _load_postgresql(engine: Engine, maker: CohortMaker, size: int) -> None:
 def _insert_all(insert: Callable[[Table, list[Row]], None], maker: CohortMaker, size: int) -> None:
     rows, drawn, found = maker.make_series(size), [], []
     while batch := list(islice(rows, _BATCH)):
+        for row in batch[:: maker.drawn_every]:
+            drawn.append(row["SeriesInstanceUID"])
+            row["labelled"] = f'["{_name_label(len(drawn))}"]'
+        for row in batch[1 :: 2 * maker.drawn_every]:
+            found.append(row["SeriesInstanceUID"])
+            row["predicted"] = f'["{_name_finding(len(found))}", "unet"]'
         insert(studies, maker.take_studies())
         insert(series, batch)
-        drawn += [row["SeriesInstanceUID"] for row in batch[:: maker.drawn_every]]
-        found += [row["SeriesInstanceUID"] for row in batch[1 :: 2 * maker.drawn_every]]
     for table, results in {**_list_scopes(maker), **make_results(maker, drawn, found)}.items():
         insert(table, results)
 

@@ -18,6 +18,7 @@ from aurelius_catalog.disk import sync_file_system
 from aurelius_catalog.header import Memory, describe_instance, describe_series, describe_study
 from aurelius_catalog.media import find_suffix
 from aurelius_catalog.projects import Rules, match_projects
+from aurelius_catalog.remarks import note_remarks
 from aurelius_catalog.schema import annotation_versions, instances, predictions, scopes, series, studies
 from aurelius_catalog.scopes import assign_scope, list_scopes
 from aurelius_catalog.segments import read_segments
@@ -175,4 +176,6 @@ def add_version(
         "comment": comment,
         "created_at": datetime.now(UTC),
     }
-    return insert_row(connection, annotation_versions, values)
+    number = insert_row(connection, annotation_versions, values)
+    note_remarks(connection, [SeriesInstanceUID])
+    return number

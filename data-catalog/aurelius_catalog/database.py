@@ -41,6 +41,7 @@ def _open(url: str) -> Engine:
         event.listen(engine, "begin", _begin_sqlite)
     else:
         engine = create_engine(url, pool_pre_ping=True, json_serializer=write_json)
+        event.listen(engine, "connect", _prepare_postgresql)
     migrate(engine)
     return engine
 
@@ -81,6 +82,13 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     for pragma in ("journal_mode=WAL", "foreign_keys=ON", "synchronous=FULL", "secure_delete=ON"):
         connection.execute(f"PRAGMA {pragma}")
     connection.execute(f"PRAGMA mmap_size={2**31}")  # a large index is read where it lies: no system call for each row
+
+
+def _prepare_postgresql(connection: Any, _record: Any) -> None:
+    # Both take longer to set up than a question of ours takes to answer.
+    for setting in ("jit", "max_parallel_workers_per_gather"):
+        connection.execute(f"SET {setting} = 0")
+    connection.commit()
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -21,6 +21,7 @@ from aurelius_catalog.model import (
     WorklistRow,
 )
 from aurelius_catalog.person import Person
+from aurelius_catalog.remarks import note_remarks
 from aurelius_catalog.schema import (
     annotation_versions,
     decisions,
@@ -92,7 +93,9 @@ def add_prediction(
         "requires_review": True,
         "created_at": datetime.now(UTC),
     }
-    return insert_row(connection, predictions, values)
+    number = insert_row(connection, predictions, values)
+    note_remarks(connection, [SeriesInstanceUID])
+    return number
 
 
 def list_worklist(connection: Connection, person: Person) -> list[WorklistRow]:

@@ -166,6 +166,8 @@ series = Table(
     Column("DoseSummationType", String(16)),
     Column("ContentLabel", String(16)),
     Column("words", Text, nullable=False, server_default=""),  # of the descriptions: `search.words`
+    Column("labelled", Text),  # what people drew on it, and what models found: names as JSON (`remarks`), or nothing
+    Column("predicted", Text),
     Column("n_instances", Integer, nullable=False),
     Column("n_frames", Integer, nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
@@ -209,14 +211,27 @@ INDEXED_WHERE_PRESENT = (
     "SegmentationType",
 )
 Index("ix_series_id", series.c.id, unique=True)
-Index("ix_series_scope", series.c.scope, series.c.Modality, series.c.BodyPartExamined, series.c.StudyDate, series.c.id)
+#: Who sees few series finds them by their scopes; whatever else is asked of many stands in the same index.
+BY_SCOPE = ("scope", "Modality", "BodyPartExamined", "StudyDate")
+BESIDE_SCOPE = ("PatientAge", "SliceThickness", "ManufacturerModelName", "EchoTime")
+#: Attributes of few series that tell whether people or models said anything; their indexes hold what most ask besides.
+RESULTS = ("labelled", "predicted")
+BESIDE_RESULTS = ("scope", "Modality")
+#: What every index of an attribute holds besides: most people see few of the series, and need not look at the others.
+BESIDE = ("scope",)
+Index("ix_series_scope", *(series.c[_name] for _name in (*BY_SCOPE, "id", *BESIDE_SCOPE)))
+for _name in RESULTS:
+    _present = series.c[_name].is_not(None)
+    _columns = [series.c[each] for each in ("id", *BESIDE_RESULTS)]
+    Index(f"ix_series_{_name}", *_columns, sqlite_where=_present, postgresql_where=_present)
 Index("ix_series_Modality", series.c.Modality, series.c.BodyPartExamined, series.c.id)
 for _name in INDEXED:
     _kind = {_name: "text_pattern_ops"} if _name in DESCRIBED else {}
-    Index(f"ix_series_{_name}", series.c[_name], series.c.id, postgresql_ops=_kind)
+    Index(f"ix_series_{_name}", *(series.c[each] for each in (_name, "id", *BESIDE)), postgresql_ops=_kind)
 for _name in INDEXED_WHERE_PRESENT:
     _present = series.c[_name].is_not(None)
-    Index(f"ix_series_{_name}", series.c[_name], series.c.id, sqlite_where=_present, postgresql_where=_present)
+    _columns = [series.c[each] for each in (_name, "id", *BESIDE)]
+    Index(f"ix_series_{_name}", *_columns, sqlite_where=_present, postgresql_where=_present)
 
 instances = Table(
     "instances",

@@ -17,6 +17,8 @@ _FACTS = {
     "id",
     "scope",
     "words",
+    "labelled",
+    "predicted",
     "TransferSyntaxUID",
     "n_instances",
     "n_frames",

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Delete, Select, Update, delete, exists, func, insert, literal, select, update
 
 from aurelius_catalog.errors import Withdrawn
+from aurelius_catalog.remarks import note_remarks
 from aurelius_catalog.schema import (
     Moment,
     annotation_versions,
@@ -86,7 +87,9 @@ def bury_rows(connection: Connection, burial: Burial) -> Gone:
     of_mine = predictions.c.SeriesInstanceUID.in_(serie)
     n_predictions = _run(connection, delete(predictions).where(of_mine))
     labels = annotation_versions.c.SeriesInstanceUID.in_(serie) | annotation_versions.c.SOPInstanceUID.in_(instance)
+    drawn_on = connection.execute(select(annotation_versions.c.SeriesInstanceUID).where(labels)).scalars().all()
     n_labels = _run(connection, delete(annotation_versions).where(labels))
+    note_remarks(connection, set(drawn_on))
     n_instances = _run(connection, delete(instances).where(instances.c.SeriesInstanceUID.in_(serie)))
     n_series = _run(connection, delete(series).where(series.c.StudyInstanceUID.in_(study)))
     forget_words(connection)

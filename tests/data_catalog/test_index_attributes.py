@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 from alembic import command
 from alembic.config import Config
@@ -13,14 +14,16 @@ from sqlalchemy import text
 
 from aurelius_catalog.database import MIGRATIONS, open_engine, writing
 from aurelius_catalog.dicom_json import make_header
-from aurelius_catalog.model import SeriesRecord
+from aurelius_catalog.model import NewPrediction, Segment, SeriesRecord
 from aurelius_catalog.person import Person
+from aurelius_catalog.remarks import note_remarks
 from aurelius_catalog.schema import series
 from aurelius_catalog.series_attributes import join_words, read_series_attributes, split_words
 from aurelius_catalog.withdrawal_rows import Burial, bury_rows
 from cohort import Cohort, make_cohort
 from servers_catalog import PEOPLE
 
+MAKER = Person.of("mila", ["role-researcher", "role-steward"])
 SOURCES = {
     "ct-ge": {"Modality": "CT", "KVP": 120.0},
     "mr-enhanced-multiframe": {"Modality": "MR"},
@@ -33,7 +36,7 @@ def cohort(tmp_path: Path) -> Cohort:
 
 
 def test_a_record_has_a_field_for_every_column() -> None:
-    hidden = {"id", "scope", "words"}
+    hidden = {"id", "scope", "words", "labelled", "predicted"}
     assert set(SeriesRecord.model_fields) == set(series.columns.keys()) - hidden | {"site", "projects", "flags"}
 
 
@@ -83,20 +86,62 @@ def test_words_are_found_however_they_are_written() -> None:
 
 def test_what_was_there_before_keeps_its_rights_and_can_be_found(cohort: Cohort) -> None:
     before = {name: cohort.open_as(Person.of(name, groups)).find_series() for name, groups in PEOPLE.items()}
-    engine, config = open_engine(cohort.settings), Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    for step in ("0004", "head"):
-        with writing(engine) as connection:
-            config.attributes["connection"] = connection
-            (command.upgrade if step == "head" else command.downgrade)(config, step)
-        if step == "0004":
-            with engine.connect() as connection:
-                held = connection.execute(text("SELECT project FROM study_projects")).scalars().all()
-                assert sorted(held) == ["brain", "lung", "lung"]
+    migrate(cohort, "0004")
+    with open_engine(cohort.settings).connect() as connection:
+        held = connection.execute(text("SELECT project FROM study_projects")).scalars().all()
+        assert sorted(held) == ["brain", "lung", "lung"]
+    migrate(cohort, "head")
     for name, groups in PEOPLE.items():
         store = cohort.open_as(Person.of(name, groups))
         assert store.find_series() == before[name]
         assert store.find_series(text="chest") == [each for each in before[name] if each.BodyPartExamined == "CHEST"]
+
+
+def test_what_is_said_of_a_series_is_found_at_once_and_after_a_migration(cohort: Cohort) -> None:
+    store = cohort.open_as(MAKER)
+    uid = cohort.north_chest
+    record = store.get_series(uid)
+    asked: dict[str, list[dict[str, object]]] = {
+        "drawn": [{"has_segmentation": name} for name in (True, "NODULE", "GRAUER STAR \u00dc", ["x", "nodule"])],
+        "not drawn": [{"has_segmentation": name} for name in (False, "nod", '"', "%", "")],
+        "found": [{"has_prediction": name} for name in (True, "unet", "100% bleed")],
+        "not found": [{"has_prediction": name} for name in (False, "UNET", "bleed", "unet%")],
+    }
+
+    def check() -> None:
+        for said, questions in asked.items():
+            for keywords in questions:
+                found = uid in [each.SeriesInstanceUID for each in store.find_series(**keywords)]
+                assert found == (said in ("drawn", "found")), keywords
+
+    labelmap = np.zeros((record.n_frames, record.Rows or 0, record.Columns or 0), np.uint8)
+    labelmap[4, 10:20, 10:20] = 1
+    assert store.find_series(has_segmentation=True) == store.find_series(has_prediction=True) == []
+    store.add_annotation(uid, labelmap, [Segment(number=1, label="Nodule")], origin="notebook")
+    store.add_annotation(uid, labelmap, [Segment(number=1, label="grauer star \u00fc")], origin="notebook")
+    found = {"finding": "100% bleed", "volume_mm3": 1.0, "confidence": 0.5, "uncertainty": 0.5}
+    store.add_prediction(uid, NewPrediction(model="unet", model_hash="0" * 64, **found), None)
+    check()
+    migrate(cohort, "0006", "head")
+    check()
+    assert len(store.find_series(has_segmentation=False, Modality=["CT", "MR"])) == 2
+    with writing(open_engine(cohort.settings)) as connection:  # what stood on this patient's files, on another's series
+        other = text('UPDATE annotations SET "SeriesInstanceUID" = :uid')
+        connection.execute(other, {"uid": cohort.south_chest})
+        note_remarks(connection, [uid, cohort.south_chest])
+    assert [each.SeriesInstanceUID for each in store.find_series(has_segmentation="nodule")] == [cohort.south_chest]
+    with writing(open_engine(cohort.settings)) as connection:
+        bury_rows(connection, Burial("north-ct-chest-1", "stella", "asked for it", datetime.now(UTC)))
+    assert store.find_series(has_segmentation=True) == []
+
+
+def migrate(cohort: Cohort, *steps: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    for step in steps:
+        with writing(open_engine(cohort.settings)) as connection:
+            config.attributes["connection"] = connection
+            (command.upgrade if step == "head" else command.downgrade)(config, step)
 
 
 def test_words_of_a_withdrawn_patient_are_gone_from_the_file(cohort: Cohort) -> None:

@@ -16,14 +16,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from functools import cache
 from typing import Any
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
-from sqlalchemy import BigInteger, ColumnElement, Float, Integer, and_, or_, true
+from sqlalchemy import ARRAY, BigInteger, ColumnElement, Float, Integer, and_, any_, func, literal, or_, select, true
 
+from aurelius_catalog.dicom_json import write_json
 from aurelius_catalog.errors import InvalidRequest
 from aurelius_catalog.schema import Moment
 
@@ -71,6 +72,17 @@ def match(column: ColumnElement[Any], keyword: str, value: object, dialect: str)
             return _match_range(column, keyword, low or None, high or None)
         return _match_wildcard(column, value, dialect)
     return column == convert(column, keyword, value)
+
+
+def match_numbers(column: ColumnElement[Any], numbers: Sequence[int], dialect: str) -> ColumnElement[bool]:
+    """Return the condition that a column holds one of many numbers, as one parameter.
+
+    A parameter for each number would make another statement of every list, to be read and planned anew, which takes
+    longer than the search.
+    """
+    if dialect == "sqlite":
+        return column.in_(select(func.json_each(write_json(list(numbers))).table_valued("value").c.value))
+    return column == any_(literal(list(numbers), ARRAY(Integer)))
 
 
 def is_open(column: ColumnElement[Any], keyword: str, value: object) -> bool:

@@ -8,14 +8,14 @@ from typing import Any
 from sqlalchemy import ColumnElement
 
 from aurelius_catalog.errors import InvalidRequest
-from aurelius_catalog.schema import instances, series
+from aurelius_catalog.schema import RESULTS, instances, series
 
 #: Not attributes, but questions of the house's own (`aurelius_catalog.search.special`).
 SCOPES = ("project", "site")
 SPECIAL = (*SCOPES, "text", "has_segmentation", "has_prediction", "source")
 #: Keyword to column, for a search of series and of studies.
 SERIES: dict[str, ColumnElement[Any]] = {
-    column.name: column for column in series.columns if column.name not in ("id", "scope", "words")
+    column.name: column for column in series.columns if column.name not in ("id", "scope", "words", *RESULTS)
 }
 #: Keyword to column, for a search of instances: what an instance says of itself goes before what its series says.
 INSTANCES: dict[str, ColumnElement[Any]] = {

@@ -16,6 +16,7 @@ from aurelius_catalog.model import InstanceRecord, SeriesRecord, StudyRecord
 from aurelius_catalog.person import Person
 from aurelius_catalog.schema import instances, scopes, series, studies
 from aurelius_catalog.scopes import list_scopes
+from aurelius_catalog.search.conditions import match_numbers
 from aurelius_catalog.search.idc import read_idc
 from aurelius_catalog.search.keywords import INSTANCES, SERIES, find_column
 from aurelius_catalog.search.plan import make_plan
@@ -40,7 +41,7 @@ def find_page(
     plan = make_plan(connection, question, None if limit is None else offset + limit)
     chosen = plan.narrow(select(series.c.id), connection.dialect.name).order_by(plan.order)
     numbers = list(connection.execute(_cut(chosen, limit, offset)).scalars())
-    return index.read_series(connection, statement.where(series.c.id.in_(numbers)))
+    return index.read_series(connection, statement.where(match_numbers(series.c.id, numbers, connection.dialect.name)))
 
 
 def count_series(connection: Connection, person: Person, keywords: Keywords, archive: Path | None = None) -> int:

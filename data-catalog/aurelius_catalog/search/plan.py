@@ -14,15 +14,15 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, func, select, true
 
 from aurelius_catalog.schema import series
-from aurelius_catalog.search.question import Condition, Question
+from aurelius_catalog.search.question import Condition, Question, Start
 from aurelius_catalog.search.words import WORDS
 
-#: So many hits are counted, and looked at one by one, at most.
-FEW = 50_000
+#: So many entries of an index are counted, and looked at one by one, at most.
+FEW = 60_000
 #: So few hits are looked at rather than asking the full text.
 SELDOM = 2_000
-#: What looking at a row costs, against looking at an entry of an index.
-_ROW_COST = 7
+#: What looking at a row costs beside looking at an entry of an index.
+_ROW_COST = 5
 #: Hits may stand together, so a walk may have to go further than on average.
 _CLUSTERING = 5
 #: Conditions whose hits are likely to stand together.
@@ -74,30 +74,43 @@ def make_plan(connection: Connection, question: Question, wanted: int | None) ->
     wanted
         How many series from the first one on are needed; None: all of them.
     """
-    text: list[tuple[Condition, ...]] = [(each,) for each in question.conditions if each.words is not None]
-    groups = [group for group in question.groups if group not in text]
-    if not groups:
-        first: tuple[Condition, ...] = text[0] if text else ()
-        return Plan(first, tuple(each for each in question.conditions if each not in first), walk=True)
-    total, counted = _count(connection, groups, SELDOM)
+    text = next((each for each in question.conditions if each.words is not None), None)
+    starts = [start for start in question.starts if text not in start.conditions]
+    if not starts:
+        return _walk(question, () if text is None else (text,))
+    total, counted = _count(connection, starts, [SELDOM] * len(starts))
     if min(counted) > SELDOM and connection.dialect.name != "sqlite":
         # PostgreSQL knows how often values come, but not that some stand together: there it must not walk.
         return Plan(question.conditions, (), walk=not any(each.keyword in _TOGETHER for each in question.conditions))
+    costs = [_weigh(question, start) for start in starts]
     if min(counted) > SELDOM:
-        total, counted = _count(connection, groups, FEW)
-    fewest, best = min(zip(counted, groups, strict=True), key=lambda pair: pair[0])
-    if text and fewest > SELDOM:
-        best = text[0]
+        if text is not None:
+            return _walk(question, (text,))
+        total, counted = _count(connection, starts, [int(FEW / cost) for cost in costs])
+    cost, fewest, best = min(
+        ((count * cost, count, start.conditions) for count, cost, start in zip(counted, costs, starts, strict=True)),
+        key=lambda each: each[:2],
+    )
     rest = tuple(each for each in question.conditions if each not in best)
-    if wanted is None or fewest <= min(FEW, wanted) or not total or best in text:
-        return Plan(best, rest, walk=best in text)
-    ordered = question.in_order
-    walked = next((count for count, group in zip(counted, groups, strict=True) if group == ordered), total)
-    steps = wanted * walked / _guess_hits(question, best, total, dict(zip(groups, counted, strict=True)))
-    cost = fewest * (_ROW_COST if rest else 1)
-    if fewest <= FEW and cost <= _CLUSTERING * _ROW_COST * steps:
+    if wanted is None or fewest <= min(SELDOM, wanted) or not total:
         return Plan(best, rest, walk=False)
-    return Plan(ordered, tuple(each for each in question.conditions if each not in ordered), walk=True)
+    known = {start.conditions: count for start, count in zip(starts, counted, strict=True)}
+    ordered = min(question.orders, key=lambda order: known.get(order, total))
+    steps = wanted * known.get(ordered, total) / _guess_hits(question, best, total, known)
+    if cost <= FEW and cost <= _CLUSTERING * _ROW_COST * steps:
+        return Plan(best, rest, walk=False)
+    return _walk(question, ordered)
+
+
+def _walk(question: Question, first: tuple[Condition, ...]) -> Plan:
+    return Plan(first, tuple(each for each in question.conditions if each not in first), walk=True)
+
+
+def _weigh(question: Question, start: Start) -> float:
+    """Return what a hit of a start costs: little if its index holds all that is asked, or what most hits fail at."""
+    rest = [each.keyword for each in question.conditions if each not in start.conditions]
+    held = sum(keyword in start.beside for keyword in rest)
+    return 1 if held == len(rest) else 1 + _ROW_COST * _GUESS**held
 
 
 def _guess_hits(
@@ -112,14 +125,11 @@ def _guess_hits(
     return max(hits * _GUESS ** sum(each not in told for each in question.conditions), 1e-3)
 
 
-def _count(connection: Connection, groups: Sequence[tuple[Condition, ...]], most: int) -> tuple[int, list[int]]:
-    """Return about how many series there are, and of each group how many hits, counted to one more than ``most``."""
+def _count(connection: Connection, starts: Sequence[Start], most: Sequence[int]) -> tuple[int, list[int]]:
+    """Return about how many series there are, and of each start how many hits, counted to one more than ``most``."""
     asked = [select(func.max(series.c.id)).scalar_subquery()]
-    for group in groups:
-        found = group[0].at_most if len(group) == 1 else None
-        if found is None:
-            found = select(series.c.id).where(*[each.expression for each in group])
-        bounded = found.limit(most + 1).subquery()
-        asked.append(select(func.count()).select_from(bounded).scalar_subquery())
+    for start, bound in zip(starts, most, strict=True):
+        found = select(series.c.id).where(*[each.expression for each in start.conditions]).limit(bound + 1).subquery()
+        asked.append(select(func.count()).select_from(found).scalar_subquery())
     total, *counted = connection.execute(select(*asked)).one()
     return total or 0, list(counted)

@@ -6,21 +6,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from aurelius_catalog.person import Person
-from aurelius_catalog.schema import INDEXED, INDEXED_WHERE_PRESENT, scopes, series
+from aurelius_catalog.schema import (
+    BESIDE,
+    BESIDE_RESULTS,
+    BESIDE_SCOPE,
+    BY_SCOPE,
+    INDEXED,
+    INDEXED_WHERE_PRESENT,
+    scopes,
+    series,
+)
 from aurelius_catalog.scopes import may_see
-from aurelius_catalog.search.conditions import is_open, match
+from aurelius_catalog.search.conditions import is_open, match, match_numbers
 from aurelius_catalog.search.keywords import SCOPES, SERIES, SPECIAL, find_column
-from aurelius_catalog.search.special import count_results, match_scope, match_special
+from aurelius_catalog.search.special import RESULTS_OF, is_remarked, match_scope, match_special
 from aurelius_catalog.search.words import check_words, match_words
 
-#: More scopes than this are named by a question of their own.
-_MANY = 1000
 _INDEXED = {*INDEXED, *INDEXED_WHERE_PRESENT, "Modality", "SeriesInstanceUID", "StudyInstanceUID"}
-#: Attributes that the index of scopes holds beside them.
-_WITH_SCOPE = ("scope", "Modality", "BodyPartExamined", "StudyDate")
+_BY_MODALITY = ("Modality", "BodyPartExamined")
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,11 +44,9 @@ class Condition:
     indexed
         Whether an index answers it by itself.
     single
-        Whether it is met by one value only, so that the index of the attribute has the hits in order.
+        Whether its index has the hits in order of arrival, for instance because it is met by one value only.
     words
         As SQLite's full text is asked itself.
-    at_most
-        What is quicker counted than the hits, and not less.
     """
 
     keyword: str
@@ -51,7 +55,22 @@ class Condition:
     indexed: bool = False
     single: bool = False
     words: ColumnElement[bool] | None = None
-    at_most: Select[Any] | None = None
+
+
+@dataclass(frozen=True)
+class Start:
+    """Conditions that one index answers together.
+
+    Parameters
+    ----------
+    conditions
+        These.
+    beside
+        Keywords of what else the index holds, so that no row is looked at for it.
+    """
+
+    conditions: tuple[Condition, ...]
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,26 +85,29 @@ class Question:
         return [each.expression for each in self.conditions]
 
     @property
-    def groups(self) -> list[tuple[Condition, ...]]:
+    def starts(self) -> list[Start]:
         """The sets of conditions that one index answers together."""
         named = {each.keyword: each for each in self.conditions}
-        groups: list[tuple[Condition, ...]] = [
-            (each,) for each in self.conditions if each.indexed and each.keyword != "Modality"
+        starts = [
+            Start((each,), BESIDE_RESULTS if each.keyword in RESULTS_OF else BESIDE)
+            for each in self.conditions
+            if each.indexed and each.keyword != "Modality"
         ]
         if "scope" in named:
-            groups.append(tuple(named[keyword] for keyword in _WITH_SCOPE if keyword in named))
+            starts.append(Start(tuple(named[keyword] for keyword in BY_SCOPE if keyword in named), BESIDE_SCOPE))
         if "Modality" in named and named["Modality"].indexed:
-            groups.append(tuple(named[keyword] for keyword in _WITH_SCOPE[1:3] if keyword in named))
-        return groups
+            starts.append(Start(tuple(named[keyword] for keyword in _BY_MODALITY if keyword in named)))
+        return starts
 
     @property
-    def in_order(self) -> tuple[Condition, ...]:
-        """Conditions whose index has the series that meet them in the order of arrival."""
+    def orders(self) -> list[tuple[Condition, ...]]:
+        """The conditions whose index has the series that meet them in the order of arrival; the last is none."""
         named = {each.keyword: each for each in self.conditions}
-        pair = tuple(named[keyword] for keyword in _WITH_SCOPE[1:3] if keyword in named)
-        if len(pair) == 2 and all(each.single for each in pair):
-            return pair
-        return next(((each,) for each in self.conditions if each.single and each.keyword != "Modality"), ())
+        pair = tuple(named[keyword] for keyword in _BY_MODALITY if keyword in named)
+        alone: list[tuple[Condition, ...]] = [
+            (each,) for each in self.conditions if each.single and each.keyword != "Modality"
+        ]
+        return [*([pair] if len(pair) == 2 and all(each.single for each in pair) else []), *alone, ()]
 
 
 def read_question(
@@ -111,9 +133,13 @@ def read_question(
             expression = match_special(keyword, value, dialect)
             if keyword == "text" and dialect == "sqlite":
                 asked.append(Condition(keyword, expression, check_words(value), words=match_words(value)))
+            elif keyword in RESULTS_OF and value is not False:
+                remarked = is_remarked(keyword)
+                asked.append(Condition(keyword, remarked, remarked, indexed=True, single=True))
+                if value is not True:
+                    asked.append(Condition(f"{keyword} of a name", expression, expression))
             else:
-                indexed, at_most = value is not False, count_results(keyword)
-                asked.append(Condition(keyword, expression, expression, indexed=indexed, at_most=at_most))
+                asked.append(Condition(keyword, expression, expression, indexed=keyword == "text"))
         else:
             asked.append(_read_attribute(keyword, value, find_column(keyword, columns), dialect))
     return Question((*_choose_scopes(connection, wanted), *asked))
@@ -138,6 +164,5 @@ def _choose_scopes(connection: Connection, wanted: list[ColumnElement[bool]]) ->
     found = connection.execute(chosen.add_columns(everything)).all()
     if found and len(found) == found[0][1]:
         return []
-    numbers = [row[0] for row in found]
-    among = series.c.scope.in_(numbers if len(numbers) < _MANY else chosen)
+    among = match_numbers(series.c.scope, [row[0] for row in found], connection.dialect.name)
     return [Condition("scope", among, among)]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from sqlalchemy import ColumnElement, or_, select
 
-from sqlalchemy import ColumnElement, Select, Table, Text, cast, exists, or_, select
-
-from aurelius_catalog.dicom_json import write_json
 from aurelius_catalog.errors import InvalidRequest
-from aurelius_catalog.schema import annotation_versions, predictions, scope_projects, scopes, series
+from aurelius_catalog.remarks import is_named
+from aurelius_catalog.schema import scope_projects, scopes, series
 from aurelius_catalog.search.conditions import match
 from aurelius_catalog.search.words import match_text
+
+#: Where the row of a series says what people and models said of it.
+RESULTS_OF = {"has_segmentation": series.c.labelled, "has_prediction": series.c.predicted}
 
 
 def match_scope(keyword: str, value: object, dialect: str) -> ColumnElement[bool]:
@@ -38,33 +39,24 @@ def match_special(keyword: str, value: object, dialect: str) -> ColumnElement[bo
     """
     if keyword == "text":
         return match_text(value, dialect)
-    if keyword == "has_segmentation":
-        return _match_results(keyword, annotation_versions, value)
-    if keyword == "has_prediction":
-        return _match_results(keyword, predictions, value)
+    if keyword in RESULTS_OF:
+        return _match_results(keyword, value, dialect)
     raise InvalidRequest("source is for tables of series, not for instances or studies.")
 
 
-def count_results(keyword: str) -> Select[Any] | None:
-    """Return the labels or predictions there are: no fewer than series that have one of a certain name."""
-    table = {"has_segmentation": annotation_versions, "has_prediction": predictions}.get(keyword)
-    return None if table is None else select(table.c.id)
+def is_remarked(keyword: str) -> ColumnElement[bool]:
+    """Return the condition that somebody drew on a series, or a model found something there."""
+    return RESULTS_OF[keyword].is_not(None)
 
 
-def _match_results(keyword: str, table: Table, value: object) -> ColumnElement[bool]:
+def _match_results(keyword: str, value: object, dialect: str) -> ColumnElement[bool]:
+    said = RESULTS_OF[keyword]
     if isinstance(value, bool):
-        mine = exists().where(table.c.SeriesInstanceUID == series.c.SeriesInstanceUID)
-        return series.c.SeriesInstanceUID.in_(select(table.c.SeriesInstanceUID)) if value else ~mine
+        return is_remarked(keyword) if value else said.is_(None)
     names = list(value) if isinstance(value, (list, set, frozenset)) else [value]
     if not names or not all(isinstance(name, str) and "\0" not in name for name in names):
-        kind = "the name of a segment" if table is annotation_versions else "a model or a finding"
+        kind = "the name of a segment" if keyword == "has_segmentation" else "a model or a finding"
         raise InvalidRequest(f"{keyword} takes True, False or {kind}.")
-    named = or_(*[_is_named(table, str(name)) for name in names])
-    return series.c.SeriesInstanceUID.in_(select(table.c.SeriesInstanceUID).where(named))
-
-
-def _is_named(table: Table, name: str) -> ColumnElement[Any]:
-    if table is predictions:
-        return or_(predictions.c.model == name, predictions.c.finding == name)
-    # Segments are kept as JSON text: {"number": 1, "label": "nodule"}.
-    return cast(annotation_versions.c.segments, Text).icontains(f'"label": {write_json(name)}', autoescape=True)
+    # Names of segments are kept in small letters.
+    kept = [str(name).casefold() if keyword == "has_segmentation" else str(name) for name in names]
+    return or_(*[is_named(said, name, dialect) for name in kept])
