@@ -18,8 +18,9 @@ from highdicom.sr import (
     TrackingIdentifier,
     VolumetricROIMeasurementsAndQualitativeEvaluations,
 )
-from pydicom import Dataset
+from pydicom import Dataset, FileMetaDataset
 from pydicom.sr.codedict import codes
+from pydicom.uid import ImplicitVRLittleEndian, RTStructureSetStorage
 
 MAKER = ("Maker", "Model", "1.0", "SN-48151623")
 
@@ -59,6 +60,47 @@ def make_report(sources: list[Dataset], segmentation: Dataset) -> Dataset:
     )
     evidence = [*sources, segmentation]
     return Comprehensive3DSR(evidence, content, hd.UID(), 91, hd.UID(), 1, "Maker", institution_name="Hospital")
+
+
+def make_structures(sources: list[Dataset], name: str = "nodule") -> Dataset:
+    """Make a structure set with a square on the second slice of a series, as tools for radiotherapy export it."""
+    image = sources[1]
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    for keyword in ("PatientID", "PatientName", "PatientSex", "StudyInstanceUID", "StudyDate", "FrameOfReferenceUID"):
+        setattr(dataset, keyword, image.get(keyword, ""))
+    dataset.SOPClassUID, dataset.SOPInstanceUID, dataset.SeriesInstanceUID = RTStructureSetStorage, hd.UID(), hd.UID()
+    dataset.Modality, dataset.Manufacturer, dataset.StationName = "RTSTRUCT", "Maker", "CONSOLE-7"
+    dataset.StructureSetLabel, dataset.StructureSetDate, dataset.StructureSetTime = "Plan A", "20261121", "120000"
+    dataset.OperatorsName, dataset.SeriesDescription, dataset.SeriesNumber = "Doe^Jane", "contours", 92
+    dataset.InstanceNumber, dataset.ApprovalStatus = 1, "UNAPPROVED"
+    roi, drawing, contour, observation = (Dataset() for _ in range(4))
+    roi.ROINumber, roi.ROIName, roi.ROIGenerationAlgorithm = 1, name, "MANUAL"
+    roi.ReferencedFrameOfReferenceUID = image.FrameOfReferenceUID
+    x, y, z = (float(value) for value in image.ImagePositionPatient)
+    corners = [(1, 1), (4, 1), (4, 4), (1, 4)]
+    along, down = (float(value) for value in (image.PixelSpacing[1], image.PixelSpacing[0]))
+    contour.ContourData = [value for column, row in corners for value in (x + column * along, y + row * down, z)]
+    contour.ContourGeometricType, contour.NumberOfContourPoints = "CLOSED_PLANAR", len(corners)
+    contour.ContourImageSequence = [_refer(image)]
+    drawing.ReferencedROINumber, drawing.ROIDisplayColor, drawing.ContourSequence = 1, [255, 0, 0], [contour]
+    observation.ObservationNumber, observation.ReferencedROINumber = 1, 1
+    observation.RTROIInterpretedType, observation.ROIInterpreter = "ORGAN", "Doe^Jane"
+    series, study, frame = (Dataset() for _ in range(3))
+    series.SeriesInstanceUID, series.ContourImageSequence = image.SeriesInstanceUID, [_refer(each) for each in sources]
+    study.ReferencedSOPClassUID, study.ReferencedSOPInstanceUID = "1.2.840.10008.3.1.2.3.1", image.StudyInstanceUID
+    study.RTReferencedSeriesSequence, frame.RTReferencedStudySequence = [series], [study]
+    frame.FrameOfReferenceUID = image.FrameOfReferenceUID
+    dataset.ReferencedFrameOfReferenceSequence, dataset.StructureSetROISequence = [frame], [roi]
+    dataset.ROIContourSequence, dataset.RTROIObservationsSequence = [drawing], [observation]
+    return dataset
+
+
+def _refer(image: Dataset) -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = image.SOPClassUID, image.SOPInstanceUID
+    return item
 
 
 def make_capture(source: Dataset, picture: np.ndarray) -> Dataset:

@@ -25,13 +25,14 @@ from aurelius_catalog.deidentify.values import DUMMIES
 from aurelius_catalog.dicom_json import Header, read_text
 from aurelius_catalog.errors import InvalidRequest
 from aurelius_catalog.model import SeriesRecord
+from aurelius_catalog.objects.structures import list_images, read_regions
 from aurelius_catalog.person import Action, Person
 from aurelius_catalog.pixels import judge_pixels
 from aurelius_catalog.schema import instances, leases, series
 
 #: Of Segmentation and, which pydicom does not name yet, Label Map Segmentation Storage.
 SEGMENTATIONS = frozenset({uids.SegmentationStorage, uids.UID("1.2.840.10008.5.1.4.1.1.66.7")})
-#: What may come in: labels, reports, pictures, maps of values, and how images were looked at.
+#: What may come in: labels, contours, reports, pictures, maps of values, and how images were looked at.
 ACCEPTED = SEGMENTATIONS | {
     uids.BasicTextSRStorage,
     uids.BlendingSoftcopyPresentationStateStorage,
@@ -47,6 +48,7 @@ ACCEPTED = SEGMENTATIONS | {
     uids.MultiFrameTrueColorSecondaryCaptureImageStorage,
     uids.ParametricMapStorage,
     uids.PseudoColorSoftcopyPresentationStateStorage,
+    uids.RTStructureSetStorage,
     uids.SecondaryCaptureImageStorage,
 }
 #: Failure reasons (PS3.18 table 10.5.3-2, PS3.7 annex C, PS3.4 table B.2-1).
@@ -55,7 +57,7 @@ DOES_NOT_FIT, NOT_UNDERSTOOD = 0xA900, 0xC000
 IDENTITY = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 _UID = re.compile(r"[0-9.]{1,64}")
 #: Whose work it is: the login says so, whatever the object says.
-_AUTHORS = frozenset({"ContentCreatorName", "OperatorsName", "PersonName", "VerifyingObserverName"})
+_AUTHORS = frozenset({"ContentCreatorName", "OperatorsName", "PersonName", "ROIInterpreter", "VerifyingObserverName"})
 #: Where a program ran that made it; the house keeps none of these.
 _PLACES = frozenset({"DeviceSerialNumber", "InstitutionName", "InstitutionalDepartmentName", "StationName"})
 #: What people write about their own work, as they do in a label's name or its comment, and programs about their codes.
@@ -66,9 +68,17 @@ _WORDS = frozenset(
         "ContentDescription",
         "ContentLabel",
         "ContributionDescription",
+        "ROIDescription",
+        "ROIGenerationDescription",
+        "ROIName",
+        "ROIObservationDescription",
+        "ROIObservationLabel",
         "SegmentDescription",
         "SegmentLabel",
         "SeriesDescription",
+        "StructureSetDescription",
+        "StructureSetLabel",
+        "StructureSetName",
         "UnformattedTextValue",
     }
 )
@@ -149,8 +159,8 @@ def check_result(
     if dataset.SOPClassUID not in ACCEPTED:
         raise ResultRefused(
             OTHER_CLASS,
-            f"{dataset.SOPClassUID.name} is no result: send segmentations, structured reports, secondary captures, "
-            "parametric maps or presentation states. Images come in through the intake.",
+            f"{dataset.SOPClassUID.name} is no result: send segmentations, structure sets, structured reports, "
+            "secondary captures, parametric maps or presentation states. Images come in through the intake.",
         )
     if str(dataset.get("PatientID") or "") != record.PatientID:
         raise ResultRefused(DOES_NOT_FIT, "PatientID is not the one of the study: take it from its images.")
@@ -173,6 +183,8 @@ def check_result(
         raise ResultRefused(DOES_NOT_FIT, "The header may identify somebody: " + " ".join(breaches[:5]))
     if dataset.SOPClassUID in SEGMENTATIONS:
         _check_segmentation(connection, dataset)
+    elif dataset.SOPClassUID == uids.RTStructureSetStorage:
+        _check_structures(dataset)
     verdict = judge_pixels(dataset, source, ())
     if verdict.outcome != "clean":
         raise ResultRefused(DOES_NOT_FIT, f"The pixels may identify somebody: {verdict.reason}")
@@ -259,6 +271,16 @@ def _check_segmentation(connection: Connection, dataset: Dataset) -> None:
         numbers = []
     if not numbers or len(set(numbers)) != len(numbers):
         raise ResultRefused(DOES_NOT_FIT, "The segmentation does not say what its segments are.")
+
+
+def _check_structures(dataset: Dataset) -> None:
+    """Refuse a structure set that cannot be read; that what it refers to is of its study, its UIDs have said."""
+    try:
+        whole = bool(read_regions(dataset)) and bool(list_images(dataset))
+    except (AttributeError, TypeError, ValueError):
+        whole = False
+    if not whole:
+        raise ResultRefused(DOES_NOT_FIT, "The structure set does not say which regions it draws, and on which series.")
 
 
 def _list_known(connection: Connection, dataset: Dataset, record: SeriesRecord) -> set[str]:

@@ -23,13 +23,14 @@ from sqlalchemy import select
 from aurelius_catalog.catalog import Catalog
 from aurelius_catalog.database import open_engine
 from aurelius_catalog.local import LocalStore
+from aurelius_catalog.objects import StructureSet
 from aurelius_catalog.person import Person
 from aurelius_catalog.schema import audit_events
 from aurelius_catalog.service import dicomweb
 from aurelius_catalog.service.host import create_service, mount_router
 from aurelius_catalog.service.stow import clear_arrivals
 from builders import write_ct
-from derived import make_capture, make_map, make_presentation, make_report, make_segmentation
+from derived import make_capture, make_map, make_presentation, make_report, make_segmentation, make_structures
 from intake_house import House
 from service_client import serve_as
 
@@ -145,6 +146,43 @@ def test_a_report_may_say_whose_codes_it_uses(client: TestClient, sources: list[
     report.CodingSchemeIdentificationSequence = [scheme]
     answer = send(client, segmentation, report)
     assert answer.status_code == 200, answer.text
+
+
+def test_contours_join_the_images_they_were_drawn_on(client: TestClient, house: House, sources: list[Dataset]) -> None:
+    sent = make_structures(sources)
+    assert send(client, sent).status_code == 200
+    opened = Catalog(LocalStore(house.settings, PEOPLE["rhea"])).series(sent.SeriesInstanceUID).open()
+    assert isinstance(opened, StructureSet)
+    assert (opened.find("nodule").kind, opened.referenced_series, opened.missing) == (
+        "ORGAN",
+        (sources[0].SeriesInstanceUID,),
+        (),
+    )
+    assert opened.to_labelmap().sum(dim=("y", "x")).to_numpy().tolist()[1] > 0
+    kept = opened.dataset
+    assert (kept.OperatorsName, kept.RTROIObservationsSequence[0].ROIInterpreter, kept.StationName) == (
+        "rhea^",
+        "rhea^",
+        "REMOVED",
+    )
+
+
+@pytest.mark.parametrize("fault", ["foreign images", "foreign frame", "no series", "no regions", "half a point"])
+def test_contours_of_something_else_are_refused(client: TestClient, sources: list[Dataset], fault: str) -> None:
+    sent = make_structures(sources)
+    contour = sent.ROIContourSequence[0].ContourSequence[0]
+    if fault == "foreign images":
+        contour.ContourImageSequence[0].ReferencedSOPInstanceUID = "1.2.3.4.5"
+    elif fault == "foreign frame":
+        sent.ReferencedFrameOfReferenceSequence[0].FrameOfReferenceUID = "1.2.3.4.5"
+    elif fault == "no series":
+        sent.ReferencedFrameOfReferenceSequence = []
+    elif fault == "no regions":
+        sent.StructureSetROISequence = []
+    else:
+        contour.ContourData = contour.ContourData[:-1]
+    answer = send(client, sent)
+    assert (answer.status_code, read_refusal(answer)[0]) == (409, 0xA900), answer.text
 
 
 @pytest.mark.parametrize("kind", ["capture", "map", "presentation"])

@@ -86,8 +86,8 @@ class StructureSet(Sequence[Region]):
         self._store = store
         self.dataset = dataset
         try:
-            self.regions = _read_regions(dataset)
-            self._images = _list_images(dataset)
+            self.regions = read_regions(dataset)
+            self._images = list_images(dataset)
         except (AttributeError, TypeError, ValueError) as error:
             raise InvalidObject(f"The contours of this structure set cannot be read: {error}") from error
 
@@ -233,7 +233,14 @@ def _is_closed(region: Region) -> bool:
     return any(_encloses(contour) for contour in region.contours)
 
 
-def _read_regions(dataset: Dataset) -> tuple[Region, ...]:
+def read_regions(dataset: Dataset) -> tuple[Region, ...]:
+    """Return the regions of a structure set, in its order.
+
+    Raises
+    ------
+    AttributeError, TypeError, ValueError
+        If they cannot be read.
+    """
     drawn = {int(item.ReferencedROINumber): item for item in dataset.get("ROIContourSequence") or []}
     kinds = {
         int(item.ReferencedROINumber): str(item.get("RTROIInterpretedType") or "")
@@ -263,8 +270,8 @@ def _read_contour(item: Dataset) -> Contour:
     return Contour(points, str(item.get("ContourGeometricType") or ""), uids)
 
 
-def _list_images(dataset: Dataset) -> dict[str, list[str]]:
-    """Return SOPInstanceUIDs by the series the structure set says it was drawn on."""
+def list_images(dataset: Dataset) -> dict[str, list[str]]:
+    """Return the SOPInstanceUIDs of the images that a structure set was drawn on, by their SeriesInstanceUID."""
     found: dict[str, list[str]] = {}
     for frame in dataset.get("ReferencedFrameOfReferenceSequence") or []:
         for study in frame.get("RTReferencedStudySequence") or []:

@@ -42,7 +42,7 @@ _BODY: dict[str, Any] = {
 
 @router.post("/studies", response_class=Response, openapi_extra=_BODY)
 async def store_results(request: Request, store: Opened, root: Root) -> Response:
-    """STOW-RS: store segmentations, reports, secondary captures, parametric maps and presentation states.
+    """STOW-RS: store segmentations, structure sets, reports, secondary captures, parametric maps, presentation states.
 
     Each object joins the study it names, if the person may see that; others of the request are taken all the same.
     """
