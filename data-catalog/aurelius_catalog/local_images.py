@@ -48,6 +48,7 @@ class LocalImages:
         self.settings = settings
         self.person = person
         self._engine = open_engine(settings)
+        self._files = settings.files
 
     def __reduce__(self) -> tuple[type[Self], tuple[CatalogSettings, Person]]:
         # Another process opens the index anew, and needs no key of the vault for it.
@@ -151,7 +152,19 @@ class LocalImages:
     def find_spans(self, SeriesInstanceUID: str, frames: Sequence[tuple[str, int]]) -> list[Span]:
         """Return where frames of a series lie, after `note_reading`; ``frames`` holds SOPInstanceUIDs and numbers."""
         self.note_reading(SeriesInstanceUID)
-        return PLACES.find_spans(self._engine, self.settings.files, SeriesInstanceUID, frames)
+        return PLACES.find_spans(self._engine, self._files, SeriesInstanceUID, frames)
+
+    def recall_spans(self, SeriesInstanceUID: str, frames: Sequence[tuple[str, int]]) -> list[Span] | None:
+        """Return the same as `find_spans` where neither it nor `note_reading` need ask the index; None where one does.
+
+        Raises
+        ------
+        NotFound
+            If the series has no such frame.
+        """
+        if not OPENINGS.is_noted(self._engine, self.person, SeriesInstanceUID):
+            return None
+        return PLACES.recall_spans(self._engine, self._files, SeriesInstanceUID, frames)
 
     def read_file(self, SOPInstanceUID: str) -> bytes:
         """Return a whole file as stored, and record that it was opened."""
@@ -212,8 +225,7 @@ class LocalImages:
         """Return where frames lie, once it is sure that the person may read them."""
         for uid in {instance.SeriesInstanceUID for instance, _ in frames}:
             self.note_reading(uid)
-        folder = self.settings.files
-        return [Span(f"{folder}/{instance.path}", *instance.frames[index]) for instance, index in frames]
+        return [Span(f"{self._files}/{instance.path}", *instance.frames[index]) for instance, index in frames]
 
     def _path(self, instance: InstanceRecord) -> Path:
-        return self.settings.files / instance.path
+        return self._files / instance.path

@@ -53,8 +53,7 @@ class Openings:
             If this person may not see it.
         """
         place = engine.url.render_as_string()
-        allowed = self._allowed.get((place, person, SeriesInstanceUID), 0.0)
-        if time.monotonic() >= allowed:
+        if not self._is_allowed(place, person, SeriesInstanceUID):
             with engine.begin() as connection:
                 index.get_series(connection, person, SeriesInstanceUID)
             self._allow(place, person, SeriesInstanceUID)
@@ -66,12 +65,21 @@ class Openings:
                 append_event(engine, person, "read series", SeriesInstanceUID)
                 self._note(key)
 
+    def is_noted(self, engine: Engine, person: Person, SeriesInstanceUID: str) -> bool:
+        """Whether `note_reading` has nothing to look up or to write: it was done a moment ago."""
+        place = engine.url.render_as_string()
+        noted = self._noted.get((place, person.name, SeriesInstanceUID))
+        return noted == self._hour() and self._is_allowed(place, person, SeriesInstanceUID)
+
     def note_opening(self, engine: Engine, person: Person, SeriesInstanceUID: str) -> None:
         """Remember that a series was just opened: that record also covers the frames read within the hour."""
         place = engine.url.render_as_string()
         self._allow(place, person, SeriesInstanceUID)
         with self._lock:
             self._note((place, person.name, SeriesInstanceUID))
+
+    def _is_allowed(self, place: str, person: Person, SeriesInstanceUID: str) -> bool:
+        return time.monotonic() < self._allowed.get((place, person, SeriesInstanceUID), 0.0)
 
     def _allow(self, place: str, person: Person, SeriesInstanceUID: str) -> None:
         if len(self._allowed) >= MANY:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import Annotated
 
 from fastapi import Depends
@@ -22,7 +22,13 @@ def read_settings() -> CatalogSettings:
 async def open_store(person: Annotated[Person, Depends(current_person)]) -> LocalStore:
     """FastAPI dependency: the catalog as the person behind the request may see it."""
     # No thread for this: it would cost more than all it does once the index is open.
-    return LocalStore(read_settings(), person)
+    return keep_store(read_settings(), person)
+
+
+@lru_cache(maxsize=1000)
+def keep_store(settings: CatalogSettings, person: Person) -> LocalStore:
+    """Return the one store of a person; their next request, which may ask for the next frame, finds it again."""
+    return LocalStore(settings, person)
 
 
 Opened = Annotated[LocalStore, Depends(open_store)]
