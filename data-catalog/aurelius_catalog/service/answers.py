@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
-from functools import cache
+from functools import cache, lru_cache
+from json.encoder import encode_basestring_ascii
 from typing import Any
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
@@ -35,7 +37,7 @@ _INSTANCE = ("SOPClassUID", "SOPInstanceUID", "InstanceNumber", "Rows", "Columns
 _LISTS = frozenset({"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "PN", "SH", "TM", "UI"})
 
 
-def describe_study(study: StudyRecord, root: str, question: Question) -> dict[str, Any]:
+def describe_study(study: StudyRecord, root: str, question: Question) -> str:
     """Return the DICOM JSON of a study.
 
     Parameters
@@ -47,7 +49,7 @@ def describe_study(study: StudyRecord, root: str, question: Question) -> dict[st
     question
         Says what else the answer is to contain.
     """
-    return _to_json(
+    return _write(
         {
             **_describe_patient(study),
             **_take(study, _STUDY),
@@ -60,9 +62,9 @@ def describe_study(study: StudyRecord, root: str, question: Question) -> dict[st
     )
 
 
-def describe_series(record: SeriesRecord, root: str, question: Question) -> dict[str, Any]:
+def describe_series(record: SeriesRecord, root: str, question: Question) -> str:
     """Return the DICOM JSON of a series and of the study it belongs to; see `describe_study`."""
-    return _to_json(
+    return _write(
         {
             **_describe_patient(record),
             **_take(record, _STUDY),
@@ -74,11 +76,11 @@ def describe_series(record: SeriesRecord, root: str, question: Question) -> dict
     )
 
 
-def describe_instance(instance: InstanceRecord, series: SeriesRecord, root: str, question: Question) -> dict[str, Any]:
+def describe_instance(instance: InstanceRecord, series: SeriesRecord, root: str, question: Question) -> str:
     """Return the DICOM JSON of an instance; see `describe_study`."""
     syntax = instance.TransferSyntaxUID if instance.media_type in (DICOM, LEVEL) else ""
     place = f"studies/{series.StudyInstanceUID}/series/{series.SeriesInstanceUID}"
-    return _to_json(
+    return _write(
         {
             "StudyInstanceUID": series.StudyInstanceUID,
             "SeriesInstanceUID": series.SeriesInstanceUID,
@@ -95,7 +97,7 @@ def describe_instance(instance: InstanceRecord, series: SeriesRecord, root: str,
 
 def _describe_patient(record: StudyRecord | SeriesRecord) -> dict[str, Any]:
     """Return who it is: a pseudonym; what de-identification removed is said to be empty, as clients expect it."""
-    return {**dict.fromkeys(sorted(REMOVED), ""), "PatientName": record.PatientID, "InstanceAvailability": "ONLINE"}
+    return {**dict.fromkeys(REMOVED, ""), "PatientName": record.PatientID, "InstanceAvailability": "ONLINE"}
 
 
 def _take(record: Record, keywords: Iterable[str]) -> dict[str, Any]:
@@ -114,24 +116,30 @@ def _list_attributes(kind: type[Record]) -> frozenset[str]:
     return frozenset(name for name in kind.model_fields if tag_for_keyword(name) is not None)
 
 
-@cache
-def _spell(keyword: str) -> tuple[str, str]:
-    tag = tag_for_keyword(keyword)
-    if tag is None:
-        raise KeyError(keyword)
-    return f"{tag:08X}", dictionary_VR(tag)
+@lru_cache(maxsize=256)
+def _spell(keywords: tuple[str, ...]) -> list[tuple[str, str, str]]:
+    """Return of each attribute, in the order of their tags: its keyword, its VR, and how its element begins."""
+    tags = {keyword: tag_for_keyword(keyword) or 0 for keyword in keywords}
+    spelled = [(tag, keyword, dictionary_VR(tag)) for keyword, tag in tags.items()]
+    return [(keyword, vr, f'"{tag:08X}": {{"vr": "{vr}"') for tag, keyword, vr in sorted(spelled)]
 
 
-def _to_json(values: Mapping[str, Any]) -> dict[str, Any]:
+def _write(values: Mapping[str, Any]) -> str:
     """Write attributes as DICOM JSON (PS3.18 section F.2); an attribute without a value keeps its tag."""
-    answer: dict[str, Any] = {}
-    for keyword, value in values.items():
-        tag, vr = _spell(keyword)
-        entry: dict[str, Any] = {"vr": vr}
+    parts = []
+    for keyword, vr, opening in _spell(tuple(values)):
+        value = values[keyword]
         if isinstance(value, str):
             value = value.split("\\") if vr in _LISTS else [value]
         listed = list(value) if isinstance(value, (list, tuple)) else [value]
-        if listed not in ([None], [""], []):
-            entry["Value"] = [{"Alphabetic": each} for each in listed] if vr == "PN" else listed
-        answer[tag] = entry
-    return dict(sorted(answer.items()))
+        if listed in ([None], [""], []):
+            parts.append(f"{opening}}}")
+        else:
+            listed = [{"Alphabetic": each} for each in listed] if vr == "PN" else listed
+            parts.append(f'{opening}, "Value": [{", ".join(map(_write_value, listed))}]}}')
+    return f"{{{', '.join(parts)}}}"
+
+
+def _write_value(value: object) -> str:
+    # What nearly all values are; an encoder would be made anew for each list of them.
+    return encode_basestring_ascii(value) if isinstance(value, str) else json.dumps(value)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
@@ -52,11 +51,11 @@ class Search:
     limit: int
     offset: int
 
-    def answer(self, found: Sequence[dict[str, Any]], *warnings: str) -> Response:
+    def answer(self, found: Sequence[str], *warnings: str) -> Response:
         """Answer a page, of which one result too many says that there are more (PS3.18 section 10.6.3)."""
         told = [*warnings, *([_MORE] if len(found) > self.limit else [])]
         headers = {"Warning": ", ".join(told)} if told else None
-        return answer_json([json.dumps(each) for each in found[: self.limit]], self.accepted, headers=headers)
+        return answer_json(list(found[: self.limit]), self.accepted, headers=headers)
 
 
 def _read_search(most: int) -> Callable[..., Search]:
