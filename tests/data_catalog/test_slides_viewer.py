@@ -10,15 +10,18 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from aurelius_catalog.errors import InvalidRequest
 from aurelius_catalog.local import LocalStore
 from aurelius_catalog.person import Person
+from aurelius_catalog.segments import COLOURS
 from aurelius_catalog.settings import CatalogSettings
 from aurelius_catalog.slides.slide import Slide
 from aurelius_catalog.slides.viewer import SlideViewer
@@ -31,14 +34,22 @@ from slide_house import add_dicom_slide, add_slide, write_dicom_slide
 PEOPLE = {"paul": ["role-pathologist", "project-path"], "rhea": ["role-researcher", "project-lung"]}
 #: Icons that Voila's own page asks for; the house's dashboards have a page without them.
 VOILA_ICONS = "https://cdn.jsdelivr.net/npm/@fortawesome/"
+#: Size of the slide.
+WIDTH_PX, HEIGHT_PX = 2220, 2967
 #: Kernels import for long on a busy machine.
 PATIENCE_MS = 120_000
 CELL = """
+import numpy as np
 from aurelius_catalog import open_catalog
 slide = open_catalog().series("{uid}").slide()
-viewer = slide.view(regions={{"tumour": [[300, 200], [700, 200], [700, 600]]}})
+coarse = slide.to_xarray()[::8, ::8, 0]
+labels = (coarse * 0).assign_attrs(labels=["gland", "stroma"]).rename("model")
+labels[100:250, 40:160], labels[20:80, 180:260] = 1, 2
+viewer = slide.view(labels, regions={{"tumour": [[300, 200], [700, 200], [700, 600]]}})
 viewer
 """
+#: Where in the slide, as fractions of it, each of these lies.
+GLAND, STROMA = (100 / 278, 175 / 371), (220 / 278, 50 / 371)
 
 
 @dataclass(frozen=True)
@@ -104,6 +115,7 @@ def check_viewer(page: Any) -> None:
     assert page.locator(".aurelius-slide-bar").bounding_box()["width"] == pytest.approx(200 / 0.499 * 480 / 2967, abs=5)
     outline = page.locator(".aurelius-slide-regions polygon")
     assert outline.get_attribute("points").split(" ")[0] == f"{300 / 0.499},{200 / 0.499}".rstrip("0")
+    check_legend(page, outline)
     before = outline.bounding_box()["width"]
     assert before == pytest.approx(400 / 0.499 * 480 / 2967, abs=4)
     for _ in range(3):
@@ -113,6 +125,34 @@ def check_viewer(page: Any) -> None:
     wait_for_drawing(page, ".aurelius-slide-canvas")
     page.get_by_role("button", name="Whole slide").click()
     wait_until(lambda: outline.bounding_box()["width"] < 1.1 * before, "the whole slide")
+
+
+def check_legend(page: Any, outline: Any) -> None:
+    """See the labels in their colours, and switch them off and on again."""
+    legend = page.locator(".aurelius-slide-legend")
+    assert legend.locator("label").all_inner_texts() == ["gland", "stroma", "tumour"]
+    wait_until(lambda: is_tinted(page, GLAND, COLOURS[0]), "the gland in orange")
+    wait_until(lambda: is_tinted(page, STROMA, COLOURS[1]), "the stroma in blue")
+    legend.get_by_label("gland").uncheck()
+    wait_until(lambda: not is_tinted(page, GLAND, COLOURS[0]), "the gland to vanish")
+    wait_until(lambda: is_tinted(page, STROMA, COLOURS[1]), "the stroma to stay")
+    legend.get_by_label("tumour").uncheck()
+    wait_until(lambda: not outline.count(), "the outline to vanish")
+    for name in ("gland", "tumour"):
+        legend.get_by_label(name).check()
+    wait_until(lambda: is_tinted(page, GLAND, COLOURS[0]), "the gland again")
+
+
+def is_tinted(page: Any, place: tuple[float, float], colour: tuple[int, int, int]) -> bool:
+    """Whether a place of the whole slide is shown under a colour, half transparent: its hue leans to it."""
+    shot = Image.open(BytesIO(page.locator(".aurelius-slide-canvas").screenshot())).convert("RGB")
+    pixels = np.asarray(shot).astype(float)
+    height, width = pixels.shape[:2]
+    shown = height * WIDTH_PX / HEIGHT_PX  # the slide is higher than wide, and lies in the middle
+    x, y = width / 2 + (place[0] - 0.5) * shown, place[1] * height
+    seen = pixels[round(y) - 4 : round(y) + 4, round(x) - 4 : round(x) + 4].mean(axis=(0, 1))
+    wanted = np.array(colour, float)
+    return bool(np.corrcoef(seen - seen.mean(), wanted - wanted.mean())[0, 1] > 0.9 and np.ptp(seen) > 50)
 
 
 @pytest.mark.browser

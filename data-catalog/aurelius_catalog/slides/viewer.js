@@ -130,11 +130,12 @@ function open(element, source) {
 function makeTools(viewer, root) {
   const tools = make("div", "aurelius-slide-tools");
   const zoom = (by) => viewer.viewport.zoomBy(by).applyConstraints();
+  const home = () => viewer.viewport.fitBounds(viewer.world.getItemAt(0).getBounds()); // labels may reach beyond it
   const fill = () => (document.fullscreenElement ? document.exitFullscreen() : root.requestFullscreen());
   const actions = [
     ["Zoom in", "M9 3v12M3 9h12", () => zoom(2)],
     ["Zoom out", "M3 9h12", () => zoom(0.5)],
-    ["Whole slide", "M3 3h12v12H3zM6.5 9h5M9 6.5v5", () => viewer.viewport.goHome()],
+    ["Whole slide", "M3 3h12v12H3zM6.5 9h5M9 6.5v5", home],
     ["Full screen", "M3 7V3h4M11 3h4v4M15 11v4h-4M7 15H3v-4", fill],
   ];
   for (const [title, path, act] of actions) {
@@ -249,10 +250,11 @@ function makeSwitch(model, { key, label, colour }) {
   return line;
 }
 
-/** Names of the outlines, each with its colour. */
+/** Names of the outlines, each with a colour that follows those of the labels. */
 function nameRegions(model) {
   const names = [...new Set(model.get("regions").map(({ label }) => label))];
-  return names.map((name, number) => [name, COLOURS[number % COLOURS.length]]);
+  const taken = model.get("layers").flatMap(({ marks }) => marks).length;
+  return names.map((name, number) => [name, COLOURS[(taken + number) % COLOURS.length]]);
 }
 
 /** Outlines over the scan; their points are in the unit of the slide's coordinates. */
