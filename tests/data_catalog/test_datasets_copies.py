@@ -140,10 +140,25 @@ def test_films_colour_and_several_volumes_have_their_axes_in_order(
     ]
 
 
-def test_axes_that_ome_zarr_cannot_hold_are_refused(tmp_path: Path) -> None:
-    image = xr.DataArray(np.zeros((2, 3, 4, 5, 6), np.float32), dims=("echo", "phase", "z", "y", "x"))
-    with pytest.raises(InvalidVolume, match="echo, phase"):
-        write_image(zarr.create_group(tmp_path / "image"), image)
+def test_axes_that_ome_zarr_has_no_room_for_become_one(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).normal(size=(2, 4, 3, 5, 6, 7)).astype(np.float32)
+    image = xr.DataArray(values, dims=("echo", "t", "phase", "z", "y", "x"), attrs={"units": ""})
+    image = image.assign_coords(echo=("echo", [2.5, 5.0], {"units": "ms"}), t=("t", np.arange(4) * 2.0, {"units": "s"}))
+    image = image.assign_coords(phase=("phase", [0, 300, 600], {"units": "ms"}), kind=("echo", ["a", "b"]))
+    write_image(zarr.create_group(tmp_path / "image"), image)
+    held = read_image(zarr.open_group(tmp_path / "image", mode="r"))
+    assert held.dims == ("t", "volume", "z", "y", "x")
+    assert [held[name].to_numpy().tolist() for name in ("echo", "phase", "kind")] == [
+        [2.5, 2.5, 2.5, 5, 5, 5],
+        [0, 300, 600] * 2,
+        ["a"] * 3 + ["b"] * 3,
+    ]
+    assert (held["echo"].attrs["units"], held["t"].to_numpy().tolist()) == ("ms", [0, 2, 4, 6])
+    np.testing.assert_array_equal(held.to_numpy(), values.transpose(1, 0, 2, 3, 4, 5).reshape(4, 6, 5, 6, 7))
+    attributes: Any = zarr.open_group(tmp_path / "image").attrs["ome"]
+    [multiscale] = attributes["multiscales"]
+    assert multiscale["axes"][0] == {"name": "t", "type": "time", "unit": "second"}
+    assert multiscale["datasets"][0]["coordinateTransformations"][0]["scale"][:2] == [2, 1]
 
 
 def test_a_copy_that_was_killed_goes_on(dataset: FrozenDataset, hot: Path, tmp_path: Path) -> None:
@@ -217,7 +232,7 @@ def test_what_is_no_image_is_skipped_with_the_reason(dataset: FrozenDataset, tmp
 def test_tiles_of_a_slide_are_not_stacked(dataset: FrozenDataset) -> None:
     record = dataset[0].record.model_copy(update={"SOPClassUID": VLWholeSlideMicroscopyImageStorage})
     with pytest.raises(InvalidVolume, match="whole slide"):
-        FrozenSeries(dataset.store, record, dataset.id).open_array()
+        FrozenSeries(dataset.store, record, dataset.id).open_arrays()
 
 
 @pytest.mark.parametrize("lazily", [False, True])
@@ -289,11 +304,11 @@ def test_bids_folder_holds_the_same_voxels_and_who_they_are_of(
     assert (len(export.files), export.skipped) == (3, {})
     for series in dataset:
         image = series.to_xarray()
-        nifti = nib.load(export.folder / export.files[series.record.SeriesInstanceUID])
+        nifti = nib.load(export.folder / export.files[series.record.SeriesInstanceUID][0])
         assert nifti.get_data_dtype() == np.int16
         assert np.array_equal(np.asarray(nifti.dataobj).transpose(2, 1, 0), image.to_numpy())
         assert np.allclose(nifti.affine, np.diag([-1, -1, 1, 1]) @ np.array(image.attrs["affine_lps"]))
-    assert export.files[cohort.north_chest] == "sub-northctchest1/ses-01/ct/sub-northctchest1_ses-01_ct.nii.gz"
+    assert export.files[cohort.north_chest] == ("sub-northctchest1/ses-01/ct/sub-northctchest1_ses-01_ct.nii.gz",)
     labels = export.folder / "derivatives" / "labels"
     label = nib.load(labels / "sub-northctchest1/ses-01/ct/sub-northctchest1_ses-01_desc-ct_dseg.nii.gz")
     assert np.unique(np.asarray(label.dataobj)).tolist() == [0, 2]
@@ -304,10 +319,10 @@ def test_bids_folder_holds_the_same_voxels_and_who_they_are_of(
     with (export.folder / "participants.tsv").open() as file:
         people = list(csv.DictReader(file, delimiter="\t"))
     assert people[0] == {"participant_id": "sub-northctchest1", "age": "61", "sex": "F", "site": "north"}
-    sidecar = json.loads((export.folder / export.files[cohort.north_chest].replace(".nii.gz", ".json")).read_text())
+    sidecar = json.loads((export.folder / export.files[cohort.north_chest][0].replace(".nii.gz", ".json")).read_text())
     assert (sidecar["SeriesInstanceUID"], sidecar["Units"]) == (cohort.north_chest, "HU")
     before = {path: path.stat().st_mtime_ns for path in export.folder.rglob("*.nii.gz")}
-    (export.folder / export.files[cohort.north_brain].replace(".nii.gz", ".json")).unlink()
+    (export.folder / export.files[cohort.north_brain][0].replace(".nii.gz", ".json")).unlink()
     dataset.to_bids(tmp_path / "bids")
     after = {path: path.stat().st_mtime_ns for path in export.folder.rglob("*.nii.gz")}
     assert [path.name for path in after if after[path] != before[path]] == ["sub-northmrbrain3_ses-01_MR.nii.gz"]

@@ -11,7 +11,7 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -21,9 +21,10 @@ import nibabel as nib
 import numpy as np
 import xarray as xr
 
-from aurelius_catalog.datasets.bids_names import IGNORED, Name, name_series
+from aurelius_catalog.datasets.bids_diffusion import format_bval, format_bvec
+from aurelius_catalog.datasets.bids_names import IGNORED, Name, find_task, name_parts, name_series
 from aurelius_catalog.datasets.labels import read_label
-from aurelius_catalog.datasets.ome import shrink_values
+from aurelius_catalog.datasets.ome import find_period, shrink_values
 from aurelius_catalog.datasets.series import FrozenSeries
 from aurelius_catalog.datasets.summary import read_years
 from aurelius_catalog.errors import CatalogError, InvalidRequest, InvalidVolume, Unreachable
@@ -67,13 +68,13 @@ class BidsFolder:
     folder
         Where it is.
     files
-        Path of each image below it, by SeriesInstanceUID.
+        Paths of the images below it, by SeriesInstanceUID: several where a series holds several volumes or echoes.
     skipped
         Series that are no volumes in the patient: SeriesInstanceUID and why.
     """
 
     folder: Path
-    files: Mapping[str, str]
+    files: Mapping[str, tuple[str, ...]]
     skipped: Mapping[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
@@ -91,18 +92,16 @@ def export_bids(
     for place in [*folder.glob("sub-*"), *(folder / LABELS).glob("sub-*")]:
         if place.name not in present:  # withdrawn since
             shutil.rmtree(place)
-    files: dict[str, str] = {}
+    files: dict[str, tuple[str, ...]] = {}
     skipped: dict[str, str] = {}
     for done, series in enumerate(dataset, start=1):
         uid = series.record.SeriesInstanceUID
         try:
-            _write_series(series, names[uid], folder, dataset.segments)
+            files[uid] = tuple(_write_series(series, names[uid], folder, dataset.segments))
         except (Unreachable, OSError):
             raise
         except (CatalogError, ValueError, RuntimeError, ArithmeticError, LookupError) as error:
             skipped[uid] = f"{type(error).__name__}: {error}"
-        else:
-            files[uid] = f"{names[uid].path}.nii.gz"
         if progress is not None:
             progress(done, len(dataset))
     _write_tables(folder, dataset, names, files)
@@ -133,25 +132,27 @@ def _claim(folder: Path, dataset: FrozenDataset) -> None:
     _write_text(folder / "README", f"{dataset.name}\n\n{dataset.citation}\n\n{note}\n")
 
 
-def _write_series(series: FrozenSeries, name: Name, folder: Path, segments: Mapping[str, int]) -> None:
-    """Write image, label and sidecar, the sidecar last: where it is, the rest is whole."""
-    sidecar = folder / f"{name.path}.json"
-    if sidecar.is_file():
-        return
-    image = series.open_array()
-    _write_nifti(folder / f"{name.path}.nii.gz", image)
-    label = read_label(series, segments)
-    if label is not None:
-        stem, suffix = name.path.rsplit("_", 1)
-        _write_nifti(folder / LABELS / f"{stem}_desc-{suffix}_dseg.nii.gz", label)
-    about = _describe(series.record, image)
-    if "b" in image.dims:
-        values = " ".join(f"{value:g}" for value in image.coords["b"].values)
-        _write_text(folder / f"{name.path}.bval", f"{values}\n")
-    _write_text(sidecar, _to_json(about))
+def _write_series(series: FrozenSeries, name: Name, folder: Path, segments: Mapping[str, int]) -> Iterator[str]:
+    """Write the images of a series, each with its label and, last, its sidecar: where it is, the rest is whole."""
+    for part, image in name_parts(name, series.open_arrays()):
+        sidecar = folder / f"{part.path}.json"
+        if not sidecar.is_file():
+            about = _describe(series.record, image, part)
+            _write_nifti(folder / f"{part.path}.nii.gz", image, about.get("RepetitionTime"))
+            label = read_label(series, segments, image)
+            if label is not None:
+                stem = part.path.removesuffix(f"_{part.suffix}")
+                _write_nifti(folder / LABELS / f"{stem}_desc-{part.suffix}_dseg.nii.gz", label)
+            if "b" in image.dims:
+                _write_text(folder / f"{part.path}.bval", format_bval(image))
+                if (gradients := format_bvec(image)) is not None:
+                    _write_text(folder / f"{part.path}.bvec", gradients)
+            _write_text(sidecar, _to_json(about))
+        yield f"{part.path}.nii.gz"
 
 
-def _write_nifti(path: Path, image: xr.DataArray) -> None:
+def _write_nifti(path: Path, image: xr.DataArray, step_s: float | None = None) -> None:
+    """Write an image or a label; ``step_s`` is how long a step in time takes, if the image does not say."""
     affine = image.attrs.get("affine_lps")
     if affine is None or "z" not in image.dims or "c" in image.dims:
         raise InvalidVolume("These images have no place in the patient, which a NIfTI file needs.")
@@ -159,21 +160,30 @@ def _write_nifti(path: Path, image: xr.DataArray) -> None:
     values = shrink_values(image.transpose("x", "y", "z", *others).to_numpy())
     nifti = nib.Nifti1Image(values, LPS_TO_RAS @ np.asarray(affine, dtype=np.float64))
     nifti.header.set_xyzt_units("mm", "sec")
+    if others == ["t"] and (step := find_period(image).get("t", step_s)):
+        nifti.header.set_zooms((*nifti.header.get_zooms()[:3], step))
     nifti.set_sform(nifti.affine, code=1)  # 1: coordinates of the scanner
     nifti.set_qform(nifti.affine, code=1)
     _write_whole(path, lambda draft: nib.save(nifti, draft))
 
 
-def _describe(record: SeriesRecord, image: xr.DataArray) -> dict[str, Any]:
+def _describe(record: SeriesRecord, image: xr.DataArray, name: Name) -> dict[str, Any]:
     about: dict[str, Any] = {}
     for word, keyword, factor in SIDECAR:
         value = getattr(record, keyword)
         if value is not None:
             about[word] = value * factor if factor != 1 else value
+    if "echo" in image.coords and image["echo"].ndim == 0 and image["echo"].attrs.get("units") == "ms":
+        about["EchoTime"] = float(image["echo"]) * 1e-3
+    if name.suffix == "bold":
+        about["TaskName"] = find_task(record)
+        about["RepetitionTime"] = find_period(image).get("t", about.get("RepetitionTime"))
     return {**about, "Units": image.attrs.get("units") or "arbitrary"}
 
 
-def _write_tables(folder: Path, dataset: FrozenDataset, names: Mapping[str, Name], files: Mapping[str, str]) -> None:
+def _write_tables(
+    folder: Path, dataset: FrozenDataset, names: Mapping[str, Name], files: Mapping[str, tuple[str, ...]]
+) -> None:
     """Write who the participants are, and which study and series each file is."""
     written = [series.record for series in dataset if series.record.SeriesInstanceUID in files]
     people: dict[str, SeriesRecord] = {}
@@ -190,9 +200,9 @@ def _write_tables(folder: Path, dataset: FrozenDataset, names: Mapping[str, Name
     sessions: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for record in written:
         name = names[record.SeriesInstanceUID]
-        sessions.setdefault((name.subject, name.session), []).append(
-            (f"{name.folder}/{name.stem}.nii.gz", record.SeriesInstanceUID)
-        )
+        mine = sessions.setdefault((name.subject, name.session), [])
+        for path in files[record.SeriesInstanceUID]:
+            mine.append(("/".join(path.split("/")[-2:]), record.SeriesInstanceUID))
     for (subject, session), scans in sessions.items():
         place = folder / f"sub-{subject}" / f"ses-{session}" / f"sub-{subject}_ses-{session}_scans.tsv"
         _write_text(place, _to_table(("filename", "SeriesInstanceUID"), sorted(scans)))

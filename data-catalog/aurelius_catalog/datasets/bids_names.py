@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
+import numpy as np
+import xarray as xr
+
+from aurelius_catalog.datasets.bids_diffusion import format_bvec
 from aurelius_catalog.datasets.series import FrozenSeries
 from aurelius_catalog.model import SeriesRecord
 
@@ -22,23 +26,36 @@ _MR = (
 )
 #: Folder and suffix of the other modalities; BIDS itself has no word for CT yet, nor for an MR nobody described.
 _OTHERS = {"CT": ("ct", "ct"), "PT": ("pet", "pet"), "MR": ("anat", "MR")}
-#: For what of this the validator is told to look away.
-IGNORED = ("**/ct/**", "**/*_MR.*", "**/other/**")
+#: For what of this the validator is told to look away; of PET it wants to know what was injected when.
+IGNORED = ("**/ct/**", "**/pet/**", "**/*_MR.*", "**/other/**")
+#: What an image has beside space in each folder. BIDS wants echoes and components in files of their own.
+_AXES: dict[str, tuple[str, ...]] = {"anat": (), "dwi": ("b",), "func": ("t",)}
+_PARTS = {"MAGNITUDE": "mag", "PHASE": "phase", "REAL": "real", "IMAGINARY": "imag"}
 
 
 @dataclass(frozen=True)
 class Name:
-    """Where a series goes: ``sub-01/ses-01/anat/sub-01_ses-01_run-1_T1w``, without the ending."""
+    """Where an image goes: ``sub-01/ses-01/anat/sub-01_ses-01_run-1_T1w``, without the ending."""
 
     subject: str
     session: str
     folder: str
-    stem: str
+    entities: str
+    suffix: str
+
+    @property
+    def stem(self) -> str:
+        """The name of its file."""
+        return f"sub-{self.subject}_ses-{self.session}{self.entities}_{self.suffix}"
 
     @property
     def path(self) -> str:
         """Below the folder of the dataset."""
         return f"sub-{self.subject}/ses-{self.session}/{self.folder}/{self.stem}"
+
+    def add(self, entities: str) -> Name:
+        """Return the name of a part of the image."""
+        return replace(self, entities=f"{self.entities}{entities}")
 
 
 def name_series(series: Sequence[FrozenSeries]) -> dict[str, Name]:
@@ -64,21 +81,57 @@ def name_series(series: Sequence[FrozenSeries]) -> dict[str, Name]:
         runs[key] += 1
         subject = subjects[record.PatientID]
         session = f"{sessions[record.PatientID].index(record.StudyInstanceUID) + 1:02d}"
-        task = "_task-unknown" if suffix == "bold" else ""
+        task = f"_task-{find_task(record)}" if suffix == "bold" else ""
         run = f"_run-{runs[key]}" if alike[key] > 1 else ""
-        stem = f"sub-{subject}_ses-{session}{task}{run}_{suffix}"
-        names[record.SeriesInstanceUID] = Name(subject, session, folder, stem)
+        names[record.SeriesInstanceUID] = Name(subject, session, folder, f"{task}{run}", suffix)
     return names
+
+
+def name_parts(name: Name, images: Sequence[xr.DataArray]) -> Iterator[tuple[Name, xr.DataArray]]:
+    """Name the files of a series: several where it holds several volumes, echoes, or parts of complex numbers.
+
+    What is no image of the kind its descriptions promised, such as a diffusion series without directions, is called an
+    MR and nothing more.
+    """
+    for number, image in enumerate(images, start=1):
+        several = f"_chunk-{number}" if len(images) > 1 else ""
+        axes = _AXES.get(name.folder)
+        if axes is None:
+            yield name.add(several), image
+            continue
+        split = [dim for dim in ("echo", "component") if dim in image.dims]
+        left = tuple(dim for dim in image.dims if dim not in ("z", "y", "x", *split))
+        untold = "b" in axes and left == axes and format_bvec(image) is None
+        if left != axes or untold or name.suffix == "MR" or (several and name.folder == "func"):
+            yield replace(name, suffix="MR").add(several), image
+            continue
+        for place in np.ndindex(*(image.sizes[dim] for dim in split)):
+            part = image.isel(dict(zip(split, place, strict=True)))
+            echo = f"_echo-{place[split.index('echo')] + 1}" if "echo" in split else ""
+            kind = _PARTS.get(str(part.coords["component"].values)) if "component" in split else None
+            if "component" in split and kind is None:
+                yield replace(name, suffix="MR").add(several), image
+                break
+            suffix = "MEGRE" if echo and name.suffix == "T2starw" else name.suffix
+            yield replace(name, suffix=suffix).add(f"{echo}{f'_part-{kind}' if kind else ''}{several}"), part
+
+
+def find_task(record: SeriesRecord) -> str:
+    """Return what somebody did in the scanner, as far as the descriptions say."""
+    return "rest" if "rest" in _tell(record) else "unknown"
 
 
 def find_kind(record: SeriesRecord) -> tuple[str, str]:
     """Return folder and suffix of a series, from its modality and what its descriptions say."""
     if record.Modality == "MR":
-        told = " ".join(filter(None, (record.SeriesDescription, record.ProtocolName, record.SequenceName))).lower()
         for words, folder, suffix in _MR:
-            if re.search(words, told):
+            if re.search(words, _tell(record)):
                 return folder, suffix
     return _OTHERS.get(record.Modality, ("other", re.sub("[^A-Za-z0-9]", "", record.Modality) or "image"))
+
+
+def _tell(record: SeriesRecord) -> str:
+    return " ".join(filter(None, (record.SeriesDescription, record.ProtocolName, record.SequenceName))).lower()
 
 
 def _order(record: SeriesRecord) -> tuple[str, str, str, int, str]:

@@ -231,7 +231,9 @@ class FrozenDataset:
         return export_bids(self, Path(folder), progress)
 
     def to_monai(self, folder: str | Path | None = None, *, only_labelled: bool = False) -> list[dict[str, str]]:
-        """Return one dict per series, as MONAI's dictionary transforms take them.
+        """Return one dict per volume, as MONAI's dictionary transforms take them.
+
+        Of a series of several volumes that form no one array a copy has one dict each; the catalog does not open it.
 
         Read them with ``LoadImaged(["image", "label"], reader=DatasetReader(...))``, see
         `aurelius_catalog.datasets.monai_reader.DatasetReader`.
@@ -259,15 +261,16 @@ class FrozenDataset:
         only_labelled: bool = False,
         transform: Callable[[dict[str, Any]], Any] | None = None,
     ) -> TorchDataset:
-        """Return a `torch.utils.data.Dataset` over the series; it may go to workers of a DataLoader.
+        """Return a `torch.utils.data.Dataset` over the volumes; it may go to workers of a DataLoader.
 
         Parameters
         ----------
         folder, only_labelled
             As for `to_monai`.
         transform
-            Applied to each item: a dict with ``image``, float32 ``(1, z, y, x)``, ``label``, int64 of the same shape,
-            ``spacing_mm``, ``SeriesInstanceUID`` and ``PatientID``.
+            Applied to each item: a dict with ``image``, float32 ``(channels, z, y, x)``, one channel unless there is
+            time, b-value, echo, … beside space; ``label``, int64 ``(1, z, y, x)``; ``spacing_mm``,
+            ``SeriesInstanceUID`` and ``PatientID``.
         """
         from aurelius_catalog.datasets.torch_dataset import TorchDataset
 

@@ -8,31 +8,30 @@ from typing import TYPE_CHECKING
 import xarray as xr
 
 from aurelius_catalog.datasets.labels import read_label
-from aurelius_catalog.datasets.zarr_copy import LABEL, open_image
-from aurelius_catalog.errors import NotFound
+from aurelius_catalog.datasets.series import FrozenSeries
+from aurelius_catalog.datasets.zarr_copy import LABEL, list_volumes, open_image
+from aurelius_catalog.errors import InvalidVolume, NotFound
 
 if TYPE_CHECKING:
     from aurelius_catalog.datasets.frozen import FrozenDataset
 
 
 def list_items(dataset: FrozenDataset, folder: Path | None, *, only_labelled: bool) -> list[dict[str, str]]:
-    """Return one dict per series; see `FrozenDataset.to_monai`."""
+    """Return one dict per volume; see `FrozenDataset.to_monai`."""
     held = None if folder is None else set(dataset.to_zarr(folder))
     newest = {item.SeriesInstanceUID: item for item in sorted(dataset.labels, key=lambda item: item.version or 0)}
     items = []
     for series in dataset:
         uid = series.record.SeriesInstanceUID
-        if held is not None and uid not in held:
-            continue
-        item = {"image": uid if folder is None else str(folder / uid)}
-        if uid in newest:
-            drawn = newest[uid].SOPInstanceUID
-            item["label"] = drawn if folder is None else str(folder / uid / "labels" / LABEL)
-        elif only_labelled:
-            continue
         about = {"SeriesInstanceUID": uid, "PatientID": series.record.PatientID, "Modality": series.record.Modality}
-        items.append({**item, **about})
-    return items
+        if folder is None or held is None:
+            drawn = {"label": newest[uid].SOPInstanceUID} if uid in newest else {}
+            items.append({"image": uid, **drawn, **about})
+        elif uid in held:
+            for place in list_volumes(folder / uid):
+                path = place / "labels" / LABEL
+                items.append({"image": str(place), **({"label": str(path)} if path.is_dir() else {}), **about})
+    return [item for item in items if "label" in item or not only_labelled]
 
 
 def open_item(place: str, dataset: FrozenDataset | None) -> xr.DataArray:
@@ -49,16 +48,25 @@ def open_item(place: str, dataset: FrozenDataset | None) -> xr.DataArray:
     ------
     NotFound
         If it names neither.
+    InvalidVolume
+        If it is a series of several volumes.
     """
     if dataset is None:
         return open_image(Path(place))
     for series in dataset:
         if series.record.SeriesInstanceUID == place:
-            return series.open_array()
+            return _open_one(series)
     for item in dataset.labels:
         if item.SOPInstanceUID == place:
             series = next(each for each in dataset if each.record.SeriesInstanceUID == item.SeriesInstanceUID)
-            label = read_label(series, dataset.segments)
+            label = read_label(series, dataset.segments, _open_one(series))
             if label is not None:
                 return label
     raise NotFound(f"{place} is neither a series nor a label of dataset {dataset.name}.")
+
+
+def _open_one(series: FrozenSeries) -> xr.DataArray:
+    images = series.open_arrays()
+    if len(images) > 1:
+        raise InvalidVolume(f"{images[0].attrs['apart'].capitalize()}: a copy (`to_monai(folder)`) has each by itself.")
+    return images[0]

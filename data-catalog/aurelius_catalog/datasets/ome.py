@@ -15,8 +15,6 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import BloscCodec
 
-from aurelius_catalog.errors import InvalidVolume
-
 VERSION = "0.5"
 #: Voxels along each axis of a chunk: what is read and decoded at once.
 CHUNK = 64
@@ -24,6 +22,8 @@ CHUNK = 64
 SHARD_BYTES = 2**30
 #: Cosine from which an axis counts as running along the patient's.
 ALONG = 0.999
+#: Share of a step in time by which steps may differ and still count as even.
+EVEN = 0.01
 SPACE = ("z", "y", "x")
 #: Where an axis of an LPS affine leads, negative and positive.
 _DIRECTIONS = (
@@ -42,23 +42,18 @@ def write_image(group: zarr.Group, image: xr.DataArray, **about: object) -> None
     group
         Where it goes.
     image
-        Any dims that end in space, such as ``(z, y, x)`` or ``(t, z, y, x)``; a last dim ``c`` is colour. Rescaled
+        Any dims that end in space, such as ``(z, y, x)`` or ``(t, z, y, x)``; a last dim ``c`` is colour. OME-Zarr has
+        room for one more beside time and space: several, such as echo and component, become one, ``volume``. Rescaled
         values that are whole numbers are kept as int16, where they fit.
     about
         What else to say under ``aurelius``.
-
-    Raises
-    ------
-    InvalidVolume
-        If it has axes OME-Zarr has no place for.
     """
     image = _order_axes(image)
     values = shrink_values(image.to_numpy())
     affine = image.attrs.get("affine_lps")
     told = {"affine_lps": affine, "spacing_mm": image.attrs.get("spacing_mm"), "units": image.attrs.get("units", "")}
-    others = [dim for dim in image.dims if dim not in SPACE and dim in image.coords]
     told["step_mm"] = _find_steps(image)
-    told["steps"] = {str(dim): image.coords[dim].values.tolist() for dim in others}
+    told["coordinates"] = _list_coordinates(image)
     attributes: Any = group.attrs
     attributes["ome"] = {"version": VERSION, "multiscales": [_describe(image)]}
     attributes["aurelius"] = {key: value for key, value in {**told, **about}.items() if value is not None}
@@ -115,25 +110,61 @@ def read_image(group: zarr.Group) -> xr.DataArray:
     attributes: Any = group.attrs
     about = dict(attributes["aurelius"])
     data = xr.open_zarr(group.store, group=group.path or None, consolidated=False, chunks=None)["0"]
-    coordinates = dict(about.pop("steps"))
+    coordinates = dict(about.pop("steps", {}))  # of copies from before coordinates could lie along another axis
+    for name, told in about.pop("coordinates", {}).items():
+        numbers = None in told["values"]  # JSON has no NaN
+        values = np.array(told["values"], np.float64 if numbers else None)
+        coordinates[name] = (told["along"], values, {"units": told["units"]} if told["units"] else {})
     for dim, step in about.pop("step_mm").items():
         coordinates[dim] = (dim, np.arange(data.sizes[dim]) * step, {"units": "mm"})
     return data.assign_coords(coordinates).assign_attrs(about)
 
 
+def write_several(group: zarr.Group, count: int, **about: object) -> list[zarr.Group]:
+    """Make an empty group a collection of images (OME-Zarr 0.5, "bioformats2raw.layout"); returns a group for each.
+
+    Parameters
+    ----------
+    group
+        Where they go.
+    count
+        How many.
+    about
+        What to say of all of them under ``aurelius``.
+    """
+    names = [str(number) for number in range(count)]
+    attributes: Any = group.attrs
+    attributes["ome"] = {"version": VERSION, "bioformats2raw.layout": 3}
+    attributes["aurelius"] = {**about, "volumes": names}
+    group.create_group("OME", attributes={"ome": {"version": VERSION, "series": names}})
+    return [group.create_group(name) for name in names]
+
+
 def _order_axes(image: xr.DataArray) -> xr.DataArray:
-    """Put time first, then channel or what else there is, then space, as OME-Zarr wants it."""
+    """Put time first, then channel or what else there is, as one axis, then space, as OME-Zarr wants it."""
     others = [dim for dim in image.dims if dim not in (*SPACE, "t")]
+    if len(others) > 1:
+        image = image.stack(volume=others, create_index=False)
+        others = ["volume"]
     space = [dim for dim in image.dims if dim in SPACE]
-    if len(others) > 1 or len(space) < 2:
-        raise InvalidVolume(f"OME-Zarr has no place for the axes {', '.join(map(str, image.dims))}.")
     return image.transpose(*(dim for dim in image.dims if dim == "t"), *others, *space)
 
 
+def _list_coordinates(image: xr.DataArray) -> dict[str, Any]:
+    """Return what is known of the steps of the axes that are not space, such as b-values, directions and moments."""
+    listed = {}
+    for name, coordinate in image.coords.items():
+        if coordinate.ndim == 1 and coordinate.dims[0] not in SPACE:
+            values = [None if value != value else value for value in coordinate.values.tolist()]  # NaN
+            units = str(coordinate.attrs.get("units", ""))
+            listed[str(name)] = {"along": str(coordinate.dims[0]), "values": values, "units": units}
+    return listed
+
+
 def _describe(image: xr.DataArray) -> dict[str, Any]:
-    spacing = _find_steps(image)
-    scale = [float(spacing.get(str(dim), 1.0)) for dim in image.dims]
-    axes = [_describe_axis(image, str(dim), measured=str(dim) in spacing) for dim in image.dims]
+    steps = {**_find_steps(image), **find_period(image)}
+    scale = [float(steps.get(str(dim), 1.0)) for dim in image.dims]
+    axes = [_describe_axis(image, str(dim), measured=str(dim) in steps) for dim in image.dims]
     transformation = {"type": "scale", "scale": scale}
     return {"axes": axes, "datasets": [{"path": "0", "coordinateTransformations": [transformation]}]}
 
@@ -146,9 +177,18 @@ def _find_steps(image: xr.DataArray) -> dict[str, float]:
     return {str(dim): float(np.diff(image.coords[dim].values[:2])[0]) for dim in known}
 
 
+def find_period(image: xr.DataArray) -> dict[str, float]:
+    """Return how far the steps in time are apart, in seconds, where they are even."""
+    if "t" not in image.dims or image.sizes["t"] < 2 or "t" not in image.coords or image["t"].attrs.get("units") != "s":
+        return {}
+    steps = np.diff(image["t"].values)
+    return {"t": float(steps.mean())} if steps.min() > 0 and np.ptp(steps) <= EVEN * steps.mean() else {}
+
+
 def _describe_axis(image: xr.DataArray, dim: str, *, measured: bool) -> dict[str, Any]:
     if dim not in SPACE:
-        return {"name": dim, **({"type": "time"} if dim == "t" else {"type": "channel"})}
+        unit = {"unit": "second"} if measured else {}
+        return {"name": dim, **({"type": "time", **unit} if dim == "t" else {"type": "channel"})}
     axis: dict[str, Any] = {"name": dim, "type": "space", **({"unit": "millimeter"} if measured else {})}
     affine = image.attrs.get("affine_lps")
     if affine is not None:

@@ -44,17 +44,17 @@ class FrozenSeries(Series):
         held = {item.SOPInstanceUID for item in self.files if item.role == "label"}
         return [label for label in super().segmentations if label.annotation.SOPInstanceUID in held]
 
-    def open_array(self) -> xr.DataArray:
-        """Open the series as the one array its copies hold; see `to_xarray`.
+    def open_arrays(self) -> list[xr.DataArray]:
+        """Open the arrays its copies hold: one of most series, see `volumes` of the others.
 
         Raises
         ------
         InvalidVolume
-            If it is a whole slide, whose frames are tiles of several levels, or holds no array, or several.
+            If it is a whole slide, whose frames are tiles of several levels, or holds no array.
         """
         if self._is_slide:
             raise InvalidVolume("This is a whole slide: `series.slide()` reads its levels where they are.")
-        return self.to_xarray()
+        return self.volumes()
 
     @property
     def label(self) -> Segmentation | None:

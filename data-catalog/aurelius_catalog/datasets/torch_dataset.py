@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+import xarray as xr
+from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from aurelius_catalog.datasets.items import open_item
+from aurelius_catalog.datasets.ome import SPACE
 
 if TYPE_CHECKING:
     from aurelius_catalog.datasets.frozen import FrozenDataset
@@ -45,7 +48,7 @@ class TorchDataset(Dataset[Any]):
         item = self.items[index]
         image = open_item(item["image"], self.dataset)
         read: dict[str, Any] = {
-            "image": torch.from_numpy(image.to_numpy().astype(np.float32, copy=False))[None],
+            "image": torch.from_numpy(_stack_channels(image).astype(np.float32, copy=False)),
             "spacing_mm": torch.tensor(image.attrs.get("spacing_mm") or [1.0] * 3),
             "SeriesInstanceUID": item["SeriesInstanceUID"],
             "PatientID": item["PatientID"],
@@ -54,3 +57,10 @@ class TorchDataset(Dataset[Any]):
             label = open_item(item["label"], self.dataset).to_numpy()
             read["label"] = torch.from_numpy(label.astype(np.int64))[None]
         return read if self.transform is None else self.transform(read)
+
+
+def _stack_channels(image: xr.DataArray) -> NDArray[Any]:
+    """Return ``(channels, z, y, x)``: what there is beside space, such as time, comes first, as one axis."""
+    space = [dim for dim in image.dims if dim in SPACE]
+    values = image.transpose(..., *space).to_numpy()
+    return values.reshape(-1, *values.shape[values.ndim - len(space) :])

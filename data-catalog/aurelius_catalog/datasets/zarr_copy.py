@@ -20,10 +20,10 @@ from zarr.errors import GroupNotFoundError
 
 from aurelius_catalog.datasets.cluster import run_cluster
 from aurelius_catalog.datasets.labels import read_label
-from aurelius_catalog.datasets.ome import read_image, write_image, write_label
+from aurelius_catalog.datasets.ome import read_image, write_image, write_label, write_several
 from aurelius_catalog.datasets.series import FrozenSeries
 from aurelius_catalog.disk import sync_file_system
-from aurelius_catalog.errors import CatalogError, InvalidRequest, NotFound, PermissionDenied, Unreachable
+from aurelius_catalog.errors import CatalogError, InvalidRequest, InvalidVolume, NotFound, PermissionDenied, Unreachable
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -73,12 +73,22 @@ class ZarrCopy:
         return iter(self.SeriesInstanceUIDs)
 
     def __getitem__(self, SeriesInstanceUID: str) -> xr.DataArray:
-        return open_image(self.folder / SeriesInstanceUID)
+        return open_image(self._find_one(SeriesInstanceUID))
 
     def label(self, SeriesInstanceUID: str) -> xr.DataArray | None:
         """Open the label map of a series lazily; None if it has none."""
-        path = self.folder / SeriesInstanceUID / "labels" / LABEL
+        path = self._find_one(SeriesInstanceUID) / "labels" / LABEL
         return open_image(path) if path.is_dir() else None
+
+    def volumes(self, SeriesInstanceUID: str) -> list[xr.DataArray]:
+        """Open every volume of a series lazily, where images differ in size or plane, or slices are missing."""
+        return [open_image(path) for path in list_volumes(self.folder / SeriesInstanceUID)]
+
+    def _find_one(self, SeriesInstanceUID: str) -> Path:
+        found = list_volumes(self.folder / SeriesInstanceUID)
+        if len(found) > 1:
+            raise InvalidVolume(f"This series holds {len(found)} volumes: `copy.volumes(uid)` opens each.")
+        return found[0]
 
 
 def open_image(path: Path) -> xr.DataArray:
@@ -92,7 +102,26 @@ def open_image(path: Path) -> xr.DataArray:
     try:
         return read_image(zarr.open_group(path, mode="r"))
     except (FileNotFoundError, KeyError) as error:  # a group that is not found is a FileNotFoundError, too
-        raise NotFound(f"{path} is no image of a dataset's copy. `dataset.to_zarr(folder)` makes one.") from error
+        raise _miss(path) from error
+
+
+def list_volumes(path: Path) -> list[Path]:
+    """Return where the volumes of a series lie in a copy: most have one, the series itself.
+
+    Raises
+    ------
+    NotFound
+        If there is no such series.
+    """
+    try:
+        about: Any = zarr.open_group(path, mode="r").attrs["aurelius"]
+    except (FileNotFoundError, KeyError) as error:
+        raise _miss(path) from error
+    return [path / name for name in about["volumes"]] if "volumes" in about else [path]
+
+
+def _miss(path: Path) -> NotFound:
+    return NotFound(f"{path} is no image of a dataset's copy. `dataset.to_zarr(folder)` makes one.")
 
 
 def copy_dataset(
@@ -131,10 +160,15 @@ def write_series(series: FrozenSeries, segments: Mapping[str, int], folder: Path
         record = series.record
         group = zarr.create_group(draft, overwrite=True)
         about = {"dataset": series.dataset_id, "SeriesInstanceUID": uid, "PatientID": record.PatientID}
-        write_image(group, series.open_array(), **about, Modality=record.Modality)
-        label = read_label(series, segments)
-        if label is not None and series.label is not None:
-            write_label(group, LABEL, label, segments, SOPInstanceUID=series.label.annotation.SOPInstanceUID)
+        images = series.open_arrays()
+        several = len(images) > 1
+        for place, image in zip(
+            write_several(group, len(images), **about) if several else [group], images, strict=True
+        ):
+            write_image(place, image, **about, Modality=record.Modality)
+            label = read_label(series, segments, image)
+            if label is not None and series.label is not None:
+                write_label(place, LABEL, label, segments, SOPInstanceUID=series.label.annotation.SOPInstanceUID)
         sync_file_system(draft)
         draft.chmod(0o777 & ~_read_umask())
         if not (draft / "zarr.json").is_file():  # written first: a later call took it away, and what is here is a part
