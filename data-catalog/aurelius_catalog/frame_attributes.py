@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from aurelius_catalog.dicom_json import Header, read_values, spell_tag
+from aurelius_catalog.dicom_json import Header, read_text, read_values, spell_tag
 
 PerFrame = dict[str, list[Any]]
 
@@ -73,6 +73,8 @@ COLUMNS = frozenset(
         "SliceThickness",
     }
 )
+#: There where an image has a table instead of slope and intercept; the table itself stays in the file.
+MODALITY_TABLE = "ModalityLUTType"
 #: Groups that say something of where a frame lies or what tells it from others; walking all would cost the intake time.
 _MAIN_GROUPS = (
     "CardiacSynchronizationSequence",
@@ -110,7 +112,7 @@ def read_per_frame(header: Header) -> PerFrame:
         frame has none). Vectors are lists of numbers; lengths in mm, times as DICOM gives them. Those of `COLUMNS`
         are in it only where functional groups give them.
     """
-    found = _read_attributes(header)
+    found = _read_attributes(header) | _read_table_type(header)
     per_frame: PerFrame = {name: [value] for name, value in found.items() if name not in COLUMNS}
     groups = read_values(header, "PerFrameFunctionalGroupsSequence")
     shared_items = read_values(header, "SharedFunctionalGroupsSequence")
@@ -121,6 +123,12 @@ def read_per_frame(header: Header) -> PerFrame:
         values = [frame.get(name, shared.get(name)) for frame in frames]
         per_frame[name] = values[:1] if all(value == values[0] for value in values) else values
     return per_frame
+
+
+def _read_table_type(header: Header) -> dict[str, Any]:
+    """Return what the numbers mean that a table gives for stored ones (PS3.3 C.11.1); nothing where there is none."""
+    tables = read_values(header, "ModalityLUTSequence")
+    return {MODALITY_TABLE: read_text(tables[0], MODALITY_TABLE) or "US"} if tables else {}
 
 
 def _read_groups(item: Header) -> dict[str, Any]:

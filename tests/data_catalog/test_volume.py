@@ -306,6 +306,50 @@ def test_pet_is_rescaled_slice_by_slice(home: Path) -> None:
     np.testing.assert_allclose(image[:, 0, 0], [number * (number + 0.5) for number in range(4)])
 
 
+def add_table(dataset: Dataset, repeat: int, number: int, kind: str = "OD") -> None:
+    """Say by a table what the stored values -1, 0 and 1 mean; each slice has a table of its own."""
+    for keyword in ("RescaleSlope", "RescaleIntercept", "RescaleType"):
+        if keyword in dataset:
+            del dataset[keyword]
+    table = Dataset()
+    table.add_new("LUTDescriptor", "SS", [3, -1, 16])
+    table.ModalityLUTType = kind
+    table.add_new("LUTData", "OW", np.array([7, 1, 2 + number], "<u2").tobytes())
+    dataset.ModalityLUTSequence = [table]
+
+
+def test_a_table_says_what_stored_values_mean(home: Path) -> None:
+    series = open_changed(home, 1, 4, add_table)
+    image = series.to_xarray()
+    # Stored are 0, 1, 2, 3: the table of each slice begins at -1 and ends at 1.
+    np.testing.assert_array_equal(image[:, 0, 0], [1, 3, 4, 5])
+    assert (image.dtype, image.attrs["units"], image.attrs["ModalityLUTType"]) == (np.float32, "OD", "OD")
+    stored = series.to_xarray(dtype="stored")
+    np.testing.assert_array_equal(stored[:, 0, 0], range(4))
+    assert "ModalityLUTType" not in stored.attrs
+
+
+def test_a_table_in_some_slices_only_leaves_the_others_alone(home: Path) -> None:
+    def change(dataset: Dataset, repeat: int, number: int) -> None:
+        dataset.RescaleSlope, dataset.RescaleIntercept = "1", "100"
+        if number == 2:
+            add_table(dataset, repeat, number, "US")
+
+    image = open_changed(home, 1, 4, change).to_xarray()
+    np.testing.assert_array_equal(image[:, 0, 0], [100, 101, 4, 103])
+
+
+def test_a_table_that_cannot_be_read_is_said(home: Path) -> None:
+    def change(dataset: Dataset, repeat: int, number: int) -> None:
+        add_table(dataset, repeat, number)
+        dataset.ModalityLUTSequence[0].LUTData = b"\0\0"
+
+    series = open_changed(home, 1, 2, change)
+    with pytest.raises(InvalidRequest, match="Modality LUT"):
+        series.to_xarray().load()
+    assert series.to_xarray(dtype="stored").max() == 1
+
+
 def test_a_film_has_time_and_colour(data: Path, home: Path) -> None:
     source = dcmread(data / "odd" / "pydicom-tests_examples_ybr_color.dcm")
     wanted = source.pixel_array

@@ -11,6 +11,7 @@ from dask.base import tokenize
 from xarray.core import indexing
 
 from aurelius_catalog.errors import InvalidVolume
+from aurelius_catalog.frame_attributes import MODALITY_TABLE
 from aurelius_catalog.media import DICOM
 from aurelius_catalog.model import InstanceRecord
 from aurelius_catalog.store import Store
@@ -130,6 +131,8 @@ def _find_pixel_size(layout: Layout) -> tuple[float | None, float | None]:
 def _describe(layout: Layout, source: PixelSource, geometry: Geometry | None) -> dict[str, Any]:
     first = layout.planes.first
     attributes: dict[str, Any] = {"units": find_units(layout) if source.rescaled else ""}
+    if source.rescaled and (kind := layout.planes.read(MODALITY_TABLE)[0]) is not None:
+        attributes[MODALITY_TABLE] = kind
     if geometry:
         attributes["affine_lps"] = geometry.affine_lps.tolist()
         attributes["spacing_mm"] = list(geometry.spacing_mm)
@@ -150,7 +153,7 @@ def find_units(layout: Layout) -> str:
     planes = layout.planes
     if (units := planes.read("Units")[0]) is not None:  # PET, PS3.3 C.8.9.1
         return str(units)
-    kind = planes.read("RescaleType")[0]
+    kind = planes.read("RescaleType")[0] or planes.read(MODALITY_TABLE)[0]
     if kind not in (None, "US"):  # unspecified
         return str(kind)
     return "HU" if planes.first.SOPClassUID in _CT and planes.read("RescaleSlope")[0] is not None else ""

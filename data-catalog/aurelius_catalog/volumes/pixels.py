@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -11,11 +12,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
-from pydicom import dcmread
-from pydicom.pixels import apply_color_lut
+from pydicom import Dataset, dcmread
+from pydicom.pixels import apply_color_lut, apply_modality_lut
 from pydicom.uid import ExplicitVRBigEndian
 
 from aurelius_catalog.errors import InvalidRequest, InvalidVolume
+from aurelius_catalog.frame_attributes import MODALITY_TABLE
 from aurelius_catalog.frames import decode_frame, find_stored_dtype, is_encapsulated
 from aurelius_catalog.model import InstanceRecord
 from aurelius_catalog.store import Store
@@ -49,6 +51,7 @@ class PixelSource:
     def __init__(self, store: Store, planes: Planes, dtype: DTypeLike | None = None) -> None:
         self.store = store
         self.planes = planes
+        self._tables: dict[str, Dataset] = {}
         first = planes.first
         self._stored = find_stored_dtype(first)
         self.palette = first.PhotometricInterpretation == PALETTE
@@ -72,6 +75,10 @@ class PixelSource:
     def _slopes(self) -> tuple[list[float], list[float]]:
         slopes = [1.0 if value is None else float(value) for value in self.planes.read("RescaleSlope")]
         return slopes, [float(value or 0.0) for value in self.planes.read("RescaleIntercept")]
+
+    @cached_property
+    def _has_table(self) -> list[bool]:
+        return [kind is not None for kind in self.planes.read(MODALITY_TABLE)]
 
     def read(self, numbers: Sequence[int]) -> Pixels:
         """Read frames by their numbers: ``(frames, rows, columns[, samples])``."""
@@ -122,6 +129,21 @@ class PixelSource:
         if not self.rescaled:
             out[...] = stored
             return
+        if any(self._has_table[index] for index in numbers):
+            for source, target, index in zip(stored, out, numbers, strict=True):
+                if self._has_table[index]:
+                    target[...] = look_up(source, self._take_table(self.planes.frames[index][0]))
+                else:
+                    self._scale(source[None], [index], target[None])
+        else:
+            self._scale(stored, numbers, out)
+
+    def _take_table(self, instance: InstanceRecord) -> Dataset:
+        if (known := self._tables.get(instance.SOPInstanceUID)) is None:
+            known = self._tables[instance.SOPInstanceUID] = _read_header(self.store, instance)
+        return known
+
+    def _scale(self, stored: Pixels, numbers: Sequence[int], out: Pixels) -> None:
         number: Any = self.dtype.type
         slopes, intercepts = self._slopes
         factors = [(slopes[index], intercepts[index]) for index in numbers]
@@ -157,7 +179,7 @@ class PixelSource:
 
     def _keep(self, pixels: Pixels, instance: InstanceRecord, number: int, out: Pixels) -> None:
         if self.palette:
-            pixels = apply_color_lut(pixels, _read_palettes(self.store, instance))
+            pixels = apply_color_lut(pixels, _read_header(self.store, instance))
         elif instance.PhotometricInterpretation in ("YBR_FULL", "YBR_FULL_422") and not is_encapsulated(
             instance.TransferSyntaxUID
         ):
@@ -185,6 +207,23 @@ def read_whole(store: Store, instance: InstanceRecord) -> Pixels:
     return pixels if count_frames(instance) > 1 else pixels[None]
 
 
+def look_up(stored: Pixels, header: Dataset) -> Pixels:
+    """Return what a table says of stored values (PS3.3 C.11.1.1); those beside it mean what its nearest end does.
+
+    Raises
+    ------
+    InvalidRequest
+        If the table cannot be read.
+    """
+    try:
+        return apply_modality_lut(stored.astype(np.int64), header)  # whose first entry may be that of a negative value
+    except (AttributeError, IndexError, OverflowError, TypeError, ValueError, struct.error) as error:
+        raise InvalidRequest(
+            "The table that says what the stored values mean (Modality LUT) cannot be read. "
+            '`to_xarray(dtype="stored")` gives the values as they are.'
+        ) from error
+
+
 def _to_rgb(pixels: Pixels, instance: InstanceRecord) -> Pixels:
     """Turn native YBR_FULL into RGB; frames with subsampled colours were turned when they were read whole."""
     from pydicom.pixels import convert_color_space
@@ -196,11 +235,11 @@ def _to_rgb(pixels: Pixels, instance: InstanceRecord) -> Pixels:
 
 def find_palette_dtype(store: Store, instance: InstanceRecord) -> np.dtype[Any]:
     """Return what kind of numbers the colours of a palette are (PS3.3 C.7.6.3.1.5)."""
-    bits = _read_palettes(store, instance).RedPaletteColorLookupTableDescriptor[2]
+    bits = _read_header(store, instance).RedPaletteColorLookupTableDescriptor[2]
     return np.dtype(np.uint8 if bits == 8 else np.uint16)
 
 
-def _read_palettes(store: Store, instance: InstanceRecord) -> Any:
+def _read_header(store: Store, instance: InstanceRecord) -> Dataset:
     return dcmread(BytesIO(store.read_file(instance.SOPInstanceUID)), stop_before_pixels=True)
 
 
