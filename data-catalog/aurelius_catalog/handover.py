@@ -19,10 +19,10 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel
 from pydicom.uid import UID
 
 from aurelius_catalog.errors import InvalidRequest
@@ -111,6 +111,12 @@ class Handover:
         return json.dumps(question).encode() + b"\n"
 
 
+class _Answer(BaseModel):
+    """Number of the file, offset and length of each frame."""
+
+    spans: list[tuple[int, int, int]]
+
+
 def split_frames(frames: Sequence[Frame]) -> Iterator[tuple[int, int]]:
     """Split frames into portions of one series, few enough files and few enough frames: first and one past the last."""
     first, files = 0, set[str]()
@@ -181,5 +187,5 @@ def _read_answer(place: Path, question: bytes, files: list[int]) -> list[Span]:
             if not part:
                 raise ConnectionResetError("The service ended before its answer did.")
             line += part
-    answer: dict[str, Any] = json.loads(line)
-    return [Span(files[file], offset, length) for file, offset, length in answer["spans"]]
+    answer = _Answer.model_validate_json(line)
+    return [Span(files[file], offset, length) for file, offset, length in answer.spans]
