@@ -16,7 +16,7 @@ from pathlib import Path
 
 import httpx
 
-from aurelius_hub.node import find_proxy
+from aurelius_hub.node import PROXY_MEMORY, find_proxy
 from aurelius_hub.ports import find_free_ports
 
 REPOSITORY = Path(__file__).parents[1]
@@ -171,7 +171,7 @@ def temp_hub(
         process = subprocess.Popen(
             [sys.executable, "-m", "jupyterhub", "-f", str(home / "config.py")],
             cwd=home,
-            env={**os.environ, "PATH": path},
+            env={**os.environ, **PROXY_MEMORY, "PATH": path},
             stdout=log,
             stderr=log,
             start_new_session=True,

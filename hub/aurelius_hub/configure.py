@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aurelius_hub.claims import list_endpoints, read_groups
-from aurelius_hub.node import find_proxy
+from aurelius_hub.node import PROXY_MEMORY, find_proxy
 from aurelius_hub.roles import SERVER_TOKEN_SCOPES, build_roles, find_landing, role_groups
 from aurelius_hub.secretfile import make_private_folder, read_or_create
 from aurelius_hub.services import build_services
@@ -59,6 +59,7 @@ def update_proxy(c: Config, settings: HubSettings) -> None:
     c.ConfigurableHTTPProxy.command = find_proxy(settings.repository)
     c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{settings.proxy_api_port}"
     c.ConfigurableHTTPProxy.pid_file = str(settings.hub_state / "proxy.pid")
+    os.environ.update(PROXY_MEMORY)  # the proxy is given the hub's own environment; services and notebooks are not
 
 
 def update_login(c: Config, settings: HubSettings) -> None:
