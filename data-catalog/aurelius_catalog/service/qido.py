@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -58,10 +58,10 @@ class Search:
         return answer_json(list(found[: self.limit]), self.accepted, headers=headers)
 
 
-def _read_search(most: int) -> Callable[..., Search]:
+def _read_search(most: int) -> Callable[..., Awaitable[Search]]:
     """Make the dependency of a search whose answers have so many results where the client does not say."""
 
-    def read(
+    async def read(
         store: Opened,
         root: Root,
         question: Annotated[Question, Depends(read_question)],

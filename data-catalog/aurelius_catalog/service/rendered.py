@@ -71,7 +71,7 @@ class Drawing:
     known: str
 
 
-def read_drawing(
+async def read_drawing(
     store: Opened,
     request: Request,
     accepted: Accepted,
