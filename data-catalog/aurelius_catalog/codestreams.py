@@ -62,6 +62,8 @@ def decode_codestream(data: bytes, instance: InstanceRecord) -> Pixels | None:
         header says; None where another decoder has to be asked.
     """
     syntax, samples = instance.TransferSyntaxUID, instance.SamplesPerPixel or 1
+    if instance.BitsAllocated == 1:
+        return decode_bits(data, syntax, instance.Rows or 0, instance.Columns or 0)
     decode = _DECODERS.get(syntax)
     if decode is None or (samples > 1 and instance.PhotometricInterpretation not in _COLOURS[syntax]):
         return None
@@ -71,6 +73,33 @@ def decode_codestream(data: bytes, instance: InstanceRecord) -> Pixels | None:
         return None
     shape = (instance.Rows, instance.Columns) if samples == 1 else (instance.Rows, instance.Columns, samples)
     return _fit(pixels, instance) if pixels.shape == shape else None
+
+
+def decode_bits(data: bytes, TransferSyntaxUID: str, rows: int, columns: int) -> NDArray[np.uint8] | None:
+    """Decode one compressed frame of one bit per pixel.
+
+    In RLE a pixel of less than a byte fills one (PS3.5 G.2); some writers packed eight into each, as deflated frames
+    have them (PS3.5 A.4.10). How many bytes there are says which.
+
+    Returns
+    -------
+    numpy.ndarray or None
+        ``(rows, columns)`` uint8, 0 or 1; None where the frame is damaged, or compressed otherwise.
+    """
+    try:
+        if TransferSyntaxUID == RLELossless:
+            count, start = struct.unpack_from("<2I", data)
+            bytes_ = imagecodecs.packbits_decode(data[start:]) if count == 1 else b""
+        elif TransferSyntaxUID == DeflatedImageFrame:
+            bytes_ = zlib.decompress(data, -zlib.MAX_WBITS)
+        else:
+            return None
+    except (RuntimeError, ValueError, struct.error, zlib.error):
+        return None
+    pixels, count = np.frombuffer(bytes_, np.uint8), rows * columns
+    if len(pixels) < count and -(-count // 8) <= len(pixels) <= -(-count // 8) + 1:  # one more, to be even
+        pixels = np.unpackbits(pixels, bitorder="little")
+    return (pixels[:count].reshape(rows, columns) != 0).view(np.uint8) if len(pixels) >= count else None
 
 
 def _fit(pixels: Pixels, instance: InstanceRecord) -> Pixels | None:

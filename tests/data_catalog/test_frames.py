@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import struct
 import subprocess
 import zlib
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -16,11 +18,13 @@ from pydicom.dataset import FileDataset
 from pydicom.encaps import encapsulate
 from pydicom.pixels import get_decoder, get_encoder
 from pydicom.uid import (
+    UID,
     HTJ2KLossless,
     JPEG2000Lossless,
     JPEGLosslessSV1,
     JPEGLSLossless,
     MRImageStorage,
+    MultiFrameSingleBitSecondaryCaptureImageStorage,
     RLELossless,
     generate_uid,
 )
@@ -33,7 +37,7 @@ from aurelius_catalog.errors import InvalidRequest
 from aurelius_catalog.frames import decode_frame
 from aurelius_catalog.model import InstanceRecord
 from aurelius_catalog.schema import instances
-from cohort import admit, make_cohort
+from cohort import admit, make_cohort, make_slice
 
 #: Images of the shared data's folder ``odd`` in every encoding that pydicom decodes too.
 ODD = (
@@ -179,6 +183,41 @@ def test_signed_numbers_of_twelve_bits_in_encodings_that_know_no_signs(syntax: s
 def test_signed_numbers_in_runs() -> None:
     pixels = np.random.default_rng(6).integers(-30000, 30000, (9, 7)).astype(np.int16)
     np.testing.assert_array_equal(decode_frame(encode_rle(pixels), describe(pixels, RLELossless)), pixels)
+
+
+def pack(pixels: np.ndarray) -> np.ndarray:
+    return np.packbits(pixels, bitorder="little")
+
+
+@pytest.mark.parametrize(
+    ("syntax", "arrange"), [(RLELossless, np.copy), (RLELossless, pack), (DeflatedImageFrame, pack)]
+)
+def test_single_bits_come_back_as_they_went_in(
+    syntax: str, arrange: Callable[[np.ndarray], np.ndarray], home: Path
+) -> None:
+    pixels = np.random.default_rng(8).integers(0, 2, (3, 11, 13)).astype(np.uint8)  # no frame ends with a whole byte
+    coded = [encode_runs(arrange(frame)) if syntax == RLELossless else deflate(arrange(frame)) for frame in pixels]
+    for frame, data in zip(pixels, coded, strict=True):
+        decoded = decode_frame(data, describe(frame, syntax, BitsAllocated=1, BitsStored=1))
+        np.testing.assert_array_equal(decoded, frame)
+    for length in (0, 10, 66, len(coded[0]) * 2 // 3):
+        with pytest.raises(InvalidRequest, match="cannot be decoded"):
+            decode_frame(coded[0][: min(length, len(coded[0]) - 4)], describe(pixels[0], syntax, BitsAllocated=1))
+    if syntax == DeflatedImageFrame:  # pydicom writes no such files
+        return
+    source = make_slice("ct-chest", 0, pixels[0], (1, 1, 1))
+    source.SOPClassUID = MultiFrameSingleBitSecondaryCaptureImageStorage
+    source.file_meta.MediaStorageSOPClassUID, source.file_meta.TransferSyntaxUID = source.SOPClassUID, UID(syntax)
+    source.BitsAllocated = source.BitsStored = 1
+    source.HighBit = source.PixelRepresentation = 0
+    source.PixelData, source.NumberOfFrames = encapsulate(coded), len(coded)
+    (series,) = open_anew([source], home)
+    np.testing.assert_array_equal(series.to_xarray(dtype="stored"), pixels)
+
+
+def encode_runs(values: np.ndarray) -> bytes:
+    """Return a frame of one RLE segment (PS3.5 G.5)."""
+    return struct.pack("<16I", 1, 64, *[0] * 14) + imagecodecs.packbits_encode(values.tobytes())
 
 
 @pytest.mark.parametrize("syntax", ENCODERS)

@@ -12,9 +12,12 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 from pydicom import Dataset
+from pydicom.encaps import generate_frames
 from pydicom.pixels import iter_pixels
 
+from aurelius_catalog.codestreams import decode_bits
 from aurelius_catalog.errors import InvalidLabel, InvalidObject
+from aurelius_catalog.frames import is_encapsulated
 from aurelius_catalog.objects.grid import Grid, Target, resample_nearest
 from aurelius_catalog.objects.planes import Plane, read_planes
 from aurelius_catalog.objects.source import list_references
@@ -285,9 +288,21 @@ class StoredSegmentation:
         if not planes:  # to pydicom, none would be all
             return
         try:
-            yield from zip(planes, iter_pixels(self.dataset, indices=frames, raw=True), strict=True)
+            bits = self.dataset.BitsAllocated == 1 and is_encapsulated(self.dataset.file_meta.TransferSyntaxUID)
+            pixels = self._decode_bits(frames) if bits else iter_pixels(self.dataset, indices=frames, raw=True)
+            yield from zip(planes, pixels, strict=True)
         except (AttributeError, RuntimeError, ValueError) as error:
             raise InvalidObject(f"The pixels of this segmentation cannot be decoded: {_first_line(error)}") from error
+
+    def _decode_bits(self, frames: Sequence[int] | None) -> Iterator[NDArray[np.uint8]]:
+        """Decode compressed frames of one bit per pixel, which pydicom does not."""
+        dataset, syntax = self.dataset, self.dataset.file_meta.TransferSyntaxUID
+        coded = list(generate_frames(dataset.PixelData, number_of_frames=len(self._planes)))
+        for number in range(len(coded)) if frames is None else frames:
+            decoded = decode_bits(coded[number], syntax, dataset.Rows, dataset.Columns)
+            if decoded is None:
+                raise ValueError(f"one bit per pixel in {syntax.name}, or a damaged frame")
+            yield decoded
 
     def _split(
         self, plane: Plane, frame: NDArray[np.generic], wanted: dict[int, int]
