@@ -206,7 +206,10 @@ def test_bids_has_a_file_for_each_echo_and_component(export: BidsFolder, uids: d
     assert nib.load(rest).header.get_zooms() == (1.5, 1.5, 2.0, 2.5)
     about = json.loads(Path(str(rest).replace(".nii.gz", ".json")).read_text())
     assert (about["TaskName"], about["RepetitionTime"]) == ("rest", 2.5)
-    assert [len((export.folder / path).read_bytes()) > 0 for path in export.files[uids["dti"]]] == [True]
+    scans = export.folder / "sub-t1localizer/ses-01/sub-t1localizer_ses-01_scans.tsv"
+    assert [line.split("\t") for line in scans.read_text().splitlines()[1:]] == [
+        [f"anat/{name}", uids["t1 localizer"]] for name in files["t1 localizer"]
+    ]
 
 
 def find_gradients(nifti: Path, bvec: Path) -> NDArray[np.float64]:
@@ -246,3 +249,4 @@ def test_diffusion_without_directions_is_an_mr(tmp_path: Path) -> None:
     [[path]] = frozen.to_bids(tmp_path / "bids").files.values()
     assert path.endswith("/dwi/sub-dtitrace_ses-01_MR.nii.gz")
     assert not list((tmp_path / "bids").rglob("*.bvec"))
+    assert not list((tmp_path / "bids").rglob("*_scans.tsv"))  # BIDS wants nothing listed there that it does not know

@@ -22,7 +22,7 @@ import numpy as np
 import xarray as xr
 
 from aurelius_catalog.datasets.bids_diffusion import format_bval, format_bvec
-from aurelius_catalog.datasets.bids_names import IGNORED, Name, find_task, name_parts, name_series
+from aurelius_catalog.datasets.bids_names import IGNORED, Name, find_task, is_bids, name_parts, name_series
 from aurelius_catalog.datasets.labels import read_label
 from aurelius_catalog.datasets.ome import find_period, shrink_values
 from aurelius_catalog.datasets.series import FrozenSeries
@@ -50,6 +50,7 @@ SIDECAR: tuple[tuple[str, str, float], ...] = (
     ("InversionTime", "InversionTime", 1e-3),
     ("FlipAngle", "FlipAngle", 1),
     ("ScanningSequence", "ScanningSequence", 1),
+    ("SequenceName", "SequenceName", 1),
     ("SequenceVariant", "SequenceVariant", 1),
     ("SliceThickness", "SliceThickness", 1),
     ("ConvolutionKernel", "ConvolutionKernel", 1),
@@ -125,7 +126,8 @@ def _claim(folder: Path, dataset: FrozenDataset) -> None:
         _write_text(folder / LABELS / "dataset_description.json", _to_json(labels))
         rows = ((number, name) for name, number in dataset.segments.items())
         _write_text(folder / LABELS / "dseg.tsv", _to_table(("index", "name"), rows))
-    _write_text(folder / ".bidsignore", "".join(f"{pattern}\n" for pattern in IGNORED))
+    for place in (folder, folder / LABELS) if dataset.segments else (folder,):  # each is a dataset to the validator
+        _write_text(place / ".bidsignore", "".join(f"{pattern}\n" for pattern in IGNORED))
     note = (
         "The files are de-identified: `sub-` are pseudonyms. Axes run as in the scanner's images; affines are RAS, mm."
     )
@@ -195,14 +197,19 @@ def _write_tables(
         age = None if years is None else f"{min(years, 89):g}"  # BIDS: everybody older is 89
         rows.append((f"sub-{subject}", age, record.PatientSex, record.site))
     _write_text(folder / "participants.tsv", _to_table(("participant_id", "age", "sex", "site"), rows))
-    columns = {"age": {"Units": "year"}, "sex": {"Levels": {"F": "female", "M": "male", "O": "other"}}}
+    columns = {
+        "age": {"Units": "year"},
+        "sex": {"Levels": {"F": "female", "M": "male", "O": "other"}},
+        "site": {"Description": "Where the images were taken"},
+    }
     _write_text(folder / "participants.json", _to_json(columns))
+    _write_text(folder / "scans.json", _to_json({"SeriesInstanceUID": {"Description": "The series in the catalog"}}))
     sessions: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for record in written:
         name = names[record.SeriesInstanceUID]
-        mine = sessions.setdefault((name.subject, name.session), [])
-        for path in files[record.SeriesInstanceUID]:
-            mine.append(("/".join(path.split("/")[-2:]), record.SeriesInstanceUID))
+        for path in filter(is_bids, files[record.SeriesInstanceUID]):  # others must not be listed
+            mine = sessions.setdefault((name.subject, name.session), [])
+            mine.append((path.split("/", 2)[2], record.SeriesInstanceUID))
     for (subject, session), scans in sessions.items():
         place = folder / f"sub-{subject}" / f"ses-{session}" / f"sub-{subject}_ses-{session}_scans.tsv"
         _write_text(place, _to_table(("filename", "SeriesInstanceUID"), sorted(scans)))

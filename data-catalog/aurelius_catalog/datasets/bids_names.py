@@ -26,8 +26,9 @@ _MR = (
 )
 #: Folder and suffix of the other modalities; BIDS itself has no word for CT yet, nor for an MR nobody described.
 _OTHERS = {"CT": ("ct", "ct"), "PT": ("pet", "pet"), "MR": ("anat", "MR")}
-#: For what of this the validator is told to look away; of PET it wants to know what was injected when.
-IGNORED = ("**/ct/**", "**/pet/**", "**/*_MR.*", "**/other/**")
+#: For what the validator is told to look away: it knows no CT, and of PET it wants to know what was injected when.
+_FOREIGN = ("ct", "pet", "other")
+IGNORED = (*(f"**/{folder}{inside}" for folder in _FOREIGN for inside in ("", "/**")), "**/*_MR.*")
 #: What an image has beside space in each folder. BIDS wants echoes and components in files of their own.
 _AXES: dict[str, tuple[str, ...]] = {"anat": (), "dwi": ("b",), "func": ("t",)}
 _PARTS = {"MAGNITUDE": "mag", "PHASE": "phase", "REAL": "real", "IMAGINARY": "imag"}
@@ -114,6 +115,12 @@ def name_parts(name: Name, images: Sequence[xr.DataArray]) -> Iterator[tuple[Nam
                 break
             suffix = "MEGRE" if echo and name.suffix == "T2starw" else name.suffix
             yield replace(name, suffix=suffix).add(f"{echo}{f'_part-{kind}' if kind else ''}{several}"), part
+
+
+def is_bids(path: str) -> bool:
+    """Whether BIDS has a word for the image at a path below the folder of the dataset."""
+    *_, folder, file = path.split("/")
+    return folder not in _FOREIGN and "_MR." not in file
 
 
 def find_task(record: SeriesRecord) -> str:
