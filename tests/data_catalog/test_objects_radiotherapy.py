@@ -9,11 +9,11 @@ import pytest
 from matplotlib.path import Path as Outline
 from pydicom import Dataset, dcmread
 from pydicom.dataset import FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, RTDoseStorage, RTStructureSetStorage, generate_uid
+from pydicom.uid import ExplicitVRLittleEndian, RTDoseStorage, RTPlanStorage, RTStructureSetStorage, generate_uid
 
 from aurelius_catalog import Catalog
 from aurelius_catalog.errors import InvalidLabel, InvalidObject, NotFound
-from aurelius_catalog.objects import StructureSet
+from aurelius_catalog.objects import RadiotherapyPlan, StructureSet
 from aurelius_catalog.objects.contours import fill_polygon
 from aurelius_catalog.objects.dose import open_dose
 from cohort import make_slice
@@ -282,3 +282,79 @@ def test_polygons_of_every_shape_fill_by_the_even_odd_rule() -> None:
             at = begin[:, 0] + (centres[:, None, 1] - begin[:, 1]) / (end - begin)[:, 1] * (end - begin)[:, 0]
         expected = (crosses & (at <= centres[:, None, 0])).sum(axis=1) % 2 == 1
         np.testing.assert_array_equal(fill_polygon(corners, (50, 60)), expected.reshape(50, 60))
+
+
+# -- plans -----------------------------------------------------------------------------------------
+
+
+def name_object(uid: str) -> list[Dataset]:
+    item = Dataset()
+    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = RTPlanStorage, uid
+    return [item]
+
+
+def make_plan(structures: Dataset) -> Dataset:
+    """Return a plan of two beams; only the first is in its fraction group."""
+    plan = make_object(RTPlanStorage, "RTPLAN", str(structures.StudyInstanceUID))
+    plan.RTPlanLabel, plan.PlanIntent = "boost", "CURATIVE"
+    plan.ReferencedStructureSetSequence = name_object(structures.SOPInstanceUID)
+    target, organ, group, given = Dataset(), Dataset(), Dataset(), Dataset()
+    target.DoseReferenceNumber, target.DoseReferenceDescription, target.DoseReferenceType = 1, "PTV", "TARGET"
+    target.TargetPrescriptionDose, target.ReferencedROINumber = 60, 1
+    organ.DoseReferenceNumber, organ.DoseReferenceType, organ.OrganAtRiskMaximumDose = 2, "ORGAN_AT_RISK", "45.5"
+    plan.DoseReferenceSequence = [target, organ]
+    group.FractionGroupNumber, group.NumberOfFractionsPlanned = 1, 30
+    given.ReferencedBeamNumber, given.BeamMeterset, given.BeamDose = 1, "116.5", "2"
+    group.ReferencedBeamSequence = [given]
+    plan.FractionGroupSequence = [group]
+    plan.BeamSequence = [make_beam(1, 181, 179), make_beam(2, 90, None)]
+    return plan
+
+
+def make_beam(number: int, begin: float, end: float | None) -> Dataset:
+    beam, first, last = Dataset(), Dataset(), Dataset()
+    beam.BeamNumber, beam.BeamName, beam.BeamType, beam.RadiationType = number, f"arc {number}", "DYNAMIC", "PHOTON"
+    first.NominalBeamEnergy, first.GantryAngle, first.IsocenterPosition = 6, begin, [1, 2, -3]
+    first.BeamLimitingDeviceAngle, first.PatientSupportAngle = 30, 0
+    if end is not None:
+        last.GantryAngle = end
+    beam.NumberOfControlPoints, beam.ControlPointSequence = 2, [first, last]
+    return beam
+
+
+def test_a_plan_says_what_is_given_and_finds_what_belongs_to_it(tmp_path: Path) -> None:
+    structures = make_object(RTStructureSetStorage, "RTSTRUCT", "1.2.3")
+    plan = make_plan(structures)
+    mine = make_dose([0, 3], ReferencedRTPlanSequence=name_object(plan.SOPInstanceUID))
+    doses = [mine, make_dose([0, 3, 6], ReferencedRTPlanSequence=name_object("1.2.3.4"))]
+    for dose in doses:
+        dose.SeriesInstanceUID = generate_uid()
+    catalog = admit_objects(tmp_path, [structures, plan, *doses])
+    opened = find_one(catalog, Modality="RTPLAN").open()
+    assert isinstance(opened, RadiotherapyPlan)
+    assert repr(opened) == "<RadiotherapyPlan boost: 60 Gy to PTV; 30 fractions; 2 beams>"
+    assert (opened.intent, opened.prescriptions[0].roi_number, opened.prescriptions[1].maximum_gy) == (
+        "CURATIVE",
+        1,
+        45.5,
+    )
+    arc, other = opened.beams
+    assert (arc.gantry_degrees, arc.isocentre_mm, arc.energy) == ((181, 179), (1, 2, -3), 6)
+    assert (other.gantry_degrees, other.couch_degrees, other.n_control_points) == ((90, 90), 0, 2)
+    assert opened.fraction_groups[0].dose_gy == {1: 2.0}
+    assert opened.table[["name", "fractions", "meterset"]].to_numpy().tolist() == [["arc 1", 30, 116.5]]
+    assert opened.open_structures().dataset.SOPInstanceUID == structures.SOPInstanceUID
+    assert [dose.sizes["z"] for dose in opened.open_doses()] == [2]
+    assert "arc 1" in opened._repr_html_()
+    with pytest.raises(InvalidObject, match="is no array"):
+        find_one(catalog, Modality="RTPLAN").to_xarray()
+
+
+def test_a_real_plan_that_breaks_off_tells_what_it_has(data: Path, tmp_path: Path) -> None:
+    catalog = admit_objects(tmp_path, [dcmread(data / "odd" / "pydicom-tests_rtplan_truncated.dcm")])
+    plan = find_one(catalog).open()
+    assert repr(plan) == "<RadiotherapyPlan Plan1: 30.8262 Gy to PTV; 30 fractions; 1 beams>"
+    assert (plan.beams[0].name, plan.beams[0].isocentre_mm) == ("Field 1", None)
+    assert plan.open_doses() == []
+    with pytest.raises(NotFound, match="structure set of this plan"):
+        plan.open_structures()

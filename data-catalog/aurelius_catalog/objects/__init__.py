@@ -5,6 +5,7 @@ from __future__ import annotations
 from aurelius_catalog.objects.annotations import AnnotationGroup, BulkAnnotations
 from aurelius_catalog.objects.mapping import ValueMapping
 from aurelius_catalog.objects.opening import CLASSES, open_array, open_object, open_objects
+from aurelius_catalog.objects.plan import Beam, FractionGroup, Prescription, RadiotherapyPlan
 from aurelius_catalog.objects.report import ContentItem, ImageReference, Report
 from aurelius_catalog.objects.segmentation import StoredSegmentation
 from aurelius_catalog.objects.structures import Contour, Region, StructureSet
@@ -14,10 +15,14 @@ from aurelius_catalog.segments import StoredSegment
 __all__ = [
     "CLASSES",
     "AnnotationGroup",
+    "Beam",
     "BulkAnnotations",
     "ContentItem",
     "Contour",
+    "FractionGroup",
     "ImageReference",
+    "Prescription",
+    "RadiotherapyPlan",
     "Region",
     "Report",
     "StoredSegment",

@@ -14,6 +14,7 @@ from aurelius_catalog.objects.annotations import BulkAnnotations
 from aurelius_catalog.objects.dose import open_dose
 from aurelius_catalog.objects.mapping import ValueMapping
 from aurelius_catalog.objects.parametric import open_parametric_map
+from aurelius_catalog.objects.plan import RadiotherapyPlan
 from aurelius_catalog.objects.report import Report
 from aurelius_catalog.objects.segmentation import StoredSegmentation
 from aurelius_catalog.objects.source import read_object
@@ -22,7 +23,16 @@ from aurelius_catalog.objects.waveform import Waveform
 from aurelius_catalog.store import Store
 
 if TYPE_CHECKING:
-    Stored = StoredSegmentation | StructureSet | BulkAnnotations | Report | Waveform | ValueMapping | xr.DataArray
+    Stored = (
+        StoredSegmentation
+        | StructureSet
+        | RadiotherapyPlan
+        | BulkAnnotations
+        | Report
+        | Waveform
+        | ValueMapping
+        | xr.DataArray
+    )
     Opener = Callable[[Store, Dataset], Stored]
 
 LABEL_MAP_SEGMENTATION_STORAGE = "1.2.840.10008.5.1.4.1.1.66.7"  # newer than pydicom's table
@@ -40,6 +50,7 @@ CLASSES: Mapping[str, Opener] = {
     LABEL_MAP_SEGMENTATION_STORAGE: lambda _, dataset: StoredSegmentation(dataset),
     uid.RTStructureSetStorage: StructureSet,
     uid.MicroscopyBulkSimpleAnnotationsStorage: BulkAnnotations,
+    uid.RTPlanStorage: RadiotherapyPlan,
     uid.RTDoseStorage: lambda _, dataset: open_dose(dataset),
     uid.ParametricMapStorage: lambda _, dataset: open_parametric_map(dataset),
     uid.RealWorldValueMappingStorage: lambda _, dataset: ValueMapping(dataset),
@@ -83,7 +94,7 @@ def open_array(store: Store, instances: Sequence[InstanceRecord]) -> xr.DataArra
     opened = open_object(store, instances)
     if isinstance(opened, xr.DataArray):
         return opened
-    if isinstance(opened, (BulkAnnotations, Report, ValueMapping)):
+    if isinstance(opened, (BulkAnnotations, RadiotherapyPlan, Report, ValueMapping)):
         raise InvalidObject(f"{opened!r} is no array: `series.open()` gives it as it is.")
     return opened.to_xarray()
 
