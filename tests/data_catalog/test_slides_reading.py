@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import gc
+import os
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import dask.array
@@ -454,3 +460,41 @@ def test_frames_of_a_slide_file_can_be_had_uncompressed(client: TestClient, hous
     answer = client.get(f"{place}/instances/{uid}/frames/1", headers=native)
     frame = np.frombuffer(answer.content, np.uint8).reshape(512, 512, 3).astype(int)
     assert np.abs(frame - house.slide("ome").read_pixels(0, 0, 0, 512, 512)).mean() < 8
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from aurelius_catalog.slides.unpacking import unpack
+folder, remove = unpack(Path(sys.argv[1]))
+print(folder, flush=True)
+sys.stdin.read()
+remove()
+"""
+
+
+def test_what_a_killed_process_unpacked_is_removed_by_the_next(house: House, tmp_path: Path, monkeypatch: Any) -> None:
+    (archive,) = house.settings.files.rglob("*.mrxs.zip")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    command = [sys.executable, "-c", HOLD, str(archive)]
+    holders = [subprocess.Popen(command, env=environment, **pipes) for _ in range(2)]
+    try:
+        killed, living = [Path(holder.stdout.readline().strip()) for holder in holders]
+        assert (killed / "slide.mrxs").exists()
+        holders[0].kill()
+        holders[0].wait()
+        slide = house.series("mrxs").open_slide()
+        assert not killed.exists()
+        assert (living / "slide.mrxs").exists()
+        assert len(list(tmp_path.iterdir())) == 4  # two folders, each with its lock
+        slide.close()
+        del slide
+        gc.collect()
+        holders[1].communicate("", 30)
+        assert list(tmp_path.iterdir()) == []
+    finally:
+        for holder in holders:
+            holder.kill()
+            holder.communicate()

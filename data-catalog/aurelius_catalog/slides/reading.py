@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 import weakref
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from aurelius_catalog.media import DICOM, MIRAX, OME, is_slide
 from aurelius_catalog.model import InstanceRecord
 from aurelius_catalog.slides.dicom import ASSOCIATED_KINDS, SLIDE_CLASS
 from aurelius_catalog.slides.frame_slide import FrameSlide
+from aurelius_catalog.slides.unpacking import unpack
 from aurelius_catalog.store import Store
 
 
@@ -94,9 +93,11 @@ def _is_level(instance: InstanceRecord) -> bool:
 
 def _open_mirax(archive: Path) -> OpenSlide:
     """Unpack a stored MRXS for as long as the slide is held: it is a folder to its reader."""
-    folder = tempfile.TemporaryDirectory(prefix="aurelius-slide-")
-    with zipfile.ZipFile(archive) as packed:
-        packed.extractall(folder.name)
-    slide = OpenSlide(Path(folder.name, "slide.mrxs"))
-    weakref.finalize(slide, folder.cleanup)
+    folder, remove = unpack(archive)
+    try:
+        slide = OpenSlide(folder / "slide.mrxs")
+    except BaseException:
+        remove()
+        raise
+    weakref.finalize(slide, remove)
     return slide
