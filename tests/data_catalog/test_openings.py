@@ -103,3 +103,21 @@ def test_rights_that_were_taken_away_end_within_seconds(
     moment[0] = 105.1
     with pytest.raises(PermissionDenied):
         openings.note_reading(engine, RHEA, cohort.north_chest)
+
+
+def test_what_was_noted_a_moment_ago_is_known_without_the_index(
+    cohort: Cohort, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moment, clock = [100.0], [datetime(2026, 3, 1, 9, 59, tzinfo=UTC)]
+    monkeypatch.setattr("aurelius_catalog.openings.time.monotonic", lambda: moment[0])
+    openings = Openings(lambda: clock[0])
+    assert not openings.is_noted(engine, RHEA, cohort.north_chest)
+    openings.note_reading(engine, RHEA, cohort.north_chest)
+    assert openings.is_noted(engine, RHEA, cohort.north_chest)
+    assert not openings.is_noted(engine, RHEA, cohort.south_chest)
+    assert not openings.is_noted(engine, Person.of("rhea", ["role-researcher"]), cohort.north_chest)
+    clock[0] = datetime(2026, 3, 1, 10, 0, tzinfo=UTC)  # the record of this hour is not there yet
+    assert not openings.is_noted(engine, RHEA, cohort.north_chest)
+    openings.note_reading(engine, RHEA, cohort.north_chest)
+    moment[0] = 105.1
+    assert not openings.is_noted(engine, RHEA, cohort.north_chest)

@@ -11,6 +11,7 @@ from pydicom.encaps import generate_frames
 from pydicom.uid import RLELossless, generate_uid
 from sqlalchemy import select
 
+from aurelius_catalog import openings
 from aurelius_catalog.database import open_engine
 from aurelius_catalog.frames import strip_items
 from aurelius_catalog.person import Person
@@ -19,7 +20,7 @@ from aurelius_catalog.series import Series
 from aurelius_catalog.service import pixels
 from aurelius_catalog.service.host import create_service, mount_router
 from cohort import Cohort, admit, make_cohort, make_slice
-from servers_catalog import PEOPLE
+from servers_catalog import PEOPLE, wait_until
 from service_client import believe_header, serve_as
 
 
@@ -58,11 +59,18 @@ def ask(series: Series, frames: list[tuple[int, int]]) -> dict[str, object]:
     return {"frames": [[series.instances[number].SOPInstanceUID, index] for number, index in frames]}
 
 
+def wait_for_disk(*_: object) -> int:
+    raise BlockingIOError
+
+
+@pytest.mark.parametrize("at_hand", [True, False])
 @pytest.mark.parametrize("block", [1 << 20, 20_000, 1000])
 def test_answer_is_the_bytes_in_the_order_asked_for(
-    client: TestClient, cohort: Cohort, monkeypatch: pytest.MonkeyPatch, block: int
+    client: TestClient, cohort: Cohort, monkeypatch: pytest.MonkeyPatch, block: int, at_hand: bool
 ) -> None:
     monkeypatch.setattr(pixels, "BLOCK_BYTES", block)
+    if not at_hand:  # as of files that the system does not hold in memory
+        monkeypatch.setattr("aurelius_catalog.frame_files.os.preadv", wait_for_disk)
     series = open_series(cohort, cohort.north_chest)
     for wanted in ([(3, 0)], [(3, 0), (1, 0), (2, 0), (3, 0)], [(number, 0) for number in range(12)]):
         answer = client.post(f"/series/{cohort.north_chest}/frames", json=ask(series, wanted))
@@ -101,6 +109,19 @@ def test_reading_is_recorded_once_and_refused_to_others_unrecorded(client: TestC
     assert listed == [("nora", cohort.north_chest), ("bram", cohort.north_brain)]
 
 
+def test_what_was_asked_for_a_moment_ago_needs_no_thread(
+    client: TestClient, cohort: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = ask(open_series(cohort, cohort.north_chest), [(0, 0), (1, 0)])
+    first = client.post(f"/series/{cohort.north_chest}/frames", json=body)
+
+    async def refuse(*_: object) -> None:
+        raise AssertionError("a thread was asked")
+
+    monkeypatch.setattr(pixels, "run_in_threadpool", refuse)
+    assert client.post(f"/series/{cohort.north_chest}/frames", json=body).content == first.content
+
+
 def test_what_is_not_there_is_said(client: TestClient, cohort: Cohort) -> None:
     series = open_series(cohort, cohort.south_chest)
     uid = series.instances[0].SOPInstanceUID
@@ -119,3 +140,21 @@ def test_what_is_not_there_is_said(client: TestClient, cohort: Cohort) -> None:
     (cohort.settings.files / series.instances[0].path).unlink()
     answer = client.post(f"/series/{cohort.south_chest}/frames", json=ask(series, [(0, 0)]))
     assert (answer.status_code, "backup" in answer.json()["detail"]) == (404, True)
+
+
+def test_rights_end_within_seconds_for_who_reads_on(
+    client: TestClient, cohort: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openings, "RIGHTS_S", 0.3)
+    monkeypatch.setattr("aurelius_catalog.local_images.OPENINGS", openings.Openings())
+    body = ask(open_series(cohort, cohort.north_brain), [(0, 0)])
+
+    def read() -> int:
+        return client.post(f"/series/{cohort.north_brain}/frames", json=body, headers={"person": "bram"}).status_code
+
+    assert read() == 200
+    with open_engine(cohort.settings).begin() as connection:
+        taken = connection.exec_driver_sql("SELECT scope, project FROM scope_projects WHERE project = 'brain'").all()
+        connection.exec_driver_sql("DELETE FROM scope_projects WHERE project = 'brain'")
+    assert taken
+    wait_until(lambda: read() == 403, "the rights have ended", 2)
