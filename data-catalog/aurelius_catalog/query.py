@@ -22,6 +22,8 @@ from aurelius_catalog.store import Store
 PAGE = 500
 #: Rows and columns that a notebook shows.
 SHOWN_ROWS = 10
+#: Series of a public archive that are fetched for showing the first of them.
+MOST_FETCHED = 20_000
 SHOWN = (
     "PatientID",
     "StudyDate",
@@ -173,6 +175,8 @@ class Query:
         return self._store.find_page(self._keywords, stop - start, start) if stop > start else []
 
     def _first_rows(self) -> pd.DataFrame:
+        if "source" in self._keywords and "table" not in self.__dict__ and len(self) > MOST_FETCHED:
+            return pd.DataFrame()  # of an archive there are no pages, and all of it takes long
         if "source" in self._keywords or "table" in self.__dict__:
             return self.table.slice(0, SHOWN_ROWS).to_pandas()
         return pd.DataFrame([record.model_dump() for record in self._fetch(0, SHOWN_ROWS)])

@@ -12,7 +12,7 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
-from sqlalchemy import ColumnElement, Float, Integer, String, and_, column, func, table
+from sqlalchemy import ColumnElement, Float, Integer, Select, String, and_, column, func, select, table
 from sqlalchemy.dialects import postgresql
 
 from aurelius_catalog.errors import InvalidRequest
@@ -25,7 +25,10 @@ NAMES = {
     "StudyInstanceUID": "StudyInstanceUID",
     "PatientID": "PatientID",
     "CollectionID": "collection_id",
+    "AnalysisResultID": "analysis_result_id",
     "Modality": "Modality",
+    "SOPClassUID": "SOPClassUID",
+    "TransferSyntaxUID": "TransferSyntaxUID",
     "PatientSex": "PatientSex",
     "PatientAge": "PatientAge",
     "StudyDate": "StudyDate",
@@ -49,7 +52,7 @@ _DIALECT = postgresql.dialect(paramstyle="named")  # DuckDB's grammar is Postgre
 
 
 def read_idc(file: Path | None, keywords: Mapping[str, object]) -> pa.Table:
-    """Return the series of the archive that match, with the address of their images.
+    """Return the series of the archive that match, in its order, with the address of their images.
 
     Parameters
     ----------
@@ -63,11 +66,27 @@ def read_idc(file: Path | None, keywords: Mapping[str, object]) -> pa.Table:
     InvalidRequest
         If there is no such file, or for what it has no column for.
     """
+    return _ask(file, select(_TABLE), keywords)
+
+
+def count_idc(file: Path | None, keywords: Mapping[str, object]) -> int:
+    """Return how many series of the archive match; see `read_idc`."""
+    counted: int = _ask(file, select(func.count()).select_from(_TABLE), keywords).column(0)[0].as_py()
+    return counted
+
+
+def count_idc_values(file: Path | None, keywords: Mapping[str, object], keyword: str) -> dict[Any, int]:
+    """Return how many series of the archive that match have which value of an attribute; see `read_idc`."""
+    column = find_column(keyword, COLUMNS, ())
+    found = _ask(file, select(column, func.count()).group_by(column), keywords)
+    return dict(zip(found.column(0).to_pylist(), found.column(1).to_pylist(), strict=True))
+
+
+def _ask(file: Path | None, statement: Select[Any], keywords: Mapping[str, object]) -> pa.Table:
     if file is None or not file.is_file():
         raise InvalidRequest("This house has no index of a public archive: set AURELIUS_IDC_INDEX to its Parquet file.")
     conditions = [_match(keyword, value) for keyword, value in keywords.items() if keyword != "source"]
-    statement = _TABLE.select().where(*conditions).order_by(_TABLE.c.CollectionID, _TABLE.c.SeriesInstanceUID)
-    asked = statement.compile(dialect=_DIALECT, compile_kwargs={"literal_binds": True})
+    asked = statement.where(*conditions).compile(dialect=_DIALECT, compile_kwargs={"literal_binds": True})
     with duckdb.connect() as connection:
         try:
             archive = connection.read_parquet(str(file))
@@ -96,6 +115,8 @@ def _list_columns(present: set[str]) -> list[str]:
             value = "NULL"
         elif ours.endswith("Date"):
             value = f"""replace(CAST("{theirs}" AS VARCHAR), '-', '')"""
+        elif ours == "SeriesNumber":  # a text in the archive, and sometimes none of a number
+            value = f'TRY_CAST("{theirs}" AS INTEGER)'
         elif ours == "size_bytes":
             value = f'CAST("{theirs}" * 1000000 AS BIGINT)'
         else:

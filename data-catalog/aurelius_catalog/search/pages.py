@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from sqlalchemy import Connection, RowMapping, Select, func, null, select
 
 from aurelius_catalog import index
@@ -17,7 +16,7 @@ from aurelius_catalog.person import Person
 from aurelius_catalog.schema import instances, scopes, series, studies
 from aurelius_catalog.scopes import list_scopes
 from aurelius_catalog.search.conditions import match_numbers
-from aurelius_catalog.search.idc import read_idc
+from aurelius_catalog.search.idc import count_idc, count_idc_values, read_idc
 from aurelius_catalog.search.keywords import INSTANCES, SERIES, find_column
 from aurelius_catalog.search.plan import make_plan
 from aurelius_catalog.search.question import Question, read_question
@@ -46,8 +45,8 @@ def find_page(
 
 def count_series(connection: Connection, person: Person, keywords: Keywords, archive: Path | None = None) -> int:
     """Return how many visible series match; ``archive`` is the file of the public index."""
-    if "source" in keywords:
-        return len(_read_archive(archive, keywords))
+    if _asks_archive(keywords):
+        return count_idc(archive, keywords)
     question = read_question(connection, person, keywords)
     plan = make_plan(connection, question, None)
     statement = plan.narrow(select(func.count(series.c.id)), connection.dialect.name)
@@ -58,11 +57,8 @@ def count_values(
     connection: Connection, person: Person, keywords: Keywords, keyword: str, archive: Path | None = None
 ) -> dict[Any, int]:
     """Return how many visible series that match have which value of an attribute, the most frequent first."""
-    if "source" in keywords:
-        table = _read_archive(archive, keywords)
-        if keyword not in table.column_names:
-            raise InvalidRequest(f"{keyword} is no column of the public index: {', '.join(table.column_names)}.")
-        counted = [(each["values"].as_py(), each["counts"].as_py()) for each in pc.value_counts(table.column(keyword))]
+    if _asks_archive(keywords):
+        counted = list(count_idc_values(archive, keywords, keyword).items())
     else:
         column = find_column(keyword, SERIES)
         question = read_question(connection, person, keywords)
@@ -112,21 +108,25 @@ def read_table(connection: Connection, person: Person, keywords: Keywords, archi
 
     Of a public archive it is what the archive says, and ``in_house``: whether this person finds the series here.
     """
-    if "source" not in keywords:
+    if not _asks_archive(keywords):
         return read_everything(connection, read_question(connection, person, keywords))
-    found = _read_archive(archive, keywords)
+    found = read_idc(archive, keywords)
     uids = found.column("SeriesInstanceUID").to_pylist()
     here: set[str] = set()
-    for start in range(0, len(uids), 500):
-        visible = read_question(connection, person, {"SeriesInstanceUID": uids[start : start + 500]})
+    portions = [uids[start : start + 500] for start in range(0, len(uids), 500)]
+    # Of very many it is quicker to read once what this person may see at all.
+    asked = [{"SeriesInstanceUID": portion} for portion in portions] if len(portions) < 40 else [{}]
+    for question in asked:
+        visible = read_question(connection, person, question)
         here.update(connection.execute(select(series.c.SeriesInstanceUID).where(*visible.expressions)).scalars())
     return found.append_column("in_house", pa.array([uid in here for uid in uids], pa.bool_()))
 
 
-def _read_archive(archive: Path | None, keywords: Keywords) -> pa.Table:
-    if keywords["source"] != "idc":
+def _asks_archive(keywords: Keywords) -> bool:
+    """Whether the public archive is asked, instead of this house."""
+    if keywords.get("source", "idc") != "idc":
         raise InvalidRequest("source takes 'idc': the index of a public archive. Leave it away for this house.")
-    return read_idc(archive, keywords)
+    return "source" in keywords
 
 
 def _describe_study(rows: list[RowMapping], projects: tuple[str, ...]) -> StudyRecord:
