@@ -34,6 +34,9 @@ _HEADERS = {
 #: A name that holds a hash of the content need not be asked for again; the others are asked for by their ETag.
 _HASHED = re.compile(r"(^|\.)[0-9a-f]{16}\.")
 _KEEP_HASHED, _KEEP_OTHER = "private, max-age=604800, immutable", "private, no-cache"
+#: The first script, and those it asks for once it has run, 17 MB later: browsers may fetch them meanwhile.
+_FIRST = re.compile(r"app\.bundle\.[0-9a-f]{16}\.js")
+_EARLY = re.compile(r"(89|1673|6489|6495|6938|8478)\.bundle\.[0-9a-f]{16}\.js")
 #: Python 3.11 alone knows neither fonts nor, on every machine, WebAssembly.
 _MEDIA_TYPES = {
     ".css": "text/css",
@@ -58,6 +61,7 @@ window.browserImportFunction = name => import(name);
 </script>
 <script src="{base}app-config.js"></script>
 <script defer src="{base}{bundle}"></script>
+{early}
 <link rel="stylesheet" href="{base}app.bundle.css">
 </head>
 <body>
@@ -172,7 +176,10 @@ def read_viewer(
 
 
 def _answer_page() -> Response:
-    base = f"{service_prefix()}ohif/"
-    bundle = next(name for name in list_web_assets(PACKAGE) if re.fullmatch(r"app\.bundle\.[0-9a-f]{16}\.js", name))
-    text = _PAGE.format(base=base, base_json=json.dumps(base), bundle=bundle)
+    base, names = f"{service_prefix()}ohif/", list_web_assets(PACKAGE)
+    bundle = next(filter(_FIRST.fullmatch, names))
+    early = "\n".join(
+        f'<link rel="preload" as="script" href="{base}{name}">' for name in sorted(filter(_EARLY.fullmatch, names))
+    )
+    text = _PAGE.format(base=base, base_json=json.dumps(base), bundle=bundle, early=early)
     return HTMLResponse(text, headers={**_HEADERS, "Cache-Control": "no-store"})
