@@ -16,20 +16,23 @@ import pytest
 import xarray as xr
 from numpy.typing import NDArray
 from PIL import Image
-from pydicom import Dataset, dcmread
+from pydicom import Dataset, FileMetaDataset, dcmread
 from pydicom.encaps import encapsulate
 from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian, RLELossless, generate_uid
 
 from aurelius_catalog import Catalog
 from aurelius_catalog.errors import InvalidLabel, InvalidObject, InvalidRequest, NotFound
+from aurelius_catalog.local import LocalStore
 from aurelius_catalog.objects import BulkAnnotations
 from aurelius_catalog.segments import COLOURS
+from aurelius_catalog.settings import CatalogSettings
 from aurelius_catalog.slides.label import TILE_PX, SlideLabel, draw_tile
 from aurelius_catalog.slides.slide import Slide
-from objects_house import admit_objects, find_one
-from slide_files import make_pixels
-from slide_house import MPP_UM, write_dicom_slide
+from aurelius_catalog.slides.virtual import list_level_headers
+from objects_house import STEWARD, admit_objects, find_one
+from slide_files import make_pixels, write_mirax
+from slide_house import MPP_UM, add_slide, write_dicom_slide
 
 WIDTH, HEIGHT = 1300, 700
 STUDY = generate_uid()
@@ -218,9 +221,11 @@ def test_a_turned_label_is_refused(tmp_path: Path) -> None:
     levels = make_slide(tmp_path)
     drawn = make_segmentation(levels[0], make_numbers(), "BINARY")
     drawn.ImageOrientationSlide = [1, 0, 0, 0, 1, 0]
-    _, slide = open_slide(tmp_path / "house", [*levels, drawn])
+    catalog, slide = open_slide(tmp_path / "house", [*levels, drawn])
+    with pytest.warns(UserWarning, match="A label is left out: This label is turned"):
+        assert slide.labels() == []
     with pytest.raises(InvalidLabel, match="turned"):
-        slide.labels()
+        slide.view(find_one(catalog, Modality="SEG"))
 
 
 def test_overlapping_segments_and_fractions_come_as_masks(tmp_path: Path) -> None:
@@ -380,3 +385,25 @@ def test_a_series_of_labels_is_shown_over_its_slide(tmp_path: Path) -> None:
         assert len(viewer.layers[0]["marks"]) == marks
     both = find_one(catalog, Modality="SM").view(list(catalog.search(Modality=["SEG", "ANN"])))
     assert len(both.layers) == 2
+
+
+def test_labels_of_a_slide_file_lie_on_the_levels_that_viewers_know(tmp_path: Path) -> None:
+    settings = CatalogSettings(home=tmp_path / "house", database_url="")
+    write_mirax(tmp_path / "m.mrxs")
+    store = LocalStore(settings, STEWARD)
+    record = store.get_series(add_slide(settings, tmp_path / "m.mrxs"))
+    levels = [Dataset.from_json(text) for text in list_level_headers(store, record).values()]
+    for level in levels:
+        level.file_meta = FileMetaDataset()
+        level.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    height, width = levels[1].TotalPixelMatrixRows, levels[1].TotalPixelMatrixColumns
+    numbers = make_numbers(width, height)
+    bulk = make_annotations(levels[1], "2D", [("gland", "POLYGON", [[[10, 10], [30, 10], [30, 25]]])])
+    catalog = admit_objects(settings.home, [make_segmentation(levels[1], numbers, "BINARY"), bulk])
+    slide = catalog.series(record.SeriesInstanceUID).slide()
+    drawn, outlined = slide.labels()
+    whole = (0, 0, *slide.size_um, (width, height))
+    np.testing.assert_array_equal(drawn.read_region(*whole), numbers)
+    filled = outlined.read_region(*whole).to_numpy()
+    assert filled[13, 28] == 1
+    assert filled.sum() == pytest.approx(150, abs=15)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -9,14 +10,14 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from aurelius_catalog.errors import InvalidLabel, InvalidRequest
+from aurelius_catalog.errors import InvalidLabel, InvalidObject, InvalidRequest
 from aurelius_catalog.model import AnnotationRecord, PredictionRecord, SlideRecord
 from aurelius_catalog.objects import BulkAnnotations, StoredSegmentation
 from aurelius_catalog.objects.source import read_object
 from aurelius_catalog.segments import choose_colour
 from aurelius_catalog.slides.label import Mark, SlideLabel
 from aurelius_catalog.slides.matrix_label import MatrixLabel, Reader
-from aurelius_catalog.slides.place import Place, locate_picture, place_whole
+from aurelius_catalog.slides.place import Place, find_unit, locate_picture, place_whole
 from aurelius_catalog.slides.shape_label import ShapeLabel
 from aurelius_catalog.store import Store
 
@@ -39,7 +40,10 @@ MOST_NUMBERS = 256
 
 
 def list_labels(store: Store, record: SlideRecord) -> list[SlideLabel]:
-    """Open everything that people and models drew on a slide: label versions, predictions, bulk annotations."""
+    """Open everything that people and models drew on a slide: label versions, predictions, bulk annotations.
+
+    What does not lie on it, or is damaged, is left out with a warning.
+    """
     uid = record.SeriesInstanceUID
     versions: list[Any] = store.list_annotations(uid)
     predictions = [each for each in store.list_predictions(uid) if each.SOPInstanceUID is not None]
@@ -48,7 +52,13 @@ def list_labels(store: Store, record: SlideRecord) -> list[SlideLabel]:
         _open(store, series.SeriesInstanceUID) for series in store.find_series(StudyInstanceUID=study, Modality="ANN")
     ]
     bulk = [each for each in opened if isinstance(each, BulkAnnotations) and uid in each.referenced_series]
-    return gather_labels(store, record, [*versions, *predictions, *bulk])
+    labels: list[SlideLabel] = []
+    for each in (*versions, *predictions, *bulk):
+        try:
+            labels += gather_labels(store, record, each)
+        except (InvalidLabel, InvalidObject) as error:
+            warnings.warn(f"A label is left out: {error}", stacklevel=3)
+    return labels
 
 
 def gather_labels(
@@ -167,7 +177,7 @@ def _place_array(record: SlideRecord, array: xr.DataArray) -> Place:
     step_x, step_y = (float(axis[-1] - axis[0]) / (len(axis) - 1) for axis in (x, y))
     if min(step_x, step_y) <= 0:
         raise InvalidLabel("The coordinates of this array do not grow: sort them.")
-    unit_x, unit_y = record.mpp_x or 1.0, record.mpp_y or 1.0
+    unit_x, unit_y = find_unit(record)
     corner = (x[0] - step_x / 2) / unit_x, (y[0] - step_y / 2) / unit_y
     return Place(corner[0], corner[1], step_x / unit_x, step_y / unit_y)
 

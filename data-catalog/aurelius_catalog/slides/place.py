@@ -49,6 +49,12 @@ class Place:
     by_y: float = 1.0
 
 
+def find_unit(record: SlideRecord) -> tuple[float, float]:
+    """Return micrometres per pixel of level 0 along x and y; 1 where the slide does not say, and counts in pixels."""
+    known = record.mpp_x is not None and record.mpp_y is not None
+    return record.mpp if known else (1.0, 1.0)
+
+
 def place_file(width_mm: float, height_mm: float) -> Placement:
     """Place a slide file of some size, which says nothing of the glass, as DICOMweb shows it."""
     return Placement((height_mm, width_mm), UPRIGHT)
@@ -90,7 +96,7 @@ def find_glass_to_px(record: SlideRecord) -> tuple[NDArray[np.float64], NDArray[
 def find_pixel_size(
     record: SlideRecord, instances: Sequence[InstanceRecord], SOPInstanceUIDs: Sequence[str]
 ) -> tuple[float, float] | None:
-    """Return the size in micrometres, along x and y, of the pixels of a slide's level.
+    """Return the size, along x and y, of the pixels of a slide's level in the unit of the slide; see `find_unit`.
 
     Parameters
     ----------
@@ -100,7 +106,7 @@ def find_pixel_size(
         The level that is meant is the first of these that there is: a stored one, or a level of a slide file as
         DICOMweb knows it. None of them: there is no such size.
     """
-    mpp_x, mpp_y = record.mpp
+    mpp_x, mpp_y = find_unit(record)
     for instance in instances:
         if instance.SOPInstanceUID in SOPInstanceUIDs:
             row_mm, column_mm = (instance.per_frame.get("PixelSpacing") or [None])[0] or (mpp_y / 1000, mpp_x / 1000)

@@ -14,7 +14,7 @@ from aurelius_catalog.objects.annotations import AnnotationGroup
 from aurelius_catalog.objects.contours import fill_polygon
 from aurelius_catalog.segments import Colour, choose_colour
 from aurelius_catalog.slides.label import Mark, SlideLabel
-from aurelius_catalog.slides.place import Place
+from aurelius_catalog.slides.place import Place, find_unit
 from aurelius_catalog.slides.region import Region
 
 LINE_PX = 2
@@ -34,8 +34,8 @@ class _Group:
     highest: NDArray[np.float64]
 
     @classmethod
-    def of(cls, source: AnnotationGroup, mpp: tuple[float, float]) -> _Group:
-        shapes = [shape / mpp for shape in source.shapes_um]
+    def of(cls, source: AnnotationGroup, unit: tuple[float, float]) -> _Group:
+        shapes = [shape / unit for shape in source.shapes_um]
         if not shapes:
             return cls(source, shapes, np.zeros((0, 2)), np.zeros((0, 2)))
         points, starts = np.concatenate(shapes), np.cumsum([0, *(len(shape) for shape in shapes[:-1])])
@@ -62,7 +62,7 @@ class ShapeLabel(SlideLabel):
         finest = slide.levels[0]
         marks = [Mark(each.number, each.label, each.colour or choose_colour(each.number)) for each in groups]
         super().__init__(name, slide, marks, Place(), (finest.width, finest.height))
-        self._groups = [_Group.of(each, slide.mpp) for each in groups]
+        self._groups = [_Group.of(each, find_unit(slide)) for each in groups]
 
     def draw(self, x: int, y: int, width: int, height: int, by: int, shown: Collection[int]) -> NDArray[np.uint8]:
         """Draw a part of it; see `SlideLabel.draw`."""
