@@ -5,18 +5,24 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import highdicom as hd
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from pydicom import Dataset, FileMetaDataset, dcmread
+from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian, VLWholeSlideMicroscopyImageStorage, generate_uid
 
 from aurelius_catalog.deidentified import DeidentifiedFile, DeidentifiedStudy, read_deidentified
 from aurelius_catalog.dicom_json import make_header
 from aurelius_catalog.local import LocalStore
+from aurelius_catalog.model import SeriesRecord
 from aurelius_catalog.person import Person
 from aurelius_catalog.settings import CatalogSettings
 from aurelius_catalog.slides import plan_slide
+from aurelius_catalog.slides.virtual import list_level_headers
 from slide_files import Pixels
 
 PROJECT = "path"
@@ -89,6 +95,50 @@ def make_slide_header(name: str) -> Dataset:
     header.Modality, header.Manufacturer, header.StudyDate = "SM", "Aurelius", "20200102"
     header.ImageType, header.SeriesNumber, header.InstanceNumber = ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"], 1, 1
     return header
+
+
+def complete_slide(level: Dataset) -> Dataset:
+    """Add what highdicom asks of a slide that it makes something of."""
+    for keyword in ("PatientBirthDate", "StudyTime", "AccessionNumber", "StudyID", "ReferringPhysicianName"):
+        setattr(level, keyword, "")
+    level.ContainerIdentifier, level.SpecimenDescriptionSequence = "glass", [Dataset()]
+    level.SpecimenDescriptionSequence[0].SpecimenIdentifier = "piece"
+    level.SpecimenDescriptionSequence[0].SpecimenUID = generate_uid()
+    return level
+
+
+def segment_slide(level: Dataset, values: NDArray[np.generic], kind: str, **options: Any) -> Dataset:
+    """Write a SEG of a slide as others do; ``values`` is ``(y, x)`` numbers or ``(y, x, segment)``."""
+    count = values.shape[2] if values.ndim == 3 else int(values.max())
+    return hd.seg.Segmentation(
+        source_images=[complete_slide(level)],
+        pixel_array=values[None],
+        segmentation_type=kind,
+        segment_descriptions=[
+            hd.seg.SegmentDescription(number, f"tissue {number}", codes.SCT.Tissue, codes.SCT.Tissue, "MANUAL")
+            for number in range(1, count + 1)
+        ],
+        series_instance_uid=generate_uid(),
+        series_number=5,
+        sop_instance_uid=generate_uid(),
+        instance_number=1,
+        manufacturer="Somebody",
+        manufacturer_model_name="else",
+        software_versions="1",
+        device_serial_number="1",
+        tile_pixel_array=True,
+        tile_size=(100, 90),
+        **options,
+    )
+
+
+def list_level_datasets(store: LocalStore, series: SeriesRecord) -> list[Dataset]:
+    """Return the headers of the levels that DICOMweb shows of a slide file, finest first."""
+    levels = [Dataset.from_json(text) for text in list_level_headers(store, series).values()]
+    for level in levels:
+        level.file_meta = FileMetaDataset()
+        level.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    return levels
 
 
 def _fill_pixels(dataset: Dataset, level: Pixels, tile: int, mpp_um: float, sparse: bool, torn: bool) -> None:

@@ -16,7 +16,7 @@ import pytest
 import xarray as xr
 from numpy.typing import NDArray
 from PIL import Image
-from pydicom import Dataset, FileMetaDataset, dcmread
+from pydicom import Dataset, dcmread
 from pydicom.encaps import encapsulate
 from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian, RLELossless, generate_uid
@@ -29,10 +29,9 @@ from aurelius_catalog.segments import COLOURS
 from aurelius_catalog.settings import CatalogSettings
 from aurelius_catalog.slides.label import TILE_PX, SlideLabel, draw_tile
 from aurelius_catalog.slides.slide import Slide
-from aurelius_catalog.slides.virtual import list_level_headers
 from objects_house import STEWARD, admit_objects, find_one
 from slide_files import make_pixels, write_mirax
-from slide_house import MPP_UM, add_slide, write_dicom_slide
+from slide_house import MPP_UM, add_slide, complete_slide, list_level_datasets, segment_slide, write_dicom_slide
 
 WIDTH, HEIGHT = 1300, 700
 STUDY = generate_uid()
@@ -57,45 +56,10 @@ def place(level: Dataset, x_mm: float, y_mm: float) -> None:
     level.ImagedVolumeWidth, level.ImagedVolumeHeight, level.ImagedVolumeDepth = 1.0, 1.0, 0.001
 
 
-def complete(level: Dataset) -> Dataset:
-    """Add what highdicom asks of a slide that it makes something of."""
-    for keyword in ("PatientBirthDate", "StudyTime", "AccessionNumber", "StudyID", "ReferringPhysicianName"):
-        setattr(level, keyword, "")
-    level.ContainerIdentifier, level.SpecimenDescriptionSequence = "glass", [Dataset()]
-    level.SpecimenDescriptionSequence[0].SpecimenIdentifier = "piece"
-    level.SpecimenDescriptionSequence[0].SpecimenUID = generate_uid()
-    return level
-
-
-def make_segmentation(level: Dataset, values: NDArray[np.generic], kind: str, **options: Any) -> Dataset:
-    """Write a SEG of a slide as others do; ``values`` is ``(y, x)`` numbers or ``(y, x, segment)``."""
-    count = values.shape[2] if values.ndim == 3 else int(values.max())
-    return hd.seg.Segmentation(
-        source_images=[complete(level)],
-        pixel_array=values[None],
-        segmentation_type=kind,
-        segment_descriptions=[
-            hd.seg.SegmentDescription(number, f"tissue {number}", codes.SCT.Tissue, codes.SCT.Tissue, "MANUAL")
-            for number in range(1, count + 1)
-        ],
-        series_instance_uid=generate_uid(),
-        series_number=5,
-        sop_instance_uid=generate_uid(),
-        instance_number=1,
-        manufacturer="Somebody",
-        manufacturer_model_name="else",
-        software_versions="1",
-        device_serial_number="1",
-        tile_pixel_array=True,
-        tile_size=(100, 90),
-        **options,
-    )
-
-
 def make_annotations(level: Dataset, coordinates: str, groups: Sequence[tuple[str, str, list[Any]]]) -> Dataset:
     """Write bulk annotations: label, kind and shapes of each group."""
     return hd.ann.MicroscopyBulkSimpleAnnotations(
-        source_images=[complete(level)],
+        source_images=[complete_slide(level)],
         annotation_coordinate_type=coordinates,
         annotation_groups=[
             hd.ann.AnnotationGroup(
@@ -162,7 +126,7 @@ FULL, SPARSE = hd.DimensionOrganizationTypeValues.TILED_FULL, hd.DimensionOrgani
 def test_segments_lie_where_they_were_drawn(tmp_path: Path, kind: str, order: Any) -> None:
     levels, numbers = make_slide(tmp_path), make_numbers()
     full = order == FULL
-    drawn = make_segmentation(levels[0], numbers, kind, dimension_organization_type=order, omit_empty_frames=not full)
+    drawn = segment_slide(levels[0], numbers, kind, dimension_organization_type=order, omit_empty_frames=not full)
     _, slide = open_slide(tmp_path / "house", [*levels, drawn])
     [label] = slide.labels()
     assert repr(label) == "<SlideLabel version 1 by north: tissue 1, tissue 2>"
@@ -185,7 +149,7 @@ def test_segments_lie_where_they_were_drawn(tmp_path: Path, kind: str, order: An
 
 def test_the_whole_label_is_read_as_other_labels_are(tmp_path: Path) -> None:
     levels, numbers = make_slide(tmp_path), make_numbers()
-    catalog, slide = open_slide(tmp_path / "house", [*levels, make_segmentation(levels[0], numbers, "BINARY")])
+    catalog, slide = open_slide(tmp_path / "house", [*levels, segment_slide(levels[0], numbers, "BINARY")])
     [version] = find_one(catalog, Modality="SM").segmentations
     whole = version.to_xarray()
     np.testing.assert_array_equal(whole, numbers)
@@ -195,7 +159,7 @@ def test_the_whole_label_is_read_as_other_labels_are(tmp_path: Path) -> None:
 
 def test_a_label_of_a_coarser_level_lies_on_the_same_place(tmp_path: Path) -> None:
     levels, numbers = make_slide(tmp_path), make_numbers(WIDTH // 2, HEIGHT // 2)
-    _, slide = open_slide(tmp_path / "house", [*levels, make_segmentation(levels[1], numbers, "BINARY")])
+    _, slide = open_slide(tmp_path / "house", [*levels, segment_slide(levels[1], numbers, "BINARY")])
     [label] = slide.labels()
     np.testing.assert_array_equal(read_all(label), numbers.repeat(2, axis=0).repeat(2, axis=1))
     assert slide.view(label).layers[0]["place"] == pytest.approx([0, 0, WIDTH, HEIGHT])
@@ -205,7 +169,7 @@ def test_a_label_of_a_part_lies_where_the_glass_says(tmp_path: Path) -> None:
     levels = make_slide(tmp_path)
     part = deepcopy(levels[0])
     part.TotalPixelMatrixRows, part.TotalPixelMatrixColumns = 300, 400
-    drawn = make_segmentation(part, make_numbers(400, 300), "BINARY")
+    drawn = segment_slide(part, make_numbers(400, 300), "BINARY")
     origin = drawn.TotalPixelMatrixOriginSequence[0]
     # 100 pixels to the right and 40 down: Y points to the left, X up.
     origin.XOffsetInSlideCoordinateSystem = 20.0 - 40 * MPP_UM / 1000
@@ -219,7 +183,7 @@ def test_a_label_of_a_part_lies_where_the_glass_says(tmp_path: Path) -> None:
 
 def test_a_turned_label_is_refused(tmp_path: Path) -> None:
     levels = make_slide(tmp_path)
-    drawn = make_segmentation(levels[0], make_numbers(), "BINARY")
+    drawn = segment_slide(levels[0], make_numbers(), "BINARY")
     drawn.ImageOrientationSlide = [1, 0, 0, 0, 1, 0]
     catalog, slide = open_slide(tmp_path / "house", [*levels, drawn])
     with pytest.warns(UserWarning, match="A label is left out: This label is turned"):
@@ -232,8 +196,8 @@ def test_overlapping_segments_and_fractions_come_as_masks(tmp_path: Path) -> Non
     levels = make_slide(tmp_path)
     masks = np.zeros((HEIGHT, WIDTH, 2), np.float64)
     masks[100:300, 200:600, 0], masks[200:400, 400:900, 1] = 1, 1
-    both = make_segmentation(levels[0], masks.astype(np.uint8), "BINARY")
-    shares = make_segmentation(levels[0], masks * 0.5, "FRACTIONAL", max_fractional_value=200)
+    both = segment_slide(levels[0], masks.astype(np.uint8), "BINARY")
+    shares = segment_slide(levels[0], masks * 0.5, "FRACTIONAL", max_fractional_value=200)
     _, slide = open_slide(tmp_path / "house", [*levels, both, shares])
     overlapping, fractions = sorted(slide.labels(), key=lambda label: read_all(label, masks=True).dtype.kind)
     for label in (overlapping, fractions):
@@ -251,7 +215,7 @@ def test_overlapping_segments_and_fractions_come_as_masks(tmp_path: Path) -> Non
 def test_compressed_tiles_are_read(tmp_path: Path, kind: str) -> None:
     levels, numbers = make_slide(tmp_path), make_numbers()
     syntax = ExplicitVRLittleEndian if kind == "BINARY" else RLELossless
-    drawn = make_segmentation(levels[0], numbers, kind, transfer_syntax_uid=syntax)
+    drawn = segment_slide(levels[0], numbers, kind, transfer_syntax_uid=syntax)
     if kind == "BINARY":  # highdicom does not compress single bits: a byte for each, in runs
         frames = [imagecodecs.packbits_encode(frame.tobytes()) for frame in drawn.pixel_array.astype(np.uint8)]
         coded = encapsulate([struct.pack("<16I", 1, 64, *[0] * 14) + frame for frame in frames])
@@ -376,7 +340,7 @@ def test_what_is_no_label_of_this_slide_is_refused(tmp_path: Path) -> None:
 
 def test_a_series_of_labels_is_shown_over_its_slide(tmp_path: Path) -> None:
     levels = make_slide(tmp_path)
-    objects = [make_segmentation(levels[0], make_numbers(), "BINARY"), make_annotations(levels[0], "2D", GROUPS)]
+    objects = [segment_slide(levels[0], make_numbers(), "BINARY"), make_annotations(levels[0], "2D", GROUPS)]
     catalog, slide = open_slide(tmp_path / "house", [*levels, *objects])
     uid = slide.record.SeriesInstanceUID
     for modality, marks in (("SEG", 2), ("ANN", 4)):
@@ -392,14 +356,11 @@ def test_labels_of_a_slide_file_lie_on_the_levels_that_viewers_know(tmp_path: Pa
     write_mirax(tmp_path / "m.mrxs")
     store = LocalStore(settings, STEWARD)
     record = store.get_series(add_slide(settings, tmp_path / "m.mrxs"))
-    levels = [Dataset.from_json(text) for text in list_level_headers(store, record).values()]
-    for level in levels:
-        level.file_meta = FileMetaDataset()
-        level.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    levels = list_level_datasets(store, record)
     height, width = levels[1].TotalPixelMatrixRows, levels[1].TotalPixelMatrixColumns
     numbers = make_numbers(width, height)
     bulk = make_annotations(levels[1], "2D", [("gland", "POLYGON", [[[10, 10], [30, 10], [30, 25]]])])
-    catalog = admit_objects(settings.home, [make_segmentation(levels[1], numbers, "BINARY"), bulk])
+    catalog = admit_objects(settings.home, [segment_slide(levels[1], numbers, "BINARY"), bulk])
     slide = catalog.series(record.SeriesInstanceUID).slide()
     drawn, outlined = slide.labels()
     whole = (0, 0, *slide.size_um, (width, height))

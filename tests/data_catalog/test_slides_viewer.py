@@ -27,9 +27,10 @@ from aurelius_catalog.slides.slide import Slide
 from aurelius_catalog.slides.viewer import SlideViewer
 from aurelius_hub.ports import find_free_ports
 from chromium import wait_for_drawing
+from objects_house import admit_objects
 from servers_catalog import Hub, managed_service, temp_hub, wait_until
 from slide_files import make_pixels
-from slide_house import add_dicom_slide, add_slide, write_dicom_slide
+from slide_house import add_dicom_slide, add_slide, list_level_datasets, segment_slide, write_dicom_slide
 
 PEOPLE = {"paul": ["role-pathologist", "project-path"], "rhea": ["role-researcher", "project-lung"]}
 #: Icons that Voila's own page asks for; the house's dashboards have a page without them.
@@ -39,13 +40,12 @@ WIDTH_PX, HEIGHT_PX = 2220, 2967
 #: Kernels import for long on a busy machine.
 PATIENCE_MS = 120_000
 CELL = """
-import numpy as np
 from aurelius_catalog import open_catalog
 slide = open_catalog().series("{uid}").slide()
 coarse = slide.to_xarray()[::8, ::8, 0]
-labels = (coarse * 0).assign_attrs(labels=["gland", "stroma"]).rename("model")
-labels[100:250, 40:160], labels[20:80, 180:260] = 1, 2
-viewer = slide.view(labels, regions={{"tumour": [[300, 200], [700, 200], [700, 600]]}})
+guess = (coarse * 0).assign_attrs(labels=["", "stroma"]).rename("model")
+guess[20:80, 180:260] = 2
+viewer = slide.view([*slide.labels(), guess], regions={{"tumour": [[300, 200], [700, 200], [700, 600]]}})
 viewer
 """
 #: Where in the slide, as fractions of it, each of these lies.
@@ -65,6 +65,11 @@ class House:
 def house(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Iterator[House]:
     settings = CatalogSettings(home=tmp_path_factory.mktemp("house"))
     uid = add_slide(settings, data / "wsi" / "CMU-1-Small-Region.svs")
+    store = LocalStore(settings, Person.of("paul", PEOPLE["paul"]))
+    (level,) = list_level_datasets(store, store.get_series(uid))
+    drawn = np.zeros((HEIGHT_PX, WIDTH_PX), np.uint8)
+    drawn[800:2000, 320:1280] = 1
+    admit_objects(settings.home, [segment_slide(level, drawn, "BINARY", omit_empty_frames=True)])
     command = [sys.executable, "-m", "aurelius_catalog.service"]
     service = managed_service("catalog", command, {"AURELIUS_HOME": str(settings.home)}, find_free_ports(1)[0])
     with temp_hub(tmp_path_factory.mktemp("hub"), [service], people=PEOPLE) as hub:
@@ -130,15 +135,15 @@ def check_viewer(page: Any) -> None:
 def check_legend(page: Any, outline: Any) -> None:
     """See the labels in their colours, and switch them off and on again."""
     legend = page.locator(".aurelius-slide-legend")
-    assert legend.locator("label").all_inner_texts() == ["gland", "stroma", "tumour"]
+    assert legend.locator("label").all_inner_texts() == ["tissue 1", "stroma", "tumour"]
     wait_until(lambda: is_tinted(page, GLAND, COLOURS[0]), "the gland in orange")
     wait_until(lambda: is_tinted(page, STROMA, COLOURS[1]), "the stroma in blue")
-    legend.get_by_label("gland").uncheck()
+    legend.get_by_label("tissue 1").uncheck()
     wait_until(lambda: not is_tinted(page, GLAND, COLOURS[0]), "the gland to vanish")
     wait_until(lambda: is_tinted(page, STROMA, COLOURS[1]), "the stroma to stay")
     legend.get_by_label("tumour").uncheck()
     wait_until(lambda: not outline.count(), "the outline to vanish")
-    for name in ("gland", "tumour"):
+    for name in ("tissue 1", "tumour"):
         legend.get_by_label(name).check()
     wait_until(lambda: is_tinted(page, GLAND, COLOURS[0]), "the gland again")
 
