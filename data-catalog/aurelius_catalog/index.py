@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ _INSTANCE_TEXTS = [
 _INSTANCES = TypeAdapter(list[InstanceRecord])
 
 
+@cache
 def select_series() -> Select[Any]:
     """Return the statement that `read_series` makes records of; ``site`` and ``projects`` hold the scope."""
     return select(*_SERIES_COLUMNS).join(studies, series.c.StudyInstanceUID == studies.c.StudyInstanceUID)
@@ -68,7 +70,7 @@ def read_series(connection: Connection, statement: Select[Any]) -> list[SeriesRe
     """Return the records of a statement made by `select_series`, with the sites and projects of their studies."""
     result = connection.execute(statement)
     names = tuple(result.keys())
-    found = [dict(zip(names, row, strict=True)) for row in result]
+    found = [dict(zip(names, row, strict=True)) for row in result.all()]
     known = list_scopes(connection, scopes.c.id.in_({values["site"] for values in found})) if found else {}
     for values in found:
         scope = known[values["site"]]

@@ -222,7 +222,7 @@ BESIDE = ("scope",)
 Index("ix_series_scope", *(series.c[_name] for _name in (*BY_SCOPE, "id", *BESIDE_SCOPE)))
 for _name in RESULTS:
     _present = series.c[_name].is_not(None)
-    _columns = [series.c[each] for each in ("id", *BESIDE_RESULTS)]
+    _columns = [series.c[each] for each in (*BESIDE_RESULTS, "id")]
     Index(f"ix_series_{_name}", *_columns, sqlite_where=_present, postgresql_where=_present)
 Index("ix_series_Modality", series.c.Modality, series.c.BodyPartExamined, series.c.id)
 for _name in INDEXED:

@@ -46,7 +46,7 @@ def list_scopes(connection: Connection, *conditions: ColumnElement[Any]) -> dict
     members = scopes.outerjoin(scope_projects, scope_projects.c.scope == scopes.c.id)
     listed = select(scopes.c.id, scopes.c.site, scope_projects.c.project).select_from(members).where(*conditions)
     found: dict[int, Scope] = {}
-    for number, site, project in connection.execute(listed.order_by(scope_projects.c.project)):
+    for number, site, project in connection.execute(listed.order_by(scope_projects.c.project)).all():
         before = found[number].projects if number in found else ()
         found[number] = Scope(site, before if project is None else (*before, project))
     return found

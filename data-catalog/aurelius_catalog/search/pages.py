@@ -38,8 +38,12 @@ def find_page(
     if limit is None and not offset:
         return index.read_series(connection, statement.where(*question.expressions))
     plan = make_plan(connection, question, None if limit is None else offset + limit)
-    chosen = plan.narrow(select(series.c.id), connection.dialect.name).order_by(plan.order)
-    numbers = list(connection.execute(_cut(chosen, limit, offset)).scalars())
+    chosen = plan.narrow(select(series.c.id)).order_by(plan.order)
+    for reach in plan.reaches:
+        within = chosen if reach is None else chosen.where(series.c.id <= reach)
+        numbers = connection.execute(_cut(within, limit, offset)).scalars().all()
+        if len(numbers) == limit:
+            break
     return index.read_series(connection, statement.where(match_numbers(series.c.id, numbers, connection.dialect.name)))
 
 
@@ -49,7 +53,7 @@ def count_series(connection: Connection, person: Person, keywords: Keywords, arc
         return count_idc(archive, keywords)
     question = read_question(connection, person, keywords)
     plan = make_plan(connection, question, None)
-    statement = plan.narrow(select(func.count(series.c.id)), connection.dialect.name)
+    statement = plan.narrow(select(func.count(series.c.id)))
     return connection.execute(statement).scalar_one()
 
 
@@ -65,7 +69,7 @@ def count_values(
         plan = make_plan(connection, question, None)
         # SQLite would go through the index of the values, and look up the row of every series there is.
         value = func.coalesce(column, null()) if question.conditions else column
-        statement = plan.narrow(select(value, func.count()), connection.dialect.name).group_by(value)
+        statement = plan.narrow(select(value, func.count())).group_by(value)
         counted = [(value, count) for value, count in connection.execute(statement)]
     return dict(sorted(counted, key=lambda pair: (-pair[1], str(pair[0]))))
 
@@ -145,7 +149,7 @@ def _list_studies(connection: Connection, question: Question, limit: int | None,
     """Go through the series that match, as far as it takes to have seen so many studies."""
     wanted = None if limit is None else offset + limit
     plan = make_plan(connection, question, wanted)
-    statement = plan.narrow(select(series.c.StudyInstanceUID), connection.dialect.name).order_by(plan.order)
+    statement = plan.narrow(select(series.c.StudyInstanceUID)).order_by(plan.order)
     seen: dict[str, None] = {}
     with connection.execution_options(stream_results=True).execute(_cut(statement, None, 0)) as result:
         for uid in result.scalars():

@@ -18,32 +18,37 @@ from aurelius_catalog.search.question import Condition, Question, Start
 from aurelius_catalog.search.words import WORDS
 
 #: So many entries of an index are counted, and looked at one by one, at most.
-FEW = 60_000
+FEW = 30_000
 #: So few hits are looked at rather than asking the full text.
 SELDOM = 2_000
 #: What looking at a row costs beside looking at an entry of an index.
-_ROW_COST = 5
+_ROW_COST = 2
 #: Hits may stand together, so a walk may have to go further than on average.
 _CLUSTERING = 5
 #: Conditions whose hits are likely to stand together.
 _TOGETHER = ("text", "received_at")
+#: Where hits are too many to be sorted, and must not be walked to: up to which series to look for them first, and then.
+_REACHES = (20_000, None)
 #: The share of series that a condition without an index is thought to keep.
 _GUESS = 0.3
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Where to begin: with these conditions, or (none) with the first series of all; and how to get them in order."""
+    """Where to begin: with these conditions, or (none) with the first series of all; and how to get them in order.
+
+    ``reaches`` says up to which series to look at first, and then (None: at all of them) if those fill no page.
+    """
 
     first: tuple[Condition, ...]
     rest: tuple[Condition, ...]
     walk: bool
+    reaches: tuple[int | None, ...] = (None,)
 
-    def narrow(self, statement: Select[Any], dialect: str) -> Select[Any]:
+    def narrow(self, statement: Select[Any]) -> Select[Any]:
         """Add the conditions to a statement on series so that no other index than the chosen one is used."""
-        rest = [each.check for each in self.rest]
-        if dialect == "sqlite":  # its planner looks for an index for whatever is compared with a column
-            rest = [each.is_(true()) for each in rest]
+        # A planner looks for an index for whatever is compared with a column, but not for what is true of a comparison.
+        rest = [each.check.is_(true()) for each in self.rest]
         if self._words is not None:
             statement = statement.join_from(WORDS, series, series.c.id == WORDS.c.rowid)
             return statement.where(self._words, *rest)
@@ -75,35 +80,48 @@ def make_plan(connection: Connection, question: Question, wanted: int | None) ->
         How many series from the first one on are needed; None: all of them.
     """
     text = next((each for each in question.conditions if each.words is not None), None)
-    starts = [start for start in question.starts if text not in start.conditions]
+    starts = question.starts
     if not starts:
         return _walk(question, () if text is None else (text,))
-    total, counted = _count(connection, starts, [SELDOM] * len(starts))
-    if min(counted) > SELDOM and connection.dialect.name != "sqlite":
-        # PostgreSQL knows how often values come, but not that some stand together: there it must not walk.
-        return Plan(question.conditions, (), walk=not any(each.keyword in _TOGETHER for each in question.conditions))
-    costs = [_weigh(question, start) for start in starts]
+    dialect = connection.dialect.name
+    most = [SELDOM] * len(starts)
+    total, counted = _count(connection, starts, most)
     if min(counted) > SELDOM:
+        if dialect != "sqlite":
+            return _leave(question)
         if text is not None:
             return _walk(question, (text,))
-        total, counted = _count(connection, starts, [int(FEW / cost) for cost in costs])
-    cost, fewest, best = min(
-        ((count * cost, count, start.conditions) for count, cost, start in zip(counted, costs, starts, strict=True)),
-        key=lambda each: each[:2],
+        most = [int(FEW / _weigh(question, start)) for start in starts]
+        total, counted = _count(connection, starts, most)
+    too_many, cost, fewest, best = min(
+        (
+            (count > bound, count * _weigh(question, start), count, start.conditions)
+            for count, bound, start in zip(counted, most, starts, strict=True)
+        ),
+        key=lambda each: each[:3],
     )
     rest = tuple(each for each in question.conditions if each not in best)
-    if wanted is None or fewest <= min(SELDOM, wanted) or not total:
+    if not total or (not too_many and fewest <= min(SELDOM, wanted or SELDOM)):
+        return Plan(best, rest, walk=False)
+    if wanted is None:
         return Plan(best, rest, walk=False)
     known = {start.conditions: count for start, count in zip(starts, counted, strict=True)}
     ordered = min(question.orders, key=lambda order: known.get(order, total))
     steps = wanted * known.get(ordered, total) / _guess_hits(question, best, total, known)
-    if cost <= FEW and cost <= _CLUSTERING * _ROW_COST * steps:
+    if not too_many and cost <= _CLUSTERING * (1 + _ROW_COST) * steps:
         return Plan(best, rest, walk=False)
-    return _walk(question, ordered)
+    return _walk(question, ordered) if dialect == "sqlite" else _leave(question)
 
 
 def _walk(question: Question, first: tuple[Condition, ...]) -> Plan:
     return Plan(first, tuple(each for each in question.conditions if each not in first), walk=True)
+
+
+def _leave(question: Question) -> Plan:
+    """Leave all to PostgreSQL: it knows how often values come, but not that some stand together, so far from others."""
+    if any(each.keyword in _TOGETHER for each in question.conditions):
+        return Plan(question.conditions, (), walk=False, reaches=_REACHES)
+    return Plan(question.conditions, (), walk=True)
 
 
 def _weigh(question: Question, start: Start) -> float:

@@ -44,7 +44,7 @@ class Condition:
     indexed
         Whether an index answers it by itself.
     single
-        Whether its index has the hits in order of arrival, for instance because it is met by one value only.
+        Whether it is met by one value only, so that the index of the attribute has the hits in order.
     words
         As SQLite's full text is asked itself.
     """
@@ -135,7 +135,7 @@ def read_question(
                 asked.append(Condition(keyword, expression, check_words(value), words=match_words(value)))
             elif keyword in RESULTS_OF and value is not False:
                 remarked = is_remarked(keyword)
-                asked.append(Condition(keyword, remarked, remarked, indexed=True, single=True))
+                asked.append(Condition(keyword, remarked, remarked, indexed=True))
                 if value is not True:
                     asked.append(Condition(f"{keyword} of a name", expression, expression))
             else:

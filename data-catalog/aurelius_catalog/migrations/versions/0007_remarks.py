@@ -74,7 +74,7 @@ def upgrade() -> None:
         if rows:
             connection.execute(sa.update(series).where(this).values({name: sa.bindparam("names")}), rows)
         present = sa.column(name).is_not(None)
-        columns = ["id", "scope", "Modality"]
+        columns = ["scope", "Modality", "id"]
         op.create_index(f"ix_series_{name}", "series", columns, sqlite_where=present, postgresql_where=present)
     _index([*BY_SCOPE, *BESIDE_SCOPE], ["scope"])
 
