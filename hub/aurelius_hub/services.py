@@ -8,12 +8,7 @@ from dataclasses import dataclass
 from aurelius_hub.settings import HubSettings
 
 #: A service answers from many threads; with an arena of the allocator for each, memory freed in one is lost to others.
-#: What it frees it keeps, up to 128 MiB: its answers are made in pieces of 1 MiB, one after another.
-MEMORY = {
-    "MALLOC_ARENA_MAX": "2",
-    "MALLOC_TRIM_THRESHOLD_": str(128 << 20),
-    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
-}
+MEMORY = {"MALLOC_ARENA_MAX": "2"}
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import pytest
 from traitlets.config import Config
 
 from aurelius_hub import HubSettings, configure
-from aurelius_hub.services import MEMORY, SERVICES, build_services
+from aurelius_hub.services import SERVICES, build_services
 from aurelius_hub.spawner import build_notebook_environment
 
 
@@ -51,7 +51,7 @@ def test_secrets_are_kept_between_starts_and_private(tmp_path: Path) -> None:
 
 def test_services_inherit_nothing_by_accident(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("A_SECRET_OF_THE_OPERATOR", "x")
-    allowed = {"PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONUNBUFFERED", *MEMORY}
+    allowed = {"PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONUNBUFFERED", "MALLOC_ARENA_MAX"}
     for service in build_services(HubSettings(home=tmp_path, run="abc")):
         environment = service["environment"]
         assert isinstance(environment, dict)
