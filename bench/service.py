@@ -48,6 +48,7 @@ class House:
 
     hub: Hub
     home: Path
+    socket: Path
     study: str
     series: str
 
@@ -87,9 +88,11 @@ def serve_volume(folder: Path, files: list[Path]) -> Iterator[House]:
     LocalStore(settings, Person.service("intake")).add_study(study)
     (series,) = LocalStore(settings, Person.service("bench")).find_series(Modality="CT")
     command = [sys.executable, "-m", "aurelius_catalog.service"]
-    service = managed_service("catalog", command, MEMORY | {"AURELIUS_HOME": str(home)}, find_free_ports(1)[0])
+    place = folder / "handover" / "catalog"
+    variables = MEMORY | {"AURELIUS_HOME": str(home), "AURELIUS_HANDOVER": str(place)}
+    service = managed_service("catalog", command, variables, find_free_ports(1)[0])
     with temp_hub(folder / "hub", [service]) as hub:
-        yield House(hub, home, series.StudyInstanceUID, series.SeriesInstanceUID)
+        yield House(hub, home, place, series.StudyInstanceUID, series.SeriesInstanceUID)
 
 
 def read_ours(store: HttpStore, series: str) -> Stored:
