@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
+from importlib import import_module
 from pathlib import Path
 
 import nibabel
@@ -12,13 +13,17 @@ import pytest
 import xarray as xr
 from pydicom import Dataset, dcmread
 from pydicom.uid import PositronEmissionTomographyImageStorage, generate_uid
+from sqlalchemy import select, update
 
 from aurelius_catalog import Series
+from aurelius_catalog.database import open_engine, writing
 from aurelius_catalog.errors import InvalidRequest, InvalidVolume
 from aurelius_catalog.local import LocalStore
 from aurelius_catalog.media import NIFTI
 from aurelius_catalog.person import Person
 from aurelius_catalog.phantoms import make_phantom
+from aurelius_catalog.schema import instances
+from aurelius_catalog.settings import CatalogSettings
 from aurelius_catalog.volumes import open_volume
 from cohort import SLICES, Cohort, admit, make_cohort, make_slice
 
@@ -327,6 +332,20 @@ def test_a_table_says_what_stored_values_mean(home: Path) -> None:
     stored = series.to_xarray(dtype="stored")
     np.testing.assert_array_equal(stored[:, 0, 0], range(4))
     assert "ModalityLUTType" not in stored.attrs
+
+
+def test_an_index_from_before_learns_which_images_have_a_table(home: Path) -> None:
+    series = open_changed(home, 1, 2, add_table)
+    migration = import_module("aurelius_catalog.migrations.versions.0008_modality_tables")
+    engine = open_engine(CatalogSettings(home=home))
+    of_series = instances.c.SeriesInstanceUID == series.record.SeriesInstanceUID
+    question = select(instances.c.per_frame).where(of_series)
+    with writing(engine) as connection:
+        before = connection.execute(question).all()
+        connection.execute(update(instances).where(of_series).values(per_frame={}))
+        migration.fill_from_headers(connection)
+        assert connection.execute(question).all() == before
+    assert before[0].per_frame["ModalityLUTType"] == ["OD"]
 
 
 def test_a_table_in_some_slices_only_leaves_the_others_alone(home: Path) -> None:

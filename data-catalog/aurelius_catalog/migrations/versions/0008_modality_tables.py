@@ -27,15 +27,20 @@ INSTANCES = sa.table(
 
 
 def upgrade() -> None:
-    """Apply the change: read the headers that hold a ModalityLUTSequence (0028,3000) again."""
-    connection, columns = op.get_bind(), INSTANCES.c
+    """Apply the change."""
+    fill_from_headers(op.get_bind())
+
+
+def downgrade() -> None:
+    """Take the change back: nothing that was before is lost."""
+
+
+def fill_from_headers(connection: sa.Connection) -> None:
+    """Read the headers that hold a ModalityLUTSequence (0028,3000) again."""
+    columns = INSTANCES.c
     chosen = sa.select(columns.SOPInstanceUID, columns.header).where(
         columns.Rows.is_not(None), columns.RescaleSlope.is_(None), sa.cast(columns.header, sa.Text).like('%"00283000"%')
     )
     for uid, header in connection.execute(chosen).all():
         change = sa.update(INSTANCES).where(columns.SOPInstanceUID == uid)
         connection.execute(change.values(per_frame=read_per_frame(header)))
-
-
-def downgrade() -> None:
-    """Take the change back: nothing that was before is lost."""
