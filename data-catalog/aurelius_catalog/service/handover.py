@@ -58,7 +58,8 @@ async def serve_handover(app: FastAPI) -> AsyncIterator[None]:
     try:
         server = _Server(place)
     except OSError as error:
-        _log.warning("Nobody can listen on %s (%s): kernels of this machine read over HTTP.", place, error.strerror)
+        why = error.strerror or error
+        _log.warning("Nobody can listen on %s (%s): kernels of this machine read over HTTP.", place, why)
         yield
         return
     thread = Thread(target=server.serve_forever, name="handover", daemon=True)
