@@ -141,7 +141,7 @@ def measure_volume() -> Result:
         house = stack.enter_context(serve_volume(folder, files))
         session = create_session_from_user_pass(*peer.login)
         token = create_session_from_auth(HubToken(house.hub.make_token("rhea")))
-        lanes = [
+        lanes: list[tuple[Callable[[], Stored], list[float]]] = [
             (partial(read_ours, house.open_store(), house.series), ours),
             (read_with(DICOMwebClient(f"{house.catalog}/dicomweb", session=token), house), standard),
             (read_with(DICOMwebClient(peer.dicomweb, session=session), house), orthanc),
