@@ -294,12 +294,15 @@ class StoredSegmentation:
         except (AttributeError, RuntimeError, ValueError) as error:
             raise InvalidObject(f"The pixels of this segmentation cannot be decoded: {_first_line(error)}") from error
 
+    @cached_property
+    def _coded(self) -> list[bytes]:
+        return list(generate_frames(self.dataset.PixelData, number_of_frames=len(self._planes)))
+
     def _decode_bits(self, frames: Sequence[int] | None) -> Iterator[NDArray[np.uint8]]:
         """Decode compressed frames of one bit per pixel, which pydicom does not."""
         dataset, syntax = self.dataset, self.dataset.file_meta.TransferSyntaxUID
-        coded = list(generate_frames(dataset.PixelData, number_of_frames=len(self._planes)))
-        for number in range(len(coded)) if frames is None else frames:
-            decoded = decode_bits(coded[number], syntax, dataset.Rows, dataset.Columns)
+        for number in range(len(self._coded)) if frames is None else frames:
+            decoded = decode_bits(self._coded[number], syntax, dataset.Rows, dataset.Columns)
             if decoded is None:
                 raise ValueError(f"one bit per pixel in {syntax.name}, or a damaged frame")
             yield decoded
