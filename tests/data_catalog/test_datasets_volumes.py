@@ -240,6 +240,29 @@ def test_gradients_are_those_of_dcm2niix(
     np.testing.assert_array_equal(np.loadtxt(tmp_path / "theirs.bval"), WEIGHTS)
 
 
+def test_a_label_lies_on_the_volume_it_was_drawn_on(tmp_path: Path) -> None:
+    def part(dataset: Dataset, repeat: int, number: int) -> None:
+        dataset.ImagePositionPatient = [-100, -120, 50 + 2 * number + 40 * repeat]
+
+    (series,) = admit(make_series("t1 gap", 2, part), tmp_path / "house")
+    catalog = Catalog(LocalStore(CatalogSettings(home=tmp_path / "house"), STELLA))
+    drawn = np.zeros((2 * SLICES, ROWS, COLUMNS), np.uint8)
+    drawn[SLICES + 1, 2, 3] = 1
+    uid = series.record.SeriesInstanceUID
+    catalog.store.add_annotation(uid, drawn, [Segment(number=1, label="cyst")], origin="notebook")
+    frozen = catalog.search(Modality="MR").freeze("gap")
+    copy = frozen.to_zarr(tmp_path / "hot")
+    assert (len(copy.volumes(uid)), copy.skipped) == (2, {})
+    items = frozen.to_monai(tmp_path / "hot", only_labelled=True)
+    assert [item["image"][-2:] for item in items] == ["/0", "/1"]
+    labels = [LoadImaged(["label"], reader=DatasetReader())(item)["label"].numpy() for item in items]
+    assert [np.argwhere(label).tolist() for label in labels] == [[], [[3, 2, 1]]]
+    export = frozen.to_bids(tmp_path / "bids")
+    assert [path.split("_")[-2] for path in export.files[uid]] == ["chunk-1", "chunk-2"]
+    masks = sorted((tmp_path / "bids" / "derivatives").rglob("*_dseg.nii.gz"))
+    assert [int(np.asarray(nib.load(mask).dataobj).sum()) for mask in masks] == [0, 1]
+
+
 def test_diffusion_without_directions_is_an_mr(tmp_path: Path) -> None:
     def trace(dataset: Dataset, repeat: int, number: int) -> None:
         dataset.DiffusionBValue, dataset.AcquisitionNumber = [0.0, 1000.0][repeat], repeat + 1

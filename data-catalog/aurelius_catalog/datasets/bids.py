@@ -11,7 +11,7 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -23,7 +23,7 @@ import xarray as xr
 
 from aurelius_catalog.datasets.bids_diffusion import format_bval, format_bvec
 from aurelius_catalog.datasets.bids_names import IGNORED, Name, find_task, is_bids, name_parts, name_series
-from aurelius_catalog.datasets.labels import read_label
+from aurelius_catalog.datasets.labels import read_labels
 from aurelius_catalog.datasets.ome import find_period, shrink_values
 from aurelius_catalog.datasets.series import FrozenSeries
 from aurelius_catalog.datasets.summary import read_years
@@ -98,7 +98,7 @@ def export_bids(
     for done, series in enumerate(dataset, start=1):
         uid = series.record.SeriesInstanceUID
         try:
-            files[uid] = tuple(_write_series(series, names[uid], folder, dataset.segments))
+            files[uid] = _write_series(series, names[uid], folder, dataset.segments)
         except (Unreachable, OSError):
             raise
         except (CatalogError, ValueError, RuntimeError, ArithmeticError, LookupError) as error:
@@ -134,23 +134,34 @@ def _claim(folder: Path, dataset: FrozenDataset) -> None:
     _write_text(folder / "README", f"{dataset.name}\n\n{dataset.citation}\n\n{note}\n")
 
 
-def _write_series(series: FrozenSeries, name: Name, folder: Path, segments: Mapping[str, int]) -> Iterator[str]:
-    """Write the images of a series, each with its label and, last, its sidecar: where it is, the rest is whole."""
-    for part, image in name_parts(name, series.open_arrays()):
-        sidecar = folder / f"{part.path}.json"
-        if not sidecar.is_file():
-            about = _describe(series.record, image, part)
-            _write_nifti(folder / f"{part.path}.nii.gz", image, about.get("RepetitionTime"))
-            label = read_label(series, segments, image)
-            if label is not None:
-                stem = part.path.removesuffix(f"_{part.suffix}")
-                _write_nifti(folder / LABELS / f"{stem}_desc-{part.suffix}_dseg.nii.gz", label)
-            if "b" in image.dims:
-                _write_text(folder / f"{part.path}.bval", format_bval(image))
-                if (gradients := format_bvec(image)) is not None:
-                    _write_text(folder / f"{part.path}.bvec", gradients)
-            _write_text(sidecar, _to_json(about))
-        yield f"{part.path}.nii.gz"
+def _write_series(series: FrozenSeries, name: Name, folder: Path, segments: Mapping[str, int]) -> tuple[str, ...]:
+    """Write the images of a series, each with its label and, last, its sidecar: where it is, the rest is whole.
+
+    Returns their paths below the folder.
+    """
+    parts = list(name_parts(name, series.open_arrays()))
+    sidecars = [folder / f"{part.path}.json" for part, _ in parts]
+    if not all(sidecar.is_file() for sidecar in sidecars):
+        labels = read_labels(series, segments, [image for _, image in parts])
+        for sidecar, (part, image), label in zip(sidecars, parts, labels, strict=True):
+            if not sidecar.is_file():
+                _write_image(series.record, part, image, label, folder)
+    return tuple(f"{part.path}.nii.gz" for part, _ in parts)
+
+
+def _write_image(
+    record: SeriesRecord, name: Name, image: xr.DataArray, label: xr.DataArray | None, folder: Path
+) -> None:
+    about = _describe(record, image, name)
+    _write_nifti(folder / f"{name.path}.nii.gz", image, about.get("RepetitionTime"))
+    if label is not None:
+        stem = name.path.removesuffix(f"_{name.suffix}")
+        _write_nifti(folder / LABELS / f"{stem}_desc-{name.suffix}_dseg.nii.gz", label)
+    if "b" in image.dims:
+        _write_text(folder / f"{name.path}.bval", format_bval(image))
+        if (gradients := format_bvec(image)) is not None:
+            _write_text(folder / f"{name.path}.bvec", gradients)
+    _write_text(folder / f"{name.path}.json", _to_json(about))
 
 
 def _write_nifti(path: Path, image: xr.DataArray, step_s: float | None = None) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import xarray as xr
 
-from aurelius_catalog.datasets.labels import read_label
+from aurelius_catalog.datasets.labels import read_labels
 from aurelius_catalog.datasets.series import FrozenSeries
 from aurelius_catalog.datasets.zarr_copy import LABEL, list_volumes, open_image
 from aurelius_catalog.errors import InvalidVolume, NotFound
@@ -59,7 +59,7 @@ def open_item(place: str, dataset: FrozenDataset | None) -> xr.DataArray:
     for item in dataset.labels:
         if item.SOPInstanceUID == place:
             series = next(each for each in dataset if each.record.SeriesInstanceUID == item.SeriesInstanceUID)
-            label = read_label(series, dataset.segments, _open_one(series))
+            [label] = read_labels(series, dataset.segments, [_open_one(series)])
             if label is not None:
                 return label
     raise NotFound(f"{place} is neither a series nor a label of dataset {dataset.name}.")

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import xarray as xr
 
 from aurelius_catalog.datasets.series import FrozenSeries
+from aurelius_catalog.errors import InvalidLabel
 from aurelius_catalog.objects.laying import choose_target
 
 
-def read_label(series: FrozenSeries, segments: Mapping[str, int], image: xr.DataArray) -> xr.DataArray | None:
-    """Read the newest label version of a frozen series; None if nobody had drawn anything.
+def read_labels(
+    series: FrozenSeries, segments: Mapping[str, int], images: Sequence[xr.DataArray]
+) -> list[xr.DataArray | None]:
+    """Read the newest label version of a frozen series.
 
     Parameters
     ----------
@@ -20,20 +23,36 @@ def read_label(series: FrozenSeries, segments: Mapping[str, int], image: xr.Data
         The series.
     segments
         Voxel value for the label of each structure: `FrozenDataset.segments`.
-    image
-        The series as it opens, or the volume of it that the label is to lie on.
+    images
+        The volumes of the series.
 
     Returns
     -------
-    xarray.DataArray
-        On the grid of ``image``; uint8, or uint16 if there are more than 255 structures.
+    list of xarray.DataArray or None
+        On the grid of each volume; uint8, or uint16 if there are more than 255 structures. None where nothing of the
+        label lies on a volume, and everywhere if nobody had drawn anything.
+
+    Raises
+    ------
+    InvalidLabel
+        If it can be laid over none of them.
     """
     newest = series.label
     if newest is None:
-        return None
+        return [None] * len(images)
     stored = series.open_segmentation(newest.annotation.SOPInstanceUID)
-    drawn = stored.labelmap(choose_target(stored, series.record, series.instances, image))
     numbers = np.zeros(256, np.uint8 if max(segments.values(), default=0) < 256 else np.uint16)
     for segment in newest.annotation.segments:
         numbers[segment.number] = segments[segment.label]
-    return drawn.copy(data=numbers[drawn.to_numpy()])
+    found: list[xr.DataArray | None] = []
+    refusals = []
+    for image in images:
+        try:
+            drawn = stored.labelmap(choose_target(stored, series.record, series.instances, image))
+            found.append(drawn.copy(data=numbers[drawn.to_numpy()]))
+        except InvalidLabel as error:
+            found.append(None)
+            refusals.append(error)
+    if len(refusals) == len(images):
+        raise refusals[0]
+    return found

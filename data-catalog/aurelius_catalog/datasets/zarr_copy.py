@@ -19,7 +19,7 @@ import zarr
 from zarr.errors import GroupNotFoundError
 
 from aurelius_catalog.datasets.cluster import run_cluster
-from aurelius_catalog.datasets.labels import read_label
+from aurelius_catalog.datasets.labels import read_labels
 from aurelius_catalog.datasets.ome import read_image, write_image, write_label, write_several
 from aurelius_catalog.datasets.series import FrozenSeries
 from aurelius_catalog.disk import sync_file_system
@@ -161,12 +161,9 @@ def write_series(series: FrozenSeries, segments: Mapping[str, int], folder: Path
         group = zarr.create_group(draft, overwrite=True)
         about = {"dataset": series.dataset_id, "SeriesInstanceUID": uid, "PatientID": record.PatientID}
         images = series.open_arrays()
-        several = len(images) > 1
-        for place, image in zip(
-            write_several(group, len(images), **about) if several else [group], images, strict=True
-        ):
+        places = write_several(group, len(images), **about) if len(images) > 1 else [group]
+        for place, image, label in zip(places, images, read_labels(series, segments, images), strict=True):
             write_image(place, image, **about, Modality=record.Modality)
-            label = read_label(series, segments, image)
             if label is not None and series.label is not None:
                 write_label(place, LABEL, label, segments, SOPInstanceUID=series.label.annotation.SOPInstanceUID)
         sync_file_system(draft)
