@@ -65,7 +65,7 @@ def write_segmentation(
     kind = "AUTOMATIC" if algorithm else "SEMIAUTOMATIC"
     said = ", ".join(segment.label for segment in segments)
     try:
-        return Segmentation(
+        segmentation = Segmentation(
             source_images=list(sources),
             pixel_array=labelmap if grid is None else _make_volume(labelmap, grid, sources[0]),
             segmentation_type="BINARY",
@@ -85,6 +85,9 @@ def write_segmentation(
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InvalidLabel(f"This series cannot carry a segmentation: {error}") from error
+    # It would be that of the images, in which a segment's name may not be writable.
+    segmentation.SpecificCharacterSet = "ISO_IR 192"
+    return segmentation
 
 
 def _describe_segment(segment: Segment, kind: str, made_by: hd.AlgorithmIdentificationSequence) -> SegmentDescription:

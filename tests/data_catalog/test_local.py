@@ -1,6 +1,7 @@
 """What only the local store does: admission, leases, the audit log, the schema."""
 
 import threading
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -91,3 +92,14 @@ def test_versions_of_many_at_once_are_all_kept(cohort: Cohort) -> None:
     saved = cohort.open_as(ANTON).list_annotations(cohort.north_chest)
     assert [each.version for each in saved] == [1, 2, 3, 4, 5, 6]
     assert {each.author for each in saved} == {f"reader{number}" for number in range(6)}
+
+
+def test_a_segment_keeps_its_name_in_any_script(cohort: Cohort) -> None:
+    """The images are in ISO 8859-1 or ASCII, the name of what somebody drew need not be."""
+    anton = cohort.open_as(ANTON)
+    labelmap = np.ones((12, 96, 96), np.uint8)
+    named = (Segment(number=1, label="Rundherd – 腫瘍"),)
+    saved = anton.add_annotation(cohort.north_chest, labelmap, named, origin="notebook")
+    assert [each.label for each in saved.segments] == ["Rundherd – 腫瘍"]
+    written = dcmread(BytesIO(anton.read_file(saved.SOPInstanceUID)))
+    assert written.SegmentSequence[0].SegmentLabel == "Rundherd – 腫瘍"
