@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from pydicom import Dataset
 from pydicom.uid import generate_uid
@@ -34,6 +35,20 @@ def admit_objects(home: Path, sources: Sequence[Dataset], person: Person = STEWA
     for paths in studies.values():
         intake.add_study(DeidentifiedStudy("north", tuple(read_deidentified(path) for path in paths)))
     return Catalog(LocalStore(settings, person))
+
+
+def name_object(series_number: int) -> dict[str, Any]:
+    """Return what highdicom asks of any object: a series and an object of its own, made by somebody else's program."""
+    return {
+        "series_instance_uid": generate_uid(),
+        "series_number": series_number,
+        "sop_instance_uid": generate_uid(),
+        "instance_number": 1,
+        "manufacturer": "Somebody",
+        "manufacturer_model_name": "else",
+        "software_versions": "1",
+        "device_serial_number": "1",
+    }
 
 
 def find_one(catalog: Catalog, **keywords: object) -> Series:

@@ -23,6 +23,7 @@ from aurelius_catalog.person import Person
 from aurelius_catalog.settings import CatalogSettings
 from aurelius_catalog.slides import plan_slide
 from aurelius_catalog.slides.virtual import list_level_headers
+from objects_house import name_object
 from slide_files import Pixels
 
 PROJECT = "path"
@@ -118,14 +119,7 @@ def segment_slide(level: Dataset, values: NDArray[np.generic], kind: str, **opti
             hd.seg.SegmentDescription(number, f"tissue {number}", codes.SCT.Tissue, codes.SCT.Tissue, "MANUAL")
             for number in range(1, count + 1)
         ],
-        series_instance_uid=generate_uid(),
-        series_number=5,
-        sop_instance_uid=generate_uid(),
-        instance_number=1,
-        manufacturer="Somebody",
-        manufacturer_model_name="else",
-        software_versions="1",
-        device_serial_number="1",
+        **name_object(5),
         tile_pixel_array=True,
         tile_size=(100, 90),
         **options,

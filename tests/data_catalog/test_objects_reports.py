@@ -15,7 +15,7 @@ from aurelius_catalog.errors import InvalidObject
 from aurelius_catalog.objects import Report, ValueMapping, Waveform
 from aurelius_catalog.objects.parametric import open_parametric_map
 from cohort import make_slice
-from objects_house import admit_objects, find_one
+from objects_house import admit_objects, find_one, name_object
 
 # -- reports ---------------------------------------------------------------------------------------
 
@@ -121,14 +121,7 @@ def make_map(frames: np.ndarray, quantities: int = 1) -> Dataset:
     return hd.pm.ParametricMap(
         source_images=sources,
         pixel_array=frames,
-        series_instance_uid=generate_uid(),
-        series_number=5,
-        sop_instance_uid=generate_uid(),
-        instance_number=1,
-        manufacturer="Somebody",
-        manufacturer_model_name="else",
-        software_versions="1",
-        device_serial_number="1",
+        **name_object(5),
         contains_recognizable_visual_features=False,
         real_world_value_mappings=mappings[0] if quantities == 1 else mappings,
         voi_lut_transformations=[hd.VOILUTTransformation(window_center=0.5, window_width=1.0)],

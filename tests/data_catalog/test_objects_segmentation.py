@@ -20,7 +20,7 @@ from aurelius_catalog.objects import StoredSegmentation
 from aurelius_catalog.segment_codes import describe_label
 from aurelius_catalog.segments import COLOURS
 from cohort import make_slice
-from objects_house import admit_objects, find_one
+from objects_house import admit_objects, find_one, name_object
 
 SHAPE = (6, 24, 32)
 SPACING_MM = (2.5, 0.8, 0.8)
@@ -59,14 +59,7 @@ def make_segmentation(
             hd.seg.SegmentDescription(number, label, codes.SCT.Tissue, codes.SCT.Tissue, "MANUAL")
             for number, label in enumerate(labels, start=1)
         ],
-        series_instance_uid=generate_uid(),
-        series_number=5,
-        sop_instance_uid=generate_uid(),
-        instance_number=1,
-        manufacturer="Somebody",
-        manufacturer_model_name="else",
-        software_versions="1",
-        device_serial_number="1",
+        **name_object(5),
         fractional_type="PROBABILITY",
         max_fractional_value=200,
     )

@@ -29,7 +29,7 @@ from aurelius_catalog.segments import COLOURS
 from aurelius_catalog.settings import CatalogSettings
 from aurelius_catalog.slides.label import TILE_PX, SlideLabel, draw_tile
 from aurelius_catalog.slides.slide import Slide
-from objects_house import STEWARD, admit_objects, find_one
+from objects_house import STEWARD, admit_objects, find_one, name_object
 from slide_files import make_pixels, write_mirax
 from slide_house import MPP_UM, add_slide, complete_slide, list_level_datasets, segment_slide, write_dicom_slide
 
@@ -75,14 +75,7 @@ def make_annotations(level: Dataset, coordinates: str, groups: Sequence[tuple[st
             )
             for number, (label, kind, shapes) in enumerate(groups, start=1)
         ],
-        series_instance_uid=generate_uid(),
-        series_number=6,
-        sop_instance_uid=generate_uid(),
-        instance_number=1,
-        manufacturer="Somebody",
-        manufacturer_model_name="else",
-        software_versions="1",
-        device_serial_number="1",
+        **name_object(6),
     )
 
 
