@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from aurelius_annotation.images import write_nrrd
-from aurelius_catalog.phantoms import make_phantom
+from aurelius_annotation.server.images import write_nrrd
+from aurelius_catalog.phantoms.bodies import make_phantom
 from aurelius_catalog.settings import CatalogSettings
 from aurelius_hub.ports import find_free_ports
 from bench.result import Result, compare

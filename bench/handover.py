@@ -15,10 +15,10 @@ from unittest.mock import patch
 import itk
 import numpy as np
 
+from aurelius_catalog.access.person import Person
 from aurelius_catalog.catalog import Catalog
-from aurelius_catalog.client import HttpStore
-from aurelius_catalog.local import LocalStore
-from aurelius_catalog.person import Person
+from aurelius_catalog.local.store import LocalStore
+from aurelius_catalog.remote.store import HttpStore
 from aurelius_catalog.settings import CatalogSettings
 from aurelius_catalog.store import Store
 from bench.reading import read_with_itk

@@ -109,7 +109,7 @@ def run_tool(tool: Tool, paths: Sequence[Path], folder: Path) -> None:
 
 def deidentify_ours(paths: Sequence[Path], folder: Path) -> None:
     """De-identify with the profile the house uses, study by study; header only, pixels copied."""
-    from aurelius_catalog.deidentify import Deidentifier, PseudonymKey, load_profile
+    from aurelius_deidentify.header import Deidentifier, PseudonymKey, load_profile
 
     deidentifier = Deidentifier(PseudonymKey(bytes(32)), SITE, load_profile("research"))
     parent, study = None, deidentifier.open_study()
@@ -129,9 +129,9 @@ class Intake:
 
     def prepare(self, paths: Sequence[Path], folder: Path) -> None:
         """Make a house that has run before, and put copies of the files into an inbox; this is not timed."""
-        from aurelius_catalog.intake.runner import serve
-        from aurelius_catalog.intake.zone import Zone
-        from aurelius_catalog.vault import create_vault
+        from aurelius_intake.service.runner import serve
+        from aurelius_intake.vault import create_vault
+        from aurelius_intake.zone.folders import Zone
 
         settings = self._settings(folder)
         create_vault(settings)
@@ -144,9 +144,9 @@ class Intake:
 
     def __call__(self, paths: Sequence[Path], folder: Path) -> None:
         """Take them; every one must have been stored."""
-        from aurelius_catalog.intake.items import Items
-        from aurelius_catalog.intake.runner import serve
-        from aurelius_catalog.intake.zone import Zone
+        from aurelius_intake.service.runner import serve
+        from aurelius_intake.zone.folders import Zone
+        from aurelius_intake.zone.items import Items
 
         settings = self._settings(folder)
         serve(settings, Event(), once=True)
@@ -155,9 +155,9 @@ class Intake:
             raise RuntimeError(f"the intake did not store every file: {counted}")
 
     def _settings(self, folder: Path):  # type: ignore[no-untyped-def]
-        from aurelius_catalog.settings import CatalogSettings
+        from aurelius_intake.settings import IntakeSettings
 
-        return CatalogSettings(home=folder / "home", intake_quiet_s=0, intake_workers=self.workers)
+        return IntakeSettings(home=folder / "home", intake_quiet_s=0, intake_workers=self.workers)
 
 
 #: Every lane that a kind of image is sent through.

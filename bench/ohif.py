@@ -13,8 +13,8 @@ from typing import Any
 
 from playwright.sync_api import Browser, sync_playwright
 
-from aurelius_catalog.person import Person
-from aurelius_catalog.web_assets import FOLDER
+from aurelius_catalog.access.person import Person
+from aurelius_catalog.viewing.web_assets import FOLDER
 from bench.result import Result, compare
 from chromium import launch_chromium
 from ohif_house import READER, OhifHouse, temp_ohif

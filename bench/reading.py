@@ -26,7 +26,7 @@ from pydicom.pixels import get_decoder
 from pydicom.uid import JPEG2000Lossless, generate_uid
 
 from aurelius_catalog import Catalog
-from aurelius_catalog.frames import decode_frame
+from aurelius_catalog.dicom.frame_locations import decode_frame
 from bench.intake import find_data
 from bench.result import ROOT, Result, compare
 from cohort import admit, make_slice

@@ -21,10 +21,10 @@ from pathlib import Path
 from pydicom import Dataset, dcmread
 from pydicom.uid import UID_dictionary
 
-from aurelius_catalog.deidentify import Deidentifier, PseudonymKey, load_profile
-from aurelius_catalog.deidentify.evidence import IDENTIFIER, PLACE, identifying_values
-from aurelius_catalog.deidentify.profile import CLASS_UIDS
-from aurelius_catalog.deidentify.residue import ResidueScanner, find_pixels, find_residue
+from aurelius_deidentify.header import Deidentifier, PseudonymKey, load_profile
+from aurelius_deidentify.header.identifiers import IDENTIFIER, PLACE, identifying_values
+from aurelius_deidentify.header.profile import CLASS_UIDS
+from aurelius_deidentify.residue.scanner import ResidueScanner, find_pixels, find_residue
 from bench.intake import find_data
 from bench.tools import TOOLS, Tool, name_tool, silence
 

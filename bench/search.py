@@ -21,14 +21,14 @@ from unittest.mock import patch
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, text
 
-from aurelius_catalog.admission import index_study
-from aurelius_catalog.database import open_engine, writing
-from aurelius_catalog.deidentified import DeidentifiedFile, DeidentifiedStudy
-from aurelius_catalog.dicom_json import make_header
-from aurelius_catalog.local import LocalStore
-from aurelius_catalog.model import SeriesRecord
-from aurelius_catalog.person import Person
-from aurelius_catalog.settings import CatalogSettings
+from aurelius_catalog.access.person import Person
+from aurelius_catalog.dicom.json_header import make_header
+from aurelius_catalog.index.admission import index_study
+from aurelius_catalog.index.database import open_engine, writing
+from aurelius_catalog.index.deidentified import DeidentifiedFile, DeidentifiedStudy
+from aurelius_catalog.local.store import LocalStore
+from aurelius_catalog.records import SeriesRecord
+from aurelius_intake.settings import IntakeSettings
 from bench.result import Result, compare
 
 SIZES = (10_000, 1_000_000)
@@ -109,7 +109,7 @@ BENCHMARKS: dict[str, Callable[[], Result]] = {
 }
 
 
-def _measure(name: str, open_index: Callable[[], Iterator[CatalogSettings]]) -> Result:
+def _measure(name: str, open_index: Callable[[], Iterator[IntakeSettings]]) -> Result:
     from many_series import fill_index
 
     slowest: list[float] = []
@@ -126,7 +126,7 @@ def _measure(name: str, open_index: Callable[[], Iterator[CatalogSettings]]) -> 
     return compare(name, [_p95(slowest)], unit="ms")
 
 
-def _ask_all(settings: CatalogSettings) -> list[float]:
+def _ask_all(settings: IntakeSettings) -> list[float]:
     """Ask every question of every person; returns the times of the slowest one in ms."""
     some = LocalStore(settings, PEOPLE[-1]).find_page({}, 500)
     slowest: list[float] = []
@@ -153,13 +153,14 @@ def _time(ask: Callable[[dict[str, object]], object], make: Callable[[], dict[st
     return times
 
 
-def _ask_python(settings: CatalogSettings, person: Person) -> Callable[[dict[str, object]], object]:
+def _ask_python(settings: IntakeSettings, person: Person) -> Callable[[dict[str, object]], object]:
     store = LocalStore(settings, person)
     return lambda keywords: store.find_page(keywords, 100)
 
 
-def _ask_qido(stack: ExitStack, settings: CatalogSettings, person: Person) -> Callable[[dict[str, object]], object]:
-    from aurelius_catalog.service import login, stores
+def _ask_qido(stack: ExitStack, settings: IntakeSettings, person: Person) -> Callable[[dict[str, object]], object]:
+    from aurelius_catalog.hosting import login
+    from aurelius_catalog.service import stores
     from aurelius_catalog.service.app import create_app
 
     async def answer_as_hub(token: str, session: str) -> dict[str, object]:
@@ -223,16 +224,16 @@ def _weigh(engine: Engine) -> int:
         return int(connection.execute(text(asked)).scalar_one())
 
 
-def _open_sqlite() -> Iterator[CatalogSettings]:
+def _open_sqlite() -> Iterator[IntakeSettings]:
     with tempfile.TemporaryDirectory(prefix="aurelius-bench-") as folder:
-        yield CatalogSettings(home=Path(folder))
+        yield IntakeSettings(home=Path(folder))
 
 
-def _open_postgresql() -> Iterator[CatalogSettings]:
+def _open_postgresql() -> Iterator[IntakeSettings]:
     from servers_postgres import temp_postgres
 
     with tempfile.TemporaryDirectory(prefix="aurelius-pg-") as folder, temp_postgres(Path(folder)) as url:
-        yield CatalogSettings(home=Path(folder), database_url=url)
+        yield IntakeSettings(home=Path(folder), database_url=url)
 
 
 def _say(line: str) -> None:

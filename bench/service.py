@@ -22,13 +22,13 @@ from pydicom.uid import generate_uid
 from requests import PreparedRequest
 from requests.auth import AuthBase
 
-from aurelius_catalog.client import HttpStore
-from aurelius_catalog.deidentified import DeidentifiedStudy, read_deidentified
-from aurelius_catalog.local import LocalStore
-from aurelius_catalog.person import Person
-from aurelius_catalog.settings import CatalogSettings
+from aurelius_catalog.access.person import Person
+from aurelius_catalog.index.deidentified import DeidentifiedStudy, read_deidentified
+from aurelius_catalog.local.store import LocalStore
+from aurelius_catalog.remote.store import HttpStore
 from aurelius_hub.ports import find_free_ports
 from aurelius_hub.services import MEMORY
+from aurelius_intake.settings import IntakeSettings
 from bench.result import Result, compare
 from cohort import PROJECTS, make_slice
 from servers_catalog import Hub, managed_service, temp_hub
@@ -83,7 +83,7 @@ def serve_volume(folder: Path, files: list[Path]) -> Iterator[House]:
     home = folder / "house"
     home.mkdir()
     (home / "projects.toml").write_text(PROJECTS)
-    settings = CatalogSettings(home=home, database_url="")
+    settings = IntakeSettings(home=home, database_url="")
     study = DeidentifiedStudy("north", tuple(read_deidentified(file) for file in files))
     LocalStore(settings, Person.service("intake")).add_study(study)
     (series,) = LocalStore(settings, Person.service("bench")).find_series(Modality="CT")

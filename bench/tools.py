@@ -12,8 +12,8 @@ from pathlib import Path
 import pydicom
 from pydicom.datadict import dictionary_keyword, dictionary_VR
 
-from aurelius_catalog.deidentify import load_table
-from aurelius_catalog.deidentify.profile import RESOLVED
+from aurelius_deidentify.header import load_table
+from aurelius_deidentify.header.profile import RESOLVED
 
 Tool = Callable[[Path, Path], None]
 

@@ -12,9 +12,9 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
-from aurelius_catalog.phantom_files import write_phantom, write_series, write_truth
-from aurelius_catalog.phantom_visit import Visit
-from aurelius_catalog.phantoms import make_phantom
+from aurelius_catalog.phantoms.bodies import make_phantom
+from aurelius_catalog.phantoms.dicom_files import write_phantom, write_series, write_truth
+from aurelius_catalog.phantoms.visits import Visit
 
 __all__ = [
     "VISIT",

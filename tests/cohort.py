@@ -10,12 +10,12 @@ import numpy as np
 from pydicom import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
-from aurelius_catalog.deidentified import DeidentifiedStudy, read_deidentified
-from aurelius_catalog.local import LocalStore
-from aurelius_catalog.person import Person
-from aurelius_catalog.phantoms import PhantomKind, make_phantom
+from aurelius_catalog.access.person import Person
+from aurelius_catalog.index.deidentified import DeidentifiedStudy, read_deidentified
+from aurelius_catalog.local.store import LocalStore
+from aurelius_catalog.phantoms.bodies import PhantomKind, make_phantom
 from aurelius_catalog.series import Series
-from aurelius_catalog.settings import CatalogSettings
+from aurelius_intake.settings import IntakeSettings
 
 PROJECTS = """
 [lung]
@@ -31,7 +31,7 @@ SLICES = slice(14, 26)  # a dozen slices carry every structure and keep the test
 class Cohort:
     """Where the catalog is, and the UIDs in it."""
 
-    settings: CatalogSettings
+    settings: IntakeSettings
     north_chest: str
     south_chest: str
     north_brain: str
@@ -44,7 +44,7 @@ def make_cohort(home: Path, database_url: str = "") -> Cohort:
     """Fill a fresh catalog under ``home``, its index in SQLite or where ``database_url`` says."""
     home.mkdir(parents=True, exist_ok=True)
     (home / "projects.toml").write_text(PROJECTS)
-    settings = CatalogSettings(home=home, database_url=database_url)
+    settings = IntakeSettings(home=home, database_url=database_url)
     return Cohort(
         settings,
         north_chest=add_phantom(settings, "north", "ct-chest", 1),
@@ -53,7 +53,7 @@ def make_cohort(home: Path, database_url: str = "") -> Cohort:
     )
 
 
-def add_phantom(settings: CatalogSettings, site: str, kind: PhantomKind, seed: int, slices: slice = SLICES) -> str:
+def add_phantom(settings: IntakeSettings, site: str, kind: PhantomKind, seed: int, slices: slice = SLICES) -> str:
     """Write a phantom as a de-identified series into the catalog; returns its SeriesInstanceUID."""
     phantom = make_phantom(kind, seed)
     image = phantom.image[slices]
@@ -106,7 +106,7 @@ def make_slice(kind: PhantomKind, number: int, pixels: np.ndarray, spacing_mm: t
 
 def admit(sources: Sequence[Dataset], home: Path, database_url: str = "") -> list[Series]:
     """Let real files into a catalog, saying of each that its patient's identity was removed; returns their series."""
-    settings = CatalogSettings(home=home, database_url=database_url)
+    settings = IntakeSettings(home=home, database_url=database_url)
     (home / "incoming").mkdir(parents=True, exist_ok=True)
     studies: dict[str, list[Path]] = {}
     for number, dataset in enumerate(sources):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import create_engine, make_url, text
 
-from aurelius_catalog.settings import CatalogSettings
+from aurelius_intake.settings import IntakeSettings
 from servers_postgres import temp_postgres
 
 DATABASES = ("sqlite", "postgresql")
@@ -27,7 +27,7 @@ def temp_server(database: str) -> Iterator[str]:
         yield url
 
 
-def make_settings(home: Path, server: str, **values: object) -> CatalogSettings:
+def make_settings(home: Path, server: str, **values: object) -> IntakeSettings:
     """Return the settings of a fresh house; on a server it gets a database of its own."""
     url = server
     if server:
@@ -37,4 +37,4 @@ def make_settings(home: Path, server: str, **values: object) -> CatalogSettings:
             connection.execute(text(f"CREATE DATABASE {name}"))
         engine.dispose()
         url = make_url(server).set(database=name).render_as_string(hide_password=False)
-    return CatalogSettings(home=home, database_url=url, **values)
+    return IntakeSettings(home=home, database_url=url, **values)

@@ -10,17 +10,17 @@ from threading import Event
 
 from sqlalchemy import select
 
-from aurelius_catalog.database import open_engine
-from aurelius_catalog.deidentify import PseudonymKey
-from aurelius_catalog.intake import IntakeItem, Items, Zone
-from aurelius_catalog.intake.desk import Desk
-from aurelius_catalog.intake.items import FINAL
-from aurelius_catalog.local import LocalStore
-from aurelius_catalog.model import InstanceRecord, SeriesRecord
-from aurelius_catalog.person import Person
-from aurelius_catalog.schema import instances, series
-from aurelius_catalog.settings import CatalogSettings
-from aurelius_catalog.vault import Vault, create_vault, open_vault
+from aurelius_catalog.access.person import Person
+from aurelius_catalog.index.database import open_engine
+from aurelius_catalog.index.schema import instances, series
+from aurelius_catalog.local.store import LocalStore
+from aurelius_catalog.records import InstanceRecord, SeriesRecord
+from aurelius_deidentify.header import PseudonymKey
+from aurelius_intake import IntakeItem, Items, Zone
+from aurelius_intake.processing.pipeline import Desk
+from aurelius_intake.settings import IntakeSettings
+from aurelius_intake.vault import Vault, create_vault, open_vault
+from aurelius_intake.zone.items import FINAL
 
 
 @dataclass
@@ -34,8 +34,8 @@ class House:
     reserve_mb: int = 0
 
     @property
-    def settings(self) -> CatalogSettings:
-        return CatalogSettings(
+    def settings(self) -> IntakeSettings:
+        return IntakeSettings(
             home=self.home,
             intake_quiet_s=self.quiet_s,
             database_url=self.database_url,

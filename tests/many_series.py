@@ -14,8 +14,16 @@ import psycopg
 from sqlalchemy import Engine, Table
 from sqlalchemy.schema import CreateIndex, DropIndex
 
-from aurelius_catalog.schema import annotation_versions, instances, predictions, scope_projects, scopes, series, studies
-from aurelius_catalog.series_attributes import OF_STUDY, join_words
+from aurelius_catalog.index.schema import (
+    annotation_versions,
+    instances,
+    predictions,
+    scope_projects,
+    scopes,
+    series,
+    studies,
+)
+from aurelius_catalog.index.series_attributes import OF_STUDY, join_words
 
 Row = dict[str, Any]
 SITES = {"north": 30, "south": 25, "east": 20, "west": 15, "coast": 10}

@@ -10,16 +10,16 @@ from pydicom import Dataset
 from pydicom.uid import generate_uid
 
 from aurelius_catalog import Catalog, Person, Series
-from aurelius_catalog.deidentified import DeidentifiedStudy, read_deidentified
-from aurelius_catalog.local import LocalStore
-from aurelius_catalog.settings import CatalogSettings
+from aurelius_catalog.index.deidentified import DeidentifiedStudy, read_deidentified
+from aurelius_catalog.local.store import LocalStore
+from aurelius_intake.settings import IntakeSettings
 
 STEWARD = Person.of("stella", ["role-steward"])
 
 
 def admit_objects(home: Path, sources: Sequence[Dataset], person: Person = STEWARD) -> Catalog:
     """Let data sets in as they are, saying of each that its patient's identity was removed."""
-    settings = CatalogSettings(home=home, database_url="")
+    settings = IntakeSettings(home=home, database_url="")
     incoming = home / "incoming"
     incoming.mkdir(parents=True, exist_ok=True)
     studies: dict[str, list[Path]] = {}

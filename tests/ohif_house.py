@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from aurelius_catalog.model import Segment, SeriesRecord
-from aurelius_catalog.person import Person
+from aurelius_catalog.access.person import Person
+from aurelius_catalog.records import Segment, SeriesRecord
 from aurelius_hub.ports import find_free_ports
 from cohort import Cohort, make_cohort
 from servers_catalog import PEOPLE, Hub, managed_service, temp_hub

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from aurelius_catalog.local import LocalStore
-from aurelius_catalog.model import NewPrediction, Segment
-from aurelius_catalog.person import Person
+from aurelius_catalog.access.person import Person
+from aurelius_catalog.local.store import LocalStore
+from aurelius_catalog.records import NewPrediction, Segment
 from aurelius_catalog.settings import CatalogSettings
 from aurelius_hub.ports import find_free_ports
 from cohort import make_cohort

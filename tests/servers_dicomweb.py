@@ -30,10 +30,10 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from aurelius_catalog.person import Person
+from aurelius_catalog.access.person import Person
+from aurelius_catalog.hosting.host import create_service, mount_router
+from aurelius_catalog.hosting.login import current_person
 from aurelius_catalog.service import dicomweb
-from aurelius_catalog.service.host import create_service, mount_router
-from aurelius_catalog.service.login import current_person
 from aurelius_catalog.service.stores import read_settings
 from aurelius_hub.ports import find_free_ports
 from servers_catalog import wait_until

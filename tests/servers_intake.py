@@ -15,14 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from aurelius_catalog.intake.items import Items, State
-from aurelius_catalog.intake.zone import Zone
-from aurelius_catalog.settings import CatalogSettings
-from aurelius_catalog.vault import create_vault
 from aurelius_hub.ports import find_free_ports
+from aurelius_intake.settings import IntakeSettings
+from aurelius_intake.vault import create_vault
+from aurelius_intake.zone.folders import Zone
+from aurelius_intake.zone.items import Items, State
 from servers_catalog import wait_until
 
-COMMAND = [sys.executable, "-m", "aurelius_catalog.intake"]
+COMMAND = [sys.executable, "-m", "aurelius_intake"]
 #: Two sites, as sites.toml says it; every test may write another file before it starts an intake.
 SITES = """
 [north]
@@ -39,7 +39,7 @@ callers = ["MR1"]
 class Intake:
     """A running intake process."""
 
-    settings: CatalogSettings
+    settings: IntakeSettings
     process: subprocess.Popen[bytes]
     log: Path
 
@@ -47,9 +47,9 @@ class Intake:
         return Items(Zone(self.settings).database).count()
 
 
-def prepare_house(home: Path, sites: str = SITES) -> CatalogSettings:
+def prepare_house(home: Path, sites: str = SITES) -> IntakeSettings:
     """Make what a steward makes before the first start: the vault and the file of the sites."""
-    settings = CatalogSettings(home=home)
+    settings = IntakeSettings(home=home)
     Zone(settings)
     create_vault(settings)
     settings.sites_file.write_text(sites)

@@ -13,14 +13,14 @@ from pathlib import Path
 import nbformat
 import numpy as np
 
-from aurelius_catalog.model import Segment
-from aurelius_catalog.person import Person
-from aurelius_catalog.phantoms import make_phantom
+from aurelius_catalog.access.person import Person
+from aurelius_catalog.phantoms.bodies import make_phantom
+from aurelius_catalog.records import Segment
 from aurelius_catalog.store import LabelMap
-from aurelius_extensions.reports.desk import Desk, RunView
-from aurelius_extensions.reports.model import RunState
+from aurelius_extensions.reports.execution.worker import Worker
+from aurelius_extensions.reports.records import RunState
+from aurelius_extensions.reports.service.access import Desk, RunView
 from aurelius_extensions.reports.settings import NOTEBOOKS, ReportSettings
-from aurelius_extensions.reports.worker import Worker
 from aurelius_hub.ports import find_free_ports
 from cohort import SLICES, Cohort, make_cohort
 from servers_catalog import answers, stop_group, wait_until

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 import pytest
 from fastapi import FastAPI, HTTPException, Request
 
-from aurelius_catalog.person import Person
-from aurelius_catalog.service.login import current_person
+from aurelius_catalog.access.person import Person
+from aurelius_catalog.hosting.login import current_person
 from aurelius_catalog.service.stores import read_settings
 from aurelius_catalog.settings import CatalogSettings
 

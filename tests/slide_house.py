@@ -15,14 +15,14 @@ from pydicom import Dataset, FileMetaDataset, dcmread
 from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian, VLWholeSlideMicroscopyImageStorage, generate_uid
 
-from aurelius_catalog.deidentified import DeidentifiedFile, DeidentifiedStudy, read_deidentified
-from aurelius_catalog.dicom_json import make_header
-from aurelius_catalog.local import LocalStore
-from aurelius_catalog.model import SeriesRecord
-from aurelius_catalog.person import Person
-from aurelius_catalog.settings import CatalogSettings
-from aurelius_catalog.slides import plan_slide
-from aurelius_catalog.slides.virtual import list_level_headers
+from aurelius_catalog.access.person import Person
+from aurelius_catalog.dicom.json_header import make_header
+from aurelius_catalog.index.deidentified import DeidentifiedFile, DeidentifiedStudy, read_deidentified
+from aurelius_catalog.local.store import LocalStore
+from aurelius_catalog.records import SeriesRecord
+from aurelius_catalog.service.slide_levels import list_level_headers
+from aurelius_deidentify.slides import plan_slide
+from aurelius_intake.settings import IntakeSettings
 from objects_house import name_object
 from slide_files import Pixels
 
@@ -30,7 +30,7 @@ PROJECT = "path"
 MPP_UM = 0.5
 
 
-def add_slide(settings: CatalogSettings, source: Path, site: str = "north", project: str = PROJECT) -> str:
+def add_slide(settings: IntakeSettings, source: Path, site: str = "north", project: str = PROJECT) -> str:
     """Clean a slide file and add it as a series of its own; returns its SeriesInstanceUID."""
     plan = plan_slide(source)
     assert plan is not None, f"{source.name} is no slide"
@@ -52,7 +52,7 @@ def add_slide(settings: CatalogSettings, source: Path, site: str = "north", proj
 
 
 def add_dicom_slide(
-    settings: CatalogSettings, sources: Sequence[Path], site: str = "north", project: str = PROJECT
+    settings: IntakeSettings, sources: Sequence[Path], site: str = "north", project: str = PROJECT
 ) -> str:
     """Add DICOM slide files as they are, but for saying that they are de-identified."""
     files = []
@@ -170,13 +170,13 @@ def _place_frame(top: int, left: int, mpp_um: float) -> Dataset:
     return groups
 
 
-def _make_folder(settings: CatalogSettings) -> Path:
+def _make_folder(settings: IntakeSettings) -> Path:
     folder = settings.files.parent / "incoming"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
-def _add(settings: CatalogSettings, files: Sequence[DeidentifiedFile], site: str, project: str) -> str:
+def _add(settings: IntakeSettings, files: Sequence[DeidentifiedFile], site: str, project: str) -> str:
     study = DeidentifiedStudy(site, tuple(files), projects=frozenset({project}))
     LocalStore(settings, Person.service("intake")).add_study(study)
     return files[0].SeriesInstanceUID

@@ -20,8 +20,8 @@ from typing import Any
 import httpx
 import numpy as np
 
-from aurelius_catalog.phantom_files import Visit, write_phantom
-from aurelius_catalog.phantoms import make_phantom
+from aurelius_catalog.phantoms.bodies import make_phantom
+from aurelius_catalog.phantoms.dicom_files import Visit, write_phantom
 from notebook import CellFailed, Notebook
 from servers_catalog import REPOSITORY, wait_until
 from servers_hub import RunningDemo, login, new_session, running_demo

@@ -13,7 +13,7 @@ from threading import Event, Thread
 import numpy as np
 import psutil
 
-from aurelius_catalog.client import HttpStore
+from aurelius_catalog.remote.store import HttpStore
 
 #: Frames that a client reads at once, as a crop of a volume does.
 SLAB = 10

@@ -18,9 +18,9 @@ from fastapi import APIRouter, Body, Depends, FastAPI, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from PIL import Image, ImageDraw
 
-from aurelius_catalog.person import Action, Person
-from aurelius_catalog.service.host import create_service, mount_router, run_service
-from aurelius_catalog.service.login import current_person
+from aurelius_catalog.access.person import Action, Person
+from aurelius_catalog.hosting.host import create_service, mount_router, run_service
+from aurelius_catalog.hosting.login import current_person
 
 router = APIRouter()
 Asker = Annotated[Person, Depends(current_person)]

@@ -15,12 +15,12 @@ from PIL import Image
 from playwright.sync_api import BrowserContext, Page
 from sqlalchemy import select
 
+from aurelius_catalog.access.person import Person
 from aurelius_catalog.catalog import Catalog
-from aurelius_catalog.database import open_engine
+from aurelius_catalog.index.database import open_engine
+from aurelius_catalog.index.schema import audit_events
 from aurelius_catalog.objects import Report
-from aurelius_catalog.ohif_link import link_to_ohif
-from aurelius_catalog.person import Person
-from aurelius_catalog.schema import audit_events
+from aurelius_catalog.viewing.ohif_link import link_to_ohif
 from chromium import wait_for_drawing
 from ohif_house import READER, READER_GROUPS, OhifHouse, temp_ohif
 

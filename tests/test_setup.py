@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from aurelius_catalog.web_assets import find_web_asset, list_web_assets
+from aurelius_catalog.viewing.web_assets import find_web_asset, list_web_assets
 
 ROOT = Path(__file__).parent.parent
 FILES = {

@@ -10,11 +10,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from aurelius_catalog.access.person import Action, Person
     from aurelius_catalog.catalog import Catalog, open_catalog
-    from aurelius_catalog.deidentified import DeidentifiedStudy
-    from aurelius_catalog.model import DecisionAction, Segment
-    from aurelius_catalog.person import Action, Person
+    from aurelius_catalog.index.deidentified import DeidentifiedStudy
     from aurelius_catalog.query import Query
+    from aurelius_catalog.records import DecisionAction, Segment
     from aurelius_catalog.series import Segmentation, Series
     from aurelius_catalog.settings import CatalogSettings
 
@@ -33,14 +33,14 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Action": "person",
+    "Action": "access.person",
     "Catalog": "catalog",
     "CatalogSettings": "settings",
-    "DecisionAction": "model",
-    "DeidentifiedStudy": "deidentified",
-    "Person": "person",
+    "DecisionAction": "records",
+    "DeidentifiedStudy": "index.deidentified",
+    "Person": "access.person",
     "Query": "query",
-    "Segment": "model",
+    "Segment": "records",
     "Segmentation": "series",
     "Series": "series",
     "open_catalog": "catalog",

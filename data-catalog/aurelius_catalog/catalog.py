@@ -7,16 +7,16 @@ from pathlib import Path
 
 import xarray as xr
 
+from aurelius_catalog.access.person import Person
 from aurelius_catalog.datasets.frozen import FrozenDataset
 from aurelius_catalog.errors import InvalidRequest
-from aurelius_catalog.model import (
+from aurelius_catalog.query import Query
+from aurelius_catalog.records import (
     DecisionAction,
     DecisionRecord,
     PredictionRecord,
     WorklistRow,
 )
-from aurelius_catalog.person import Person
-from aurelius_catalog.query import Query
 from aurelius_catalog.search.keywords import KEYWORDS
 from aurelius_catalog.series import Series
 from aurelius_catalog.settings import CatalogSettings
@@ -46,14 +46,14 @@ def open_catalog(
     """
     settings = CatalogSettings()
     if home is None and person is None and (address := url or settings.catalog_url):
-        from aurelius_catalog.client import HttpStore
+        from aurelius_catalog.remote.store import HttpStore
 
         return Catalog(HttpStore(address, token or None))
     if person is None:
         raise InvalidRequest(
             "There is no catalog to open: start this from a notebook of the hub, or give url= and token=."
         )
-    from aurelius_catalog.local import LocalStore
+    from aurelius_catalog.local.store import LocalStore
 
     return Catalog(LocalStore(settings if home is None else CatalogSettings(home=home), person))
 

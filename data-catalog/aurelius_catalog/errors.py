@@ -2,7 +2,7 @@
 
 ::
 
-    CatalogError
+    AureliusError
     ├── NotFound          the index holds no such thing
     ├── PermissionDenied  it is there, but not for this person
     ├── InvalidRequest    the question itself is malformed
@@ -23,98 +23,95 @@
 
 from __future__ import annotations
 
+from aurelius_deidentify.errors import (
+    AureliusError,
+    InvalidRequest,
+    KeyUnusable,
+    NotDeidentifiable,
+    NotFound,
+    ProfileUnusable,
+)
 
-class CatalogError(Exception):
-    """Base of every error this package raises on purpose."""
+__all__ = [
+    "AlreadyDecided",
+    "AureliusError",
+    "DatasetDamaged",
+    "InvalidLabel",
+    "InvalidObject",
+    "InvalidRequest",
+    "InvalidSites",
+    "InvalidVolume",
+    "KeyUnusable",
+    "NotAcceptable",
+    "NotDeidentifiable",
+    "NotDicom",
+    "NotFound",
+    "PermissionDenied",
+    "ProfileUnusable",
+    "Unreachable",
+    "Withdrawn",
+]
 
-    status_code = 500
 
-
-class NotFound(CatalogError):
-    """The index holds no such object."""
-
-    status_code = 404
-
-
-class PermissionDenied(CatalogError):
+class PermissionDenied(AureliusError):
     """The object exists, but this person has no right to it."""
 
     status_code = 403
 
 
-class InvalidRequest(CatalogError):
-    """The request names an unknown attribute or an impossible value."""
-
-    status_code = 400
-
-
-class InvalidVolume(CatalogError):
+class InvalidVolume(AureliusError):
     """The instances of a series do not form one regular volume."""
 
     status_code = 409
 
 
-class NotDicom(CatalogError):
+class NotDicom(AureliusError):
     """The object is kept as the file it came as, such as a slide, and cannot be had as DICOM."""
 
     status_code = 415
 
 
-class NotAcceptable(CatalogError):
+class NotAcceptable(AureliusError):
     """The object cannot be had in any of the forms the client accepts."""
 
     status_code = 406
 
 
-class InvalidLabel(CatalogError):
+class InvalidLabel(AureliusError):
     """A label map does not fit the series it was drawn on."""
 
     status_code = 422
 
 
-class InvalidObject(CatalogError):
+class InvalidObject(AureliusError):
     """An object other than an image lacks what it takes to read it, or is not what was asked for."""
 
     status_code = 422
 
 
-class InvalidSites(CatalogError):
+class InvalidSites(AureliusError):
     """The file that says who may call, send and be asked cannot be read or says something impossible."""
 
 
-class NotDeidentifiable(CatalogError):
-    """An object cannot be de-identified with certainty; the message holds no value of the object."""
-
-    status_code = 422
-
-
-class AlreadyDecided(CatalogError):
+class AlreadyDecided(AureliusError):
     """What a person wants to decide does not wait for a decision (any more)."""
 
     status_code = 409
 
 
-class Withdrawn(CatalogError):
+class Withdrawn(AureliusError):
     """The patient was withdrawn: the images are gone for good."""
 
     status_code = 410
 
 
-class DatasetDamaged(CatalogError):
+class DatasetDamaged(AureliusError):
     """The index no longer says what a frozen dataset holds, or a copy of it is not what it says."""
 
     status_code = 409
 
 
-class ProfileUnusable(CatalogError):
-    """A de-identification profile cannot be read, or says something that is not understood."""
-
-
-class KeyUnusable(CatalogError):
-    """The vault, or its key, is missing, damaged, or readable by others."""
-
-
-class Unreachable(CatalogError):
+class Unreachable(AureliusError):
     """The catalog service did not answer."""
 
     status_code = 503

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from aurelius_catalog.datasets.frozen import FrozenDataset
 from aurelius_catalog.errors import InvalidRequest
-from aurelius_catalog.model import AnnotationRecord, PredictionRecord, Record, SeriesRecord
+from aurelius_catalog.records import AnnotationRecord, PredictionRecord, Record, SeriesRecord
 from aurelius_catalog.series import Series
 from aurelius_catalog.store import Store
 

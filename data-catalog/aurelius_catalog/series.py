@@ -13,8 +13,10 @@ import xarray as xr
 from pydicom.uid import VLWholeSlideMicroscopyImageStorage
 
 from aurelius_catalog.errors import InvalidLabel
-from aurelius_catalog.media import DICOM
-from aurelius_catalog.model import (
+from aurelius_catalog.objects import CLASSES, StoredSegmentation, open_array, open_object, open_objects
+from aurelius_catalog.objects.alignment import choose_target
+from aurelius_catalog.objects.reading import read_object
+from aurelius_catalog.records import (
     AnnotationRecord,
     InstanceRecord,
     NewPrediction,
@@ -22,19 +24,17 @@ from aurelius_catalog.model import (
     Segment,
     SeriesRecord,
 )
-from aurelius_catalog.objects import CLASSES, StoredSegmentation, open_array, open_object, open_objects
-from aurelius_catalog.objects.laying import choose_target
-from aurelius_catalog.objects.source import read_object
-from aurelius_catalog.ohif_link import link_to_ohif
 from aurelius_catalog.store import LabelMap, Store
+from aurelius_catalog.viewing.ohif_link import link_to_ohif
 from aurelius_catalog.volumes import check_is_volume, open_volume, open_volumes
+from aurelius_deidentify.media_types import DICOM
 
 if TYPE_CHECKING:
     from openslide import AbstractSlide
 
-    from aurelius_catalog.objects.opening import Stored
-    from aurelius_catalog.overlays import Overlaid
-    from aurelius_catalog.slides.slide import Slide
+    from aurelius_catalog.objects.readers import Stored
+    from aurelius_catalog.slide import Slide
+    from aurelius_catalog.viewing.overlays import Overlaid
 
 
 class Series:
@@ -156,7 +156,7 @@ class Series:
         InvalidRequest
             If the series is no slide, or nothing here reads it.
         """
-        from aurelius_catalog.slides.slide import Slide  # wanted for slides only
+        from aurelius_catalog.slide import Slide  # wanted for slides only
 
         return Slide(self._store, self._store.describe_slide(self.record.SeriesInstanceUID))
 
@@ -168,7 +168,7 @@ class Series:
         InvalidRequest
             If the series is no slide, or the slide is not on this machine.
         """
-        from aurelius_catalog.slides.reading import open_slide  # OpenSlide is wanted for slides only
+        from aurelius_deidentify.slides.reading import open_slide  # OpenSlide is wanted for slides only
 
         return open_slide(self._store, self.instances)
 
@@ -335,7 +335,7 @@ class Series:
         """
         if self._is_slide:
             return self.slide().view(overlay, opacity=opacity)  # type: ignore[arg-type]  # it says what it does not take
-        from aurelius_catalog.showing import show_series  # viewers are wanted in notebooks only
+        from aurelius_catalog.viewing.display import show_series  # viewers are wanted in notebooks only
 
         return show_series(self, overlay, window=window, opacity=opacity)
 

@@ -1,15 +1,15 @@
-"""Where the catalog keeps its things: one frozen object, read from ``AURELIUS_*`` variables."""
+"""Settings of the catalog: one frozen object, read from ``AURELIUS_*`` variables."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class CatalogSettings(BaseSettings):
-    """Settings of the catalog, its service and its intake."""
+    """Settings of the catalog and its service; none leads to the identified zone."""
 
     model_config = SettingsConfigDict(env_prefix="AURELIUS_", frozen=True, extra="ignore")
 
@@ -31,35 +31,11 @@ class CatalogSettings(BaseSettings):
     port: int = 0
     """Port of the house's own proxy; 0 means that it is not known."""
 
-    intake_quiet_s: float = 60.0
-    """Seconds a file in the inbox must not have changed before it is taken."""
-
     intake_profile: str = "research"
     """De-identification profile: the name of one that comes with the house, or the path of a YAML file."""
 
-    intake_workers: int = Field(default=1, ge=1)
-    """Processes that take studies side by side."""
-
     intake_reserve_mb: int = Field(default=1024, ge=0)
     """Free disk, in MiB, below which the intake takes nothing."""
-
-    dicom_port: int = Field(default=0, ge=0, le=65535)
-    """Port of the C-STORE listener; 0 means none."""
-
-    dicom_host: str = "127.0.0.1"
-    """Address on which the C-STORE listener listens; an operator opens it to the scanners' network on purpose."""
-
-    vault_key: SecretStr = SecretStr("")
-    """Key of the vault, 64 hexadecimal digits; where it is empty, the key file is read."""
-
-    vault_key_file: Path | None = None
-    """File with the key of the vault; without it ``identified/key``."""
-
-    approval_hours: float = Field(default=24, ge=0)
-    """Hours within which a second steward must approve the opening of a pseudonym, and the first one open it."""
-
-    audit_years: float = Field(default=7, gt=0)
-    """Years an audit record is kept at least."""
 
     idc_index: Path | None = None
     """Parquet file with the index of a public archive, in the layout of the Imaging Data Commons; searched in place."""
@@ -78,9 +54,9 @@ class CatalogSettings(BaseSettings):
         return self.home.resolve() / "catalog" / "files"
 
     @property
-    def identified(self) -> Path:
-        """Folder of the identified zone; no notebook and no dashboard is given it."""
-        return self.home.resolve() / "identified"
+    def written_folders(self) -> tuple[Path, ...]:
+        """Folders that a service with these settings writes files to."""
+        return (self.files,)
 
     @property
     def projects_file(self) -> Path:
@@ -91,8 +67,3 @@ class CatalogSettings(BaseSettings):
     def certificates(self) -> Path:
         """Folder of the de-identification certificates, one per study."""
         return self.home.resolve() / "catalog" / "certificates"
-
-    @property
-    def sites_file(self) -> Path:
-        """TOML file that says who may send to which site over the network."""
-        return self.home.resolve() / "sites.toml"

@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from aurelius_catalog.model import (
+from aurelius_catalog.access.person import Person
+from aurelius_catalog.records import (
     AnnotationRecord,
     DatasetCheck,
     DatasetObject,
@@ -24,7 +25,6 @@ from aurelius_catalog.model import (
     SlideRecord,
     WorklistRow,
 )
-from aurelius_catalog.person import Person
 
 LabelMap = NDArray[np.uint8]
 
@@ -32,8 +32,8 @@ LabelMap = NDArray[np.uint8]
 class Store(Protocol):
     """The catalog as one person sees it; every method refuses what that person may not do.
 
-    Two classes implement it: `aurelius_catalog.local.LocalStore` on this machine's index and files, and
-    `aurelius_catalog.client.HttpStore` through the catalog service. All raise `NotFound` for an unknown
+    Two classes implement it: `aurelius_catalog.local.store.LocalStore` on this machine's index and files, and
+    `aurelius_catalog.remote.store.HttpStore` through the catalog service. All raise `NotFound` for an unknown
     UID and `PermissionDenied` for one the person may not see.
     """
 

@@ -2,7 +2,7 @@
 
 ::
 
-    aurelius_catalog.CatalogError
+    aurelius_catalog.AureliusError
     └── ExtensionError
         ├── ReportInvalid     a report notebook cannot be offered: no parameters cell, unreadable
         ├── NothingStored     a run has no such file, or is not finished yet
@@ -17,10 +17,10 @@ They descend from the catalog's base, so that a service answers all of them in o
 
 from __future__ import annotations
 
-from aurelius_catalog.errors import CatalogError
+from aurelius_catalog.errors import AureliusError
 
 
-class ExtensionError(CatalogError):
+class ExtensionError(AureliusError):
     """Base of every error this package raises on purpose."""
 
 

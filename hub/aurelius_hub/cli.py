@@ -64,31 +64,31 @@ FORWARD = {"allow_extra_args": True, "ignore_unknown_options": True, "help_optio
 @app.command(context_settings=FORWARD)
 def intake(context: typer.Context) -> None:
     """See what became of the files in the inbox, or bring some in: status, add PATH, pull."""
-    become("aurelius_catalog.intake", *context.args)
+    become("aurelius_intake", *context.args)
 
 
 @app.command(context_settings=FORWARD)
 def deid(context: typer.Context) -> None:
     """Prove that a study holds nothing identifying: verify STUDY, show STUDY."""
-    become("aurelius_catalog.deid_command", *context.args)
+    become("aurelius_intake.commands.deid", *context.args)
 
 
 @app.command(context_settings=FORWARD)
 def vault(context: typer.Context) -> None:
     """Keep the way back to a patient sealed, or open it with a second steward: create, rotate, ask, approve, open."""
-    become("aurelius_catalog.vault_command", *context.args)
+    become("aurelius_intake.commands.vault", *context.args)
 
 
 @app.command(context_settings=FORWARD)
 def audit(context: typer.Context) -> None:
     """Show that the audit log was not touched: verify, export, prune."""
-    become("aurelius_catalog.audit_command", *context.args)
+    become("aurelius_intake.commands.audit", *context.args)
 
 
 @app.command(context_settings=FORWARD)
 def withdraw(context: typer.Context) -> None:
     """Remove a patient who withdrew, and mark what held the images: PATIENT --reason."""
-    become("aurelius_catalog.withdraw_command", *context.args)
+    become("aurelius_intake.commands.withdraw", *context.args)
 
 
 def become(module: str, *arguments: str) -> NoReturn:

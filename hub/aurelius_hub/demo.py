@@ -79,16 +79,16 @@ class Demo:
         passwords = load_passwords(self.settings.state / "passwords.json")
         self.prepare_model()
         if not (self.settings.state / "identified" / "vault.sqlite").exists():
-            self.catalog_step("Making the vault and its key", "aurelius_catalog.vault_command", "create")
+            self.catalog_step("Making the vault and its key", "aurelius_intake.commands.vault", "create")
         if not self.is_done("filled"):
-            self.catalog_step("Writing identified demo images into the inbox", "aurelius_catalog.demo", "fill")
+            self.catalog_step("Writing identified demo images into the inbox", "aurelius_intake.demo", "fill")
             self.mark_done("filled")
         self.start_issuer()
         self.start_hub()
         if not self.is_done("frozen"):
             self.wait_intake()
-            self.catalog_step("Freezing the demo datasets", "aurelius_catalog.demo", "freeze")
-            self.catalog_step("Waiting for the model's findings", "aurelius_catalog.demo", "findings")
+            self.catalog_step("Freezing the demo datasets", "aurelius_intake.demo", "freeze")
+            self.catalog_step("Waiting for the model's findings", "aurelius_intake.demo", "findings")
             self.mark_done("frozen")
         self.announce(passwords)
 
@@ -145,7 +145,7 @@ class Demo:
             If the intake has not finished in ten minutes.
         """
         deadline = time.monotonic() + INTAKE_S
-        command = [self.settings.python, "-m", "aurelius_catalog.intake", "status", "--json"]
+        command = [self.settings.python, "-m", "aurelius_intake", "status", "--json"]
         with self.show("De-identifying the demo images and bringing them in") as report:
             while pending := json.loads(self.run.perform("status", command, lambda line: None))["pending"]:
                 self.run.check_alive()

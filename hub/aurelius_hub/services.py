@@ -76,7 +76,7 @@ SERVICES: tuple[Service, ...] = (
     ),
     Service(
         "intake",
-        "aurelius_catalog.intake",
+        "aurelius_intake",
         arguments=("run",),
         needs=(
             "intake_quiet_s",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from aurelius_catalog.errors import CatalogError
+from aurelius_catalog.errors import AureliusError
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -33,7 +33,7 @@ class LazyCatalog:
     def __repr__(self) -> str:
         try:
             return repr(self._open())
-        except CatalogError as error:
+        except AureliusError as error:
             return f"<Catalog that cannot be opened: {error}>"
 
     def _open(self) -> Catalog:
@@ -47,7 +47,7 @@ class LazyCatalog:
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """Give the notebook its ``catalog``, unless it has something of that name already."""
     shell.user_ns.setdefault("catalog", LazyCatalog())
-    shell.set_custom_exc((CatalogError,), show_refusal)
+    shell.set_custom_exc((AureliusError,), show_refusal)
 
 
 def show_refusal(

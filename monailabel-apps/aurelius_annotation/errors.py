@@ -2,7 +2,7 @@
 
 ::
 
-    CatalogError
+    AureliusError
     └── AnnotationError
         ├── WorkerUnavailable  the process that computes is not there, or not yet
         ├── TaskFailed         the computation itself failed
@@ -13,10 +13,10 @@
 
 from __future__ import annotations
 
-from aurelius_catalog.errors import CatalogError
+from aurelius_catalog.errors import AureliusError
 
 
-class AnnotationError(CatalogError):
+class AnnotationError(AureliusError):
     """Base of every error this package raises on purpose."""
 
 

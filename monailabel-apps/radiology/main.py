@@ -10,9 +10,9 @@ from monailabel.interfaces.tasks.strategy import Strategy
 from monailabel.tasks.activelearning.first import First
 from monailabel.tasks.activelearning.random import Random
 
-from aurelius_annotation.app import WorkerAppMixin
-from aurelius_annotation.nodule import NoduleTask
-from aurelius_annotation.scribbles import ScribblesTask
+from aurelius_annotation.tasks.nodule.task import NoduleTask
+from aurelius_annotation.tasks.scribbles.task import ScribblesTask
+from aurelius_annotation.worker.app import WorkerAppMixin
 
 LOG = logging.getLogger(__name__)
 WEIGHTS = "radiology/nodule.pt"  # below the models folder

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aurelius_annotation.files import write_atomically
-from aurelius_catalog import phantoms
+from aurelius_catalog.phantoms import bodies
 
 if TYPE_CHECKING:
     import torch
@@ -33,7 +33,11 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).resolve().parent
 REPOSITORY = FOLDER.parents[1]
-SOURCES = (Path(__file__), FOLDER.parent / "aurelius_annotation" / "network.py", Path(phantoms.__file__))
+SOURCES = (
+    Path(__file__),
+    FOLDER.parent / "aurelius_annotation" / "tasks" / "nodule" / "network.py",
+    Path(bodies.__file__),
+)
 
 TRAINING_SEEDS = range(1000, 1048)
 HELD_OUT_SEEDS = range(5000, 5008)
@@ -86,7 +90,7 @@ def train(output: Path) -> None:
     """Train, measure on phantoms never seen in training, and write weights with their card."""
     import torch
 
-    from aurelius_annotation.network import ModelCard, build_network, hash_weights, write_weights
+    from aurelius_annotation.tasks.nodule.network import ModelCard, build_network, hash_weights, write_weights
 
     started = time.monotonic()
     torch.manual_seed(7)
@@ -106,9 +110,9 @@ def train(output: Path) -> None:
 
 def make_chests(seeds: range) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """Return images (n, x, y, z) float32 scaled to 0..1 and truths (n, x, y, z) uint8 of generated chests."""
-    from aurelius_annotation.network import WINDOW_HU
+    from aurelius_annotation.tasks.nodule.network import WINDOW_HU
 
-    made = [phantoms.make_phantom("ct-chest", seed) for seed in seeds]
+    made = [bodies.make_phantom("ct-chest", seed) for seed in seeds]
     low, high = WINDOW_HU
     images = np.stack([chest.image.transpose(2, 1, 0) for chest in made]).astype(np.float32)
     return np.clip((images - low) / (high - low), 0, 1), np.stack([chest.truth.transpose(2, 1, 0) for chest in made])

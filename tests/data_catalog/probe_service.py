@@ -6,10 +6,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends
 
+from aurelius_catalog.access.person import Person
 from aurelius_catalog.errors import NotFound
-from aurelius_catalog.person import Person
-from aurelius_catalog.service.host import create_service, mount_router, run_service
-from aurelius_catalog.service.login import current_person
+from aurelius_catalog.hosting.host import create_service, mount_router, run_service
+from aurelius_catalog.hosting.login import current_person
 
 router = APIRouter()
 Asking = Annotated[Person, Depends(current_person)]

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 
+from aurelius_catalog.access.person import Person
 from aurelius_catalog.errors import InvalidLabel, InvalidRequest, NotFound, PermissionDenied
-from aurelius_catalog.model import DecisionAction, NewPrediction, Segment, SeriesRecord
-from aurelius_catalog.person import Person
-from aurelius_catalog.phantoms import make_phantom
+from aurelius_catalog.phantoms.bodies import make_phantom
+from aurelius_catalog.records import DecisionAction, NewPrediction, Segment, SeriesRecord
 from aurelius_catalog.store import LabelMap, Store
 from cohort import SLICES, Cohort, make_cohort
 

@@ -15,18 +15,18 @@ from sqlalchemy import Connection, Engine, insert, select, text
 from sqlalchemy.exc import DatabaseError
 from typer.testing import CliRunner
 
-from aurelius_catalog.audit import GENESIS, append_event, hash_event
-from aurelius_catalog.audit_check import Finding, check_log
-from aurelius_catalog.audit_command import app
-from aurelius_catalog.audit_file import check_file, export_log, prune_log
-from aurelius_catalog.audit_heads import insert_mark, make_mark, read_outside_head, sign_head
-from aurelius_catalog.database import open_engine, writing
-from aurelius_catalog.disk import write_private
+from aurelius_catalog.access.person import Person
+from aurelius_catalog.durable_files import write_private
 from aurelius_catalog.errors import InvalidRequest
-from aurelius_catalog.person import Person
-from aurelius_catalog.schema import audit_checkpoints, audit_events, audit_heads
-from aurelius_catalog.settings import CatalogSettings
-from aurelius_catalog.vault import Vault, create_vault
+from aurelius_catalog.index.audit_log import GENESIS, append_event, hash_event
+from aurelius_catalog.index.database import open_engine, writing
+from aurelius_catalog.index.schema import audit_checkpoints, audit_events, audit_heads
+from aurelius_intake.audit.export import check_file, export_log, prune_log
+from aurelius_intake.audit.signatures import insert_mark, make_mark, read_outside_head, sign_head
+from aurelius_intake.audit.verification import Finding, check_log
+from aurelius_intake.commands.audit import app
+from aurelius_intake.settings import IntakeSettings
+from aurelius_intake.vault import Vault, create_vault
 from houses import DATABASES, make_settings, temp_server
 
 STELLA = Person.of("stella", ["role-steward"])
@@ -36,7 +36,7 @@ STELLA = Person.of("stella", ["role-steward"])
 class Log:
     """An audit log of a dozen records, the eighth of them signed."""
 
-    settings: CatalogSettings
+    settings: IntakeSettings
     engine: Engine
     vault: Vault
 
@@ -158,7 +158,7 @@ def test_a_chain_forged_anew_from_its_middle_does_not_meet_its_signature(log: Lo
 
 
 def test_a_head_signed_by_another_is_no_head(log: Log, tmp_path: Path) -> None:
-    stranger = create_vault(CatalogSettings(home=tmp_path))
+    stranger = create_vault(IntakeSettings(home=tmp_path))
     with log.going_around() as connection:
         newest = connection.execute(select(audit_events).order_by(audit_events.c.id.desc())).mappings().first()
         assert newest is not None

@@ -17,27 +17,26 @@ from fastapi.testclient import TestClient
 from sqlalchemy import insert, select, update
 from typer.testing import CliRunner
 
-from aurelius_catalog.certificate_api import router
-from aurelius_catalog.database import open_engine, writing
-from aurelius_catalog.deid_command import app
-from aurelius_catalog.deidentified import DeidentifiedStudy, read_deidentified
-from aurelius_catalog.deidentify import Deidentifier, load_profile
-from aurelius_catalog.deidentify.certificate import (
+from aurelius_catalog.access.person import Person
+from aurelius_catalog.errors import NotFound
+from aurelius_catalog.index.database import open_engine, writing
+from aurelius_catalog.index.deidentified import DeidentifiedStudy, read_deidentified
+from aurelius_catalog.index.schema import instances
+from aurelius_catalog.local.store import LocalStore
+from aurelius_deidentify.header import Deidentifier, load_profile
+from aurelius_deidentify.residue.scanner import ResidueReport, ResidueScanner, find_residue
+from aurelius_intake.access import require_steward
+from aurelius_intake.certificates.api import router
+from aurelius_intake.certificates.certificate import (
     Certificate,
     CertifiedObject,
     issue_certificate,
     read_certificate,
 )
-from aurelius_catalog.deidentify.residue import ResidueReport, ResidueScanner, find_residue
-from aurelius_catalog.deidentify.verification import verify_certificate
-from aurelius_catalog.errors import NotFound
-from aurelius_catalog.intake.access import require_steward
-from aurelius_catalog.local import LocalStore
-from aurelius_catalog.person import Person
-from aurelius_catalog.schema import instances
-from aurelius_catalog.service.stores import read_settings
-from aurelius_catalog.settings import CatalogSettings
-from aurelius_catalog.vault import Vault, create_vault, open_vault
+from aurelius_intake.certificates.verification import verify_certificate
+from aurelius_intake.commands.deid import app
+from aurelius_intake.settings import IntakeSettings, read_settings
+from aurelius_intake.vault import Vault, create_vault, open_vault
 from builders import VISIT, write_ct
 
 
@@ -45,30 +44,30 @@ from builders import VISIT, write_ct
 def taken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the state folder of a house that holds one study of three slices."""
     folder = tmp_path_factory.mktemp("taken")
-    settings = CatalogSettings(home=folder / "house")
+    settings = IntakeSettings(home=folder / "house")
     take_in(settings, create_vault(settings), write_ct(folder / "in", slices=4)[:3])
     open_engine(settings).dispose()
     return settings.home
 
 
 @pytest.fixture
-def settings(taken: Path, tmp_path: Path) -> CatalogSettings:
+def settings(taken: Path, tmp_path: Path) -> IntakeSettings:
     shutil.copytree(taken, tmp_path / "house")
-    return CatalogSettings(home=tmp_path / "house")
+    return IntakeSettings(home=tmp_path / "house")
 
 
 @pytest.fixture
-def vault(settings: CatalogSettings) -> Vault:
+def vault(settings: IntakeSettings) -> Vault:
     return open_vault(settings)
 
 
 @pytest.fixture
-def certificate(settings: CatalogSettings) -> Certificate:
+def certificate(settings: IntakeSettings) -> Certificate:
     [path] = settings.certificates.glob("*.json")
     return read_certificate(settings, path.stem)
 
 
-def take_in(settings: CatalogSettings, vault: Vault, sources: list[Path]) -> Certificate:
+def take_in(settings: IntakeSettings, vault: Vault, sources: list[Path]) -> Certificate:
     """Take files in as the intake does: rewrite, search, remember, store, certify."""
     profile = load_profile("research")
     session = Deidentifier(vault.pseudonyms, "north", profile).open_study()
@@ -115,13 +114,11 @@ def read(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def find_stored(settings: CatalogSettings) -> list[Path]:
+def find_stored(settings: IntakeSettings) -> list[Path]:
     return sorted(settings.files.rglob("*.dcm"))
 
 
-def test_a_study_as_it_was_stored_is_verified(
-    settings: CatalogSettings, vault: Vault, certificate: Certificate
-) -> None:
+def test_a_study_as_it_was_stored_is_verified(settings: IntakeSettings, vault: Vault, certificate: Certificate) -> None:
     found = verify_certificate(settings, certificate.StudyInstanceUID, vault)
     assert found.findings == ()
     assert found.objects == 3
@@ -132,7 +129,7 @@ def test_a_study_as_it_was_stored_is_verified(
 
 
 def test_neither_json_nor_page_holds_what_identifies(
-    settings: CatalogSettings, vault: Vault, certificate: Certificate
+    settings: IntakeSettings, vault: Vault, certificate: Certificate
 ) -> None:
     evidence = vault.recall_evidence(certificate.StudyInstanceUID)
     assert {"plantagenet", "petra", "19580417", VISIT.make_uid("study")} <= evidence
@@ -151,7 +148,7 @@ def test_neither_json_nor_page_holds_what_identifies(
     assert not re.search(r"<script|<link|<img|https?://", page)
 
 
-def test_a_file_changed_by_one_byte_is_found(settings: CatalogSettings, vault: Vault, certificate: Certificate) -> None:
+def test_a_file_changed_by_one_byte_is_found(settings: IntakeSettings, vault: Vault, certificate: Certificate) -> None:
     study = certificate.StudyInstanceUID
     path = find_stored(settings)[1]
     data = bytearray(read(path))
@@ -164,7 +161,7 @@ def test_a_file_changed_by_one_byte_is_found(settings: CatalogSettings, vault: V
 
 @pytest.mark.parametrize("forge", ["count", "residue", "resign"])
 def test_a_certificate_that_was_edited_is_found(
-    settings: CatalogSettings, vault: Vault, certificate: Certificate, tmp_path: Path, forge: str
+    settings: IntakeSettings, vault: Vault, certificate: Certificate, tmp_path: Path, forge: str
 ) -> None:
     path = settings.certificates / f"{certificate.StudyInstanceUID}.json"
     content = json.loads(path.read_text())
@@ -175,7 +172,7 @@ def test_a_certificate_that_was_edited_is_found(
     path.write_text(json.dumps(content))
     if forge == "resign":  # by somebody who states the right hash and has another key
         changed = read_certificate(settings, certificate.StudyInstanceUID)
-        stranger = create_vault(CatalogSettings(home=tmp_path / "elsewhere"))
+        stranger = create_vault(IntakeSettings(home=tmp_path / "elsewhere"))
         content["content_sha256"] = changed.digest()
         content["signature"] = stranger.sign(changed.digest().encode())
         content["public_key"] = stranger.public_key
@@ -185,7 +182,7 @@ def test_a_certificate_that_was_edited_is_found(
 
 
 def test_planted_residue_is_found_though_hash_and_signature_agree(
-    settings: CatalogSettings, vault: Vault, certificate: Certificate
+    settings: IntakeSettings, vault: Vault, certificate: Certificate
 ) -> None:
     path = find_stored(settings)[0]
     path.write_bytes(read(path) + b"\xff\xff\xff\xff Petra")
@@ -209,7 +206,7 @@ def test_planted_residue_is_found_though_hash_and_signature_agree(
 
 
 def test_what_the_profile_forbids_is_found_by_its_name_alone(
-    settings: CatalogSettings, vault: Vault, certificate: Certificate
+    settings: IntakeSettings, vault: Vault, certificate: Certificate
 ) -> None:
     from pydicom import dcmread
 
@@ -226,7 +223,7 @@ def test_what_the_profile_forbids_is_found_by_its_name_alone(
     assert not re.search("somewhere|somebody|secret", text)
 
 
-def test_objects_removed_and_added_are_found(settings: CatalogSettings, vault: Vault, certificate: Certificate) -> None:
+def test_objects_removed_and_added_are_found(settings: IntakeSettings, vault: Vault, certificate: Certificate) -> None:
     study = certificate.StudyInstanceUID
     first, second, _ = find_stored(settings)
     with writing(open_engine(settings)) as connection:
@@ -249,7 +246,7 @@ def test_objects_removed_and_added_are_found(settings: CatalogSettings, vault: V
 
 
 def test_late_instances_are_added_and_the_same_again_changes_nothing(
-    settings: CatalogSettings, vault: Vault, certificate: Certificate, tmp_path: Path
+    settings: IntakeSettings, vault: Vault, certificate: Certificate, tmp_path: Path
 ) -> None:
     study = certificate.StudyInstanceUID
     late = write_ct(tmp_path / "in", slices=4)[3:]
@@ -264,13 +261,13 @@ def test_late_instances_are_added_and_the_same_again_changes_nothing(
 
 
 def test_the_command_says_verified_or_what_differs(
-    settings: CatalogSettings, vault: Vault, certificate: Certificate, monkeypatch: pytest.MonkeyPatch
+    settings: IntakeSettings, vault: Vault, certificate: Certificate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = certificate.StudyInstanceUID
     monkeypatch.setenv("AURELIUS_HOME", str(settings.home))
     run = CliRunner().invoke
     fine = subprocess.run(
-        [sys.executable, "-m", "aurelius_catalog.deid_command", "verify", study], capture_output=True, text=True
+        [sys.executable, "-m", "aurelius_intake.commands.deid", "verify", study], capture_output=True, text=True
     )
     assert (fine.returncode, fine.stdout.split(":")[0]) == (0, "VERIFIED"), fine.stderr
     assert "research@1 on PS3.15 2026c" in run(app, ["show", study]).output
@@ -284,15 +281,13 @@ def test_the_command_says_verified_or_what_differs(
     assert "no certificate" in unknown.output
 
 
-def test_a_name_that_is_no_uid_reaches_no_file(settings: CatalogSettings) -> None:
+def test_a_name_that_is_no_uid_reaches_no_file(settings: IntakeSettings) -> None:
     (settings.home / "catalog" / "secret.json").write_text("{}")
     with pytest.raises(NotFound):
         read_certificate(settings, "../secret")
 
 
-def test_stewards_read_certificates_over_http(
-    settings: CatalogSettings, vault: Vault, certificate: Certificate
-) -> None:
+def test_stewards_read_certificates_over_http(settings: IntakeSettings, vault: Vault, certificate: Certificate) -> None:
     study = certificate.StudyInstanceUID
     service = FastAPI()
     service.include_router(router)

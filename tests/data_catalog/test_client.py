@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from aurelius_catalog.catalog import open_catalog
-from aurelius_catalog.client import HttpStore
 from aurelius_catalog.errors import PermissionDenied
-from aurelius_catalog.phantoms import make_phantom
+from aurelius_catalog.phantoms.bodies import make_phantom
+from aurelius_catalog.remote.store import HttpStore
 from aurelius_hub.ports import find_free_ports
 from cohort import SLICES, Cohort
 from data_catalog.store_contract import OpenAs, StoreContract, cohort, truth

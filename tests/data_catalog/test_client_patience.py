@@ -12,11 +12,11 @@ from functools import partial
 import numpy as np
 import pytest
 
-from aurelius_catalog import transport
-from aurelius_catalog.client import HttpStore
+from aurelius_catalog.access.person import Action
 from aurelius_catalog.errors import InvalidRequest, NotFound, PermissionDenied, Unreachable
-from aurelius_catalog.model import InstanceRecord
-from aurelius_catalog.person import Action
+from aurelius_catalog.records import InstanceRecord
+from aurelius_catalog.remote import connection
+from aurelius_catalog.remote.store import HttpStore
 from aurelius_hub.ports import find_free_ports
 from moody_service import AWAY, EXPIRED, NO_ROUTE, OK, SILENCE, Answer, Moody, moody_service
 
@@ -32,7 +32,7 @@ def moody() -> Iterator[Moody]:
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "_PAUSES_S", (0.0, 0.01))
+    monkeypatch.setattr(connection, "_PAUSES_S", (0.0, 0.01))
 
 
 def make_instance(number: int = 1) -> InstanceRecord:
@@ -71,7 +71,7 @@ def test_reading_waits_for_a_house_that_starts_anew(moody: Moody, name: str) -> 
 
 
 def test_who_waits_too_long_is_told(moody: Moody, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(connection, "PATIENCE_S", 0.1)
     store = HttpStore(moody.url, "t")
     store.list_datasets()
     for answer in (AWAY, NO_ROUTE, SILENCE):
@@ -153,7 +153,7 @@ def test_the_token_is_in_no_log_no_text_and_no_error(
     moody: Moody, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    monkeypatch.setattr(transport, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(connection, "PATIENCE_S", 0.1)
     store = HttpStore(moody.url, "SECRETTOKEN")
     said = [repr(store), str(vars(store)), repr(store._transport)]
     for answer in (EXPIRED, AWAY, SILENCE):

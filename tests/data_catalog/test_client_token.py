@@ -11,7 +11,7 @@ import pytest
 
 from aurelius_catalog.catalog import open_catalog
 from aurelius_catalog.errors import PermissionDenied
-from aurelius_catalog.phantoms import make_phantom
+from aurelius_catalog.phantoms.bodies import make_phantom
 from aurelius_hub.ports import find_free_ports
 from cohort import SLICES, Cohort, make_cohort
 from servers_catalog import Hub, managed_service, temp_hub, wait_until

@@ -15,15 +15,15 @@ from pydicom import dcmread
 from pydicom.uid import generate_uid
 from sqlalchemy import create_engine, inspect, text, update
 
+from aurelius_catalog.access.person import Person
 from aurelius_catalog.catalog import Catalog
-from aurelius_catalog.database import MIGRATIONS, open_engine, writing
-from aurelius_catalog.datasets.summary import read_years
-from aurelius_catalog.deidentified import DeidentifiedStudy, read_deidentified
 from aurelius_catalog.errors import DatasetDamaged, InvalidRequest
-from aurelius_catalog.model import Segment
-from aurelius_catalog.person import Person
-from aurelius_catalog.schema import dataset_objects, instances, studies
-from aurelius_catalog.withdrawal_rows import Burial, bury_rows
+from aurelius_catalog.index.database import MIGRATIONS, open_engine, writing
+from aurelius_catalog.index.deidentified import DeidentifiedStudy, read_deidentified
+from aurelius_catalog.index.schema import dataset_objects, instances, studies
+from aurelius_catalog.local.dataset_summary import read_years
+from aurelius_catalog.records import Segment
+from aurelius_intake.withdrawal.rows import Burial, bury_rows
 from cohort import Cohort, make_cohort
 
 RHEA = Person.of("rhea", ["role-researcher", "project-lung"])

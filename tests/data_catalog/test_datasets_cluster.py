@@ -16,10 +16,10 @@ import pytest
 from distributed import Client, LocalCluster
 from fastapi import HTTPException, Request
 
+from aurelius_catalog.access.person import Person
 from aurelius_catalog.catalog import Catalog, open_catalog
-from aurelius_catalog.datasets import FrozenDataset, ome, zarr_copy
+from aurelius_catalog.datasets import FrozenDataset, ome_zarr, zarr_copy
 from aurelius_catalog.errors import InvalidRequest, PermissionDenied
-from aurelius_catalog.person import Person
 from aurelius_catalog.service.app import create_app
 from cohort import Cohort, make_cohort
 from servers_catalog import wait_until
@@ -98,7 +98,7 @@ def set_token(token: str) -> None:
 
 
 def mend_writing() -> None:
-    zarr_copy.write_image = ome.write_image
+    zarr_copy.write_image = ome_zarr.write_image
 
 
 def hold_writing(flags: Path) -> None:
@@ -106,7 +106,7 @@ def hold_writing(flags: Path) -> None:
 
     def wait(group: Any, image: Any, **about: Any) -> None:
         mend_writing()
-        ome.write_image(group, image, **about)
+        ome_zarr.write_image(group, image, **about)
         (flags / str(os.getpid())).touch()
         while not (flags / "go").exists():
             time.sleep(0.02)

@@ -25,16 +25,16 @@ from monai.transforms import LoadImaged
 from pydicom.uid import VLWholeSlideMicroscopyImageStorage
 from torch.utils.data import DataLoader
 
+from aurelius_catalog.access.person import Person
 from aurelius_catalog.catalog import Catalog
-from aurelius_catalog.database import open_engine, writing
 from aurelius_catalog.datasets import FrozenDataset, FrozenSeries
 from aurelius_catalog.datasets.bids_names import find_kind
 from aurelius_catalog.datasets.monai_reader import DatasetReader
-from aurelius_catalog.datasets.ome import read_image, write_image
+from aurelius_catalog.datasets.ome_zarr import read_image, write_image
 from aurelius_catalog.errors import InvalidRequest, InvalidVolume, NotFound
-from aurelius_catalog.model import Segment, SeriesRecord
-from aurelius_catalog.person import Person
-from aurelius_catalog.withdrawal_rows import Burial, bury_rows
+from aurelius_catalog.index.database import open_engine, writing
+from aurelius_catalog.records import Segment, SeriesRecord
+from aurelius_intake.withdrawal.rows import Burial, bury_rows
 from cohort import Cohort, make_cohort
 
 STELLA = Person.of("stella", ["role-steward", "role-researcher"])

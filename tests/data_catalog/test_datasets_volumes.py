@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.uid import generate_uid
 
+from aurelius_catalog.access.person import Person
 from aurelius_catalog.catalog import Catalog
 from aurelius_catalog.datasets import FrozenDataset
 from aurelius_catalog.datasets.bids import BidsFolder
 from aurelius_catalog.datasets.monai_reader import DatasetReader
 from aurelius_catalog.datasets.zarr_copy import ZarrCopy
 from aurelius_catalog.errors import InvalidVolume
-from aurelius_catalog.local import LocalStore
-from aurelius_catalog.model import Segment
-from aurelius_catalog.person import Person
+from aurelius_catalog.local.store import LocalStore
+from aurelius_catalog.records import Segment
 from aurelius_catalog.settings import CatalogSettings
 from cohort import admit, make_slice
 

@@ -17,8 +17,8 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from aurelius_catalog.deidentify import Deidentifier, PseudonymKey, deidentify_file, load_profile
 from aurelius_catalog.errors import NotDeidentifiable
+from aurelius_deidentify.header import Deidentifier, PseudonymKey, deidentify_file, load_profile
 from builders import VISIT, make_identified, make_phantom, plant, write_object, write_phantom, write_truth
 
 KEY = PseudonymKey(bytes(range(32)))
@@ -61,7 +61,7 @@ def test_two_processes_agree_and_another_key_does_not(tmp_path: Path) -> None:
     deidentify_file(source, source.with_suffix(".out"), Deidentifier(KEY, "north", load_profile("research")))
     first = source.with_suffix(".out").read_bytes()
     code = (
-        "import sys; from pathlib import Path; from aurelius_catalog.deidentify import *;"
+        "import sys; from pathlib import Path; from aurelius_deidentify.header import *;"
         "key = PseudonymKey(bytes(range(32)));"
         "deidentify_file(Path(sys.argv[1]), Path(sys.argv[2]), Deidentifier(key, 'north', load_profile('research')))"
     )

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset, dcmread
 
-from aurelius_catalog.deidentify import Deidentifier, Profile, PseudonymKey, deidentify_file, load_profile
 from aurelius_catalog.errors import NotDeidentifiable
+from aurelius_deidentify.header import Deidentifier, Profile, PseudonymKey, deidentify_file, load_profile
 
 #: The test itself reads the odd values that pydicom warns about.
 pytestmark = pytest.mark.filterwarnings("ignore:.*value:UserWarning")

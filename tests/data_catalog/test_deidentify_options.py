@@ -10,10 +10,10 @@ import pytest
 from pydicom import Dataset, dcmread
 from pydicom.sequence import Sequence
 
-from aurelius_catalog.deidentify import Deidentifier, Profile, PseudonymKey, load_profile
-from aurelius_catalog.deidentify.dates import shift_date, shift_moment
-from aurelius_catalog.deidentify.private import load_safe_private, parse_safe_private
-from aurelius_catalog.deidentify.profile_file import SiteRule
+from aurelius_deidentify.header import Deidentifier, Profile, PseudonymKey, load_profile
+from aurelius_deidentify.header.dates import shift_date, shift_moment
+from aurelius_deidentify.header.profile_file import SiteRule
+from aurelius_deidentify.header.safe_private import load_safe_private, parse_safe_private
 from builders import VISIT, make_identified, write_object
 
 KEY = PseudonymKey(bytes(range(32)))

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset
 
-from aurelius_catalog.deidentify import Deidentifier, Profile, PseudonymKey, load_profile
 from aurelius_catalog.errors import ProfileUnusable
+from aurelius_deidentify.header import Deidentifier, Profile, PseudonymKey, load_profile
 from builders import make_identified, write_object
 
 KEY = PseudonymKey(bytes(range(32)))

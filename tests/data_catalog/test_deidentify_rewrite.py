@@ -10,9 +10,9 @@ import pytest
 from pydicom import Dataset, dcmread
 from pydicom.sequence import Sequence
 
-from aurelius_catalog.deidentify import Deidentifier, PseudonymKey, load_profile
-from aurelius_catalog.deidentify.rooms import MOST_REMEMBERED_BYTES
 from aurelius_catalog.errors import NotDeidentifiable
+from aurelius_deidentify.header import Deidentifier, PseudonymKey, load_profile
+from aurelius_deidentify.header.object_contexts import MOST_REMEMBERED_BYTES
 from builders import VISIT, make_identified, write_object
 
 #: The test itself reads the odd values that pydicom warns about.
@@ -118,7 +118,7 @@ def rewrite_many(folder: Path, number: int) -> None:
 
 def test_memory_stays_flat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert MOST_REMEMBERED_BYTES < 100_000_000
-    monkeypatch.setattr("aurelius_catalog.deidentify.rooms.MOST_REMEMBERED_BYTES", 200_000)
+    monkeypatch.setattr("aurelius_deidentify.header.object_contexts.MOST_REMEMBERED_BYTES", 200_000)
     rewrite_many(tmp_path, 70)
     tracemalloc.start()
     try:

@@ -16,17 +16,17 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian
 
-from aurelius_catalog.deidentify import Deidentifier, Profile, PseudonymKey, load_profile, load_table
-from aurelius_catalog.deidentify.dates import shift_date, shift_moment
-from aurelius_catalog.deidentify.options import OPTIONS as OPTION_NAMES
-from aurelius_catalog.deidentify.profile import load_additions
-from aurelius_catalog.deidentify.table import parse_table
+from aurelius_deidentify.header import Deidentifier, Profile, PseudonymKey, load_profile, load_table
+from aurelius_deidentify.header.dates import shift_date, shift_moment
+from aurelius_deidentify.header.options import OPTIONS as OPTION_NAMES
+from aurelius_deidentify.header.profile import load_additions
+from aurelius_deidentify.header.table import parse_table
 from builders import VISIT, make_identified
 
 KEY = PseudonymKey(b"k" * 32)
 BASIC = load_profile("basic")
 SHIFT = KEY.shift_days("north", VISIT.PatientID)
-TEXT = (files("aurelius_catalog.deidentify") / "table_e1_1_2026c.csv").read_text()
+TEXT = (files("aurelius_deidentify.header") / "table_e1_1_2026c.csv").read_text()
 ROWS = list(csv.DictReader(line for line in TEXT.splitlines() if not line.startswith("#")))
 TAGS = [row for row in ROWS if re.fullmatch("[0-9A-F]{8}", row["tag"])]
 ORIGINALS = {

@@ -7,10 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from aurelius_catalog.demo import make_cohort
-from aurelius_catalog.local import LocalStore
-from aurelius_catalog.person import Person
-from aurelius_catalog.settings import CatalogSettings
+from aurelius_catalog.access.person import Person
+from aurelius_catalog.local.store import LocalStore
+from aurelius_intake.demo import make_cohort
+from aurelius_intake.settings import IntakeSettings
 
 
 def call(home: Path, *arguments: str, code: int = 0) -> str:
@@ -26,13 +26,13 @@ def call(home: Path, *arguments: str, code: int = 0) -> str:
 
 def test_the_cohort_arrives_once_and_is_frozen_once(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    assert "no CT series" in call(home, "aurelius_catalog.demo", "freeze", code=1)
-    call(home, "aurelius_catalog.demo", "fill")
-    assert "there already" in call(home, "aurelius_catalog.demo", "fill")
-    call(home, "aurelius_catalog.vault_command", "create")
-    call(home, "aurelius_catalog.intake", "run", "--once")
+    assert "no CT series" in call(home, "aurelius_intake.demo", "freeze", code=1)
+    call(home, "aurelius_intake.demo", "fill")
+    assert "there already" in call(home, "aurelius_intake.demo", "fill")
+    call(home, "aurelius_intake.commands.vault", "create")
+    call(home, "aurelius_intake", "run", "--once")
 
-    store = LocalStore(CatalogSettings(home=home), Person.of("stella", ["role-steward"]))
+    store = LocalStore(IntakeSettings(home=home), Person.of("stella", ["role-steward"]))
     chests = [series for series in store.find_series(project="lung", Modality="CT") if series.n_instances == 40]
     brains = [series for series in store.find_series(project="brain", Modality="MR") if series.n_instances == 36]
     assert (len(chests), len(brains)) == (8, 4)
@@ -41,8 +41,8 @@ def test_the_cohort_arrives_once_and_is_frozen_once(tmp_path: Path) -> None:
     labels = [(note.author, note.segments[0].label) for note in store.list_annotations()]
     assert sorted(labels) == sorted([*[("north", "nodule"), ("south", "nodule")] * 2, ("north", "lesion"), ("south", "lesion")])  # fmt: skip  # noqa: E501
 
-    assert "Froze 4 series" in call(home, "aurelius_catalog.demo", "freeze")
-    assert "there already" in call(home, "aurelius_catalog.demo", "freeze")
+    assert "Froze 4 series" in call(home, "aurelius_intake.demo", "freeze")
+    assert "there already" in call(home, "aurelius_intake.demo", "freeze")
     (dataset,) = store.list_datasets()
     assert (dataset.name, len(dataset.SeriesInstanceUIDs)) == ("lung-demo", 4)
 

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom import Dataset, dcmread
 
-from aurelius_catalog.deidentify.descriptors import clean_text
-from aurelius_catalog.deidentify.evidence import identifying_values, is_date
-from aurelius_catalog.deidentify.vocabulary import derive_words, load_vocabulary, read_words
+from aurelius_deidentify.header.descriptors import clean_text
+from aurelius_deidentify.header.identifiers import identifying_values, is_date
+from aurelius_deidentify.header.vocabulary import derive_words, load_vocabulary, read_words
 
 DESCRIPTORS = ("SeriesDescription", "ProtocolName", "StudyDescription")
 WORD = re.compile(r"[^\W_]+")

@@ -11,7 +11,7 @@ from pydicom import Dataset
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import BaseTag, Tag
 
-from aurelius_catalog.dicom_json import make_header
+from aurelius_catalog.dicom.json_header import make_header
 
 
 def make_damaged() -> Dataset:

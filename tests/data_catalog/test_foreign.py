@@ -19,7 +19,7 @@ from pydicom import Dataset, dcmread
 from pydicom.encaps import generate_frames
 
 from aurelius_catalog.errors import NotDeidentifiable
-from aurelius_catalog.intake.foreign import find_principal, read_foreign
+from aurelius_intake.foreign.recognition import find_principal, read_foreign
 from slide_files import SECRET, make_pixels, write_mirax, write_pyramid
 
 SIDECAR = {"PatientID": "PAT-48151623", "PatientName": "Plantagenet^Petra", "StudyDate": "20190712", "Modality": "MR"}

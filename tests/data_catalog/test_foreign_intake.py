@@ -20,19 +20,19 @@ from PIL import Image
 from pydicom import Dataset, dcmread
 
 from aurelius_catalog import Catalog, open_catalog
-from aurelius_catalog.deidentify.verification import verify_certificate
+from aurelius_catalog.access.person import Person
 from aurelius_catalog.errors import InvalidLabel, InvalidRequest, InvalidVolume
-from aurelius_catalog.intake.desk import Desk
-from aurelius_catalog.intake.items import IntakeItem, State
-from aurelius_catalog.model import Segment
-from aurelius_catalog.person import Person
+from aurelius_catalog.hosting.host import create_service, mount_router
+from aurelius_catalog.hosting.login import current_person
+from aurelius_catalog.records import Segment
 from aurelius_catalog.series import Series
 from aurelius_catalog.service import dicomweb, rest
-from aurelius_catalog.service.host import create_service, mount_router
-from aurelius_catalog.service.login import current_person
 from aurelius_catalog.service.stores import read_settings
-from aurelius_catalog.settings import CatalogSettings
-from aurelius_catalog.vault import create_vault, open_vault
+from aurelius_intake.certificates.verification import verify_certificate
+from aurelius_intake.processing.pipeline import Desk
+from aurelius_intake.settings import IntakeSettings
+from aurelius_intake.vault import create_vault, open_vault
+from aurelius_intake.zone.items import IntakeItem, State
 from slide_files import SECRET, make_pixels, write_mirax, write_ndpi, write_pyramid
 
 PATIENT = {"PatientID": "PAT-48151623", "PatientName": "Plantagenet^Petra", "StudyDate": "20190712"}
@@ -43,7 +43,7 @@ AFFINE = np.array([[-0.9, 0, 0, 90], [0, 0.8, 0, -126], [0, 0, 1.1, -72], [0, 0,
 class House:
     """A house into which one of each came."""
 
-    settings: CatalogSettings
+    settings: IntakeSettings
     desk: Desk
     items: dict[str, IntakeItem]
 
@@ -78,7 +78,7 @@ def plant(source: Path, target: Path) -> None:
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory, data: Path) -> House:
     home = tmp_path_factory.mktemp("house")
-    settings = CatalogSettings(home=home, intake_quiet_s=0)
+    settings = IntakeSettings(home=home, intake_quiet_s=0)
     create_vault(settings)
     (home / "projects.toml").write_text('[brain]\nModality = ["none"]\n')
     inbox = settings.identified / "inbox" / "north"

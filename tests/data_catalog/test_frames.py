@@ -31,12 +31,12 @@ from pydicom.uid import (
 from sqlalchemy import select, update
 
 from aurelius_catalog import Series
-from aurelius_catalog.codestreams import DeflatedImageFrame, JPEGXLLossless
-from aurelius_catalog.database import open_engine, writing
+from aurelius_catalog.dicom.decoders import DeflatedImageFrame, JPEGXLLossless
+from aurelius_catalog.dicom.frame_locations import decode_frame
 from aurelius_catalog.errors import InvalidRequest
-from aurelius_catalog.frames import decode_frame
-from aurelius_catalog.model import InstanceRecord
-from aurelius_catalog.schema import instances
+from aurelius_catalog.index.database import open_engine, writing
+from aurelius_catalog.index.schema import instances
+from aurelius_catalog.records import InstanceRecord
 from cohort import admit, make_cohort, make_slice
 
 #: Images of the shared data's folder ``odd`` in every encoding that pydicom decodes too.
@@ -275,7 +275,7 @@ def test_an_index_from_before_is_filled_from_its_headers(tmp_path: Path) -> None
     with engine.begin() as connection:
         before = connection.execute(question).all()
     assert any(row.per_frame for row in before)
-    migration = import_module("aurelius_catalog.migrations.versions.0004_frames_in_space")
+    migration = import_module("aurelius_catalog.index.migrations.versions.0004_frames_in_space")
     with writing(engine) as connection:
         connection.execute(update(instances).values(per_frame={}, NumberOfFrames=7))
         migration.fill_from_headers(connection)

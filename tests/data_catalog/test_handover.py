@@ -25,19 +25,19 @@ from fastapi.testclient import TestClient
 from pydicom.uid import RLELossless, generate_uid
 from sqlalchemy import select
 
+from aurelius_catalog.access.person import Person
 from aurelius_catalog.catalog import open_catalog
-from aurelius_catalog.client import HttpStore
-from aurelius_catalog.database import open_engine
 from aurelius_catalog.errors import PermissionDenied, Withdrawn
-from aurelius_catalog.handover import FILES, FRAMES, split_frames
-from aurelius_catalog.model import InstanceRecord
-from aurelius_catalog.person import Person
-from aurelius_catalog.phantoms import make_phantom
-from aurelius_catalog.schema import audit_events
+from aurelius_catalog.index.database import open_engine
+from aurelius_catalog.index.schema import audit_events
+from aurelius_catalog.phantoms.bodies import make_phantom
+from aurelius_catalog.records import InstanceRecord
+from aurelius_catalog.remote.shared_files import FILES, FRAMES, split_frames
+from aurelius_catalog.remote.store import HttpStore
 from aurelius_catalog.service.app import create_app
-from aurelius_catalog.vault import create_vault
-from aurelius_catalog.withdrawal import withdraw_patient
 from aurelius_hub.ports import find_free_ports
+from aurelius_intake.vault import create_vault
+from aurelius_intake.withdrawal.withdrawal import withdraw_patient
 from cohort import SLICES, Cohort, admit, make_cohort, make_slice
 from moody_service import Answer, moody_service
 from servers_catalog import PEOPLE, Hub, managed_service, temp_hub

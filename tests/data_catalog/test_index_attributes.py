@@ -12,14 +12,14 @@ from alembic.config import Config
 from pydicom import Dataset, dcmread
 from sqlalchemy import text
 
-from aurelius_catalog.database import MIGRATIONS, open_engine, writing
-from aurelius_catalog.dicom_json import make_header
-from aurelius_catalog.model import NewPrediction, Segment, SeriesRecord
-from aurelius_catalog.person import Person
-from aurelius_catalog.remarks import note_remarks
-from aurelius_catalog.schema import series
-from aurelius_catalog.series_attributes import join_words, read_series_attributes, split_words
-from aurelius_catalog.withdrawal_rows import Burial, bury_rows
+from aurelius_catalog.access.person import Person
+from aurelius_catalog.dicom.json_header import make_header
+from aurelius_catalog.index.database import MIGRATIONS, open_engine, writing
+from aurelius_catalog.index.result_names import note_remarks
+from aurelius_catalog.index.schema import series
+from aurelius_catalog.index.series_attributes import join_words, read_series_attributes, split_words
+from aurelius_catalog.records import NewPrediction, Segment, SeriesRecord
+from aurelius_intake.withdrawal.rows import Burial, bury_rows
 from cohort import Cohort, make_cohort
 from servers_catalog import PEOPLE
 

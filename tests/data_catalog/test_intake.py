@@ -21,16 +21,16 @@ from pydicom import dcmread
 from pydicom.uid import UID
 from sqlalchemy import select
 
-from aurelius_catalog.database import open_engine
-from aurelius_catalog.deidentify.certificate import read_certificate
+from aurelius_catalog.dicom.frame_locations import decode_frame
 from aurelius_catalog.errors import InvalidRequest, KeyUnusable
-from aurelius_catalog.frames import decode_frame
-from aurelius_catalog.intake import drafting
-from aurelius_catalog.intake.desk import Desk
-from aurelius_catalog.intake.lock import hold_lock
-from aurelius_catalog.intake.runner import serve
-from aurelius_catalog.pixels import PixelVerdict, Region
-from aurelius_catalog.schema import audit_events, instances
+from aurelius_catalog.index.database import open_engine
+from aurelius_catalog.index.schema import audit_events, instances
+from aurelius_deidentify.pixels import PixelVerdict, Region
+from aurelius_intake.certificates.certificate import read_certificate
+from aurelius_intake.processing import drafting
+from aurelius_intake.processing.pipeline import Desk
+from aurelius_intake.service.runner import serve
+from aurelius_intake.zone.lock import hold_lock
 from builders import VISIT, make_identified, make_phantom, plant, write_ct, write_object, write_phantom, write_truth
 from houses import DATABASES, temp_server
 from intake_house import House
@@ -319,7 +319,7 @@ def test_a_verdict_about_pixels_is_carried_out(house: House, monkeypatch: pytest
 
 
 def test_what_identifies_and_is_left_holds_an_object_back(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    from aurelius_catalog.deidentify import StudySession
+    from aurelius_deidentify.header import StudySession
 
     real = StudySession.rewrite
 

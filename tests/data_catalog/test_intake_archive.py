@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydicom.fileset import FileSet
 
-from aurelius_catalog.intake.zone import Zone
+from aurelius_intake.zone.folders import Zone
 from builders import write_ct
 from intake_house import House
 

@@ -14,18 +14,18 @@ from pathlib import Path
 
 import pytest
 
-from aurelius_catalog.settings import CatalogSettings
-from aurelius_catalog.vault import create_vault
+from aurelius_intake.settings import IntakeSettings
+from aurelius_intake.vault import create_vault
 from builders import write_ct
 
 NOTHING = {"pending": 0, "stored": 0, "duplicate": 0, "conflict": 0, "quarantined": 0, "failed": 0}
-COMMAND = [sys.executable, "-m", "aurelius_catalog.intake"]
+COMMAND = [sys.executable, "-m", "aurelius_intake"]
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     home = tmp_path / "home"
-    create_vault(CatalogSettings(home=home))
+    create_vault(IntakeSettings(home=home))
     return home
 
 
@@ -55,7 +55,7 @@ def running_intake(home: Path, **variables: str) -> Iterator[subprocess.Popen[st
 
 
 def wait_until_empty(home: Path, limit_s: float = 60) -> None:
-    inbox = CatalogSettings(home=home).identified / "inbox"
+    inbox = IntakeSettings(home=home).identified / "inbox"
     until = time.monotonic() + limit_s
     while any(path.is_file() for path in inbox.rglob("*")):
         assert time.monotonic() < until, "the inbox was not emptied in time"
@@ -77,7 +77,7 @@ def test_add_run_status(home: Path, tmp_path: Path) -> None:
     assert after["rate_per_minute"] > 0
     (troubled,) = after["troubled"]
     assert (troubled["state"], troubled["name"]) == ("quarantined", "from-pacs/letter.txt")
-    original = CatalogSettings(home=home).identified / troubled["location"]
+    original = IntakeSettings(home=home).identified / troubled["location"]
     assert original.read_text() == "Dear colleague"
     table = call(home, "status")
     assert "This is not a DICOM Part 10 file" in " ".join(table.replace("│", " ").split())

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from aurelius_catalog.intake import Items, Zone
-from aurelius_catalog.local import LocalStore
-from aurelius_catalog.vault import Vault
+from aurelius_catalog.local.store import LocalStore
+from aurelius_intake import Items, Zone
+from aurelius_intake.vault import Vault
 from builders import write_ct
 from intake_house import House
 
@@ -118,15 +118,15 @@ def make_environment(house: House) -> dict[str, str]:
 
 
 def call_intake(house: House, *arguments: str) -> None:
-    command = [sys.executable, "-m", "aurelius_catalog.intake", *arguments]
+    command = [sys.executable, "-m", "aurelius_intake", *arguments]
     subprocess.run(command, env=make_environment(house), check=True, capture_output=True, timeout=120)
 
 
 #: Starts one intake after the other as a process of its own, without importing the imaging stack each time anew.
 NURSERY = """
 import os, sys
-import aurelius_catalog.intake.runner
-from aurelius_catalog.intake.__main__ import app
+import aurelius_intake.service.runner
+from aurelius_intake.__main__ import app
 for line in sys.stdin:
     child = os.fork()
     if not child:

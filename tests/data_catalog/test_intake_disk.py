@@ -14,11 +14,12 @@ from typing import Any
 
 import pytest
 
-from aurelius_catalog import admission
-from aurelius_catalog.intake import Items, drafting
-from aurelius_catalog.intake.desk import Desk
-from aurelius_catalog.intake.status import describe_status
-from aurelius_catalog.vault import Vault
+from aurelius_catalog.index import admission
+from aurelius_intake import Items
+from aurelius_intake.processing import drafting
+from aurelius_intake.processing.pipeline import Desk
+from aurelius_intake.service.status import describe_status
+from aurelius_intake.vault import Vault
 from builders import write_ct
 from intake_house import House
 
@@ -27,7 +28,7 @@ SMALL_MB = 24
 
 @pytest.fixture
 def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
-    monkeypatch.setattr("aurelius_catalog.intake.desk.PATIENCE_S", 0)
+    monkeypatch.setattr("aurelius_intake.processing.pipeline.PATIENCE_S", 0)
     return House(tmp_path / "home")
 
 
@@ -68,7 +69,7 @@ def test_below_the_reserve_nothing_is_taken_and_it_is_said_once(
     write_ct(house.inbox())
     desk = Desk(house.settings, house.vault)
     with caplog.at_level(logging.INFO), monkeypatch.context() as full:
-        full.setattr("aurelius_catalog.intake.disk_guard.measure_free", lambda settings: -1)
+        full.setattr("aurelius_catalog.hosting.free_space.measure_free", lambda settings: -1)
         assert desk.work(Event()) == desk.work(Event()) == 0
         assert describe_status(house.settings).to_json()["disk"]["taking"] is False
     assert caplog.text.count("the disk is too full") == 1
@@ -94,7 +95,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_disk_that_is_really_full(small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aurelius_catalog.intake.desk.PATIENCE_S", 0)
+    monkeypatch.setattr("aurelius_intake.processing.pipeline.PATIENCE_S", 0)
     house = House(small_disk / "home")
     desk = Desk(house.settings, house.vault)
     write_ct(house.inbox(), slices=30)
@@ -136,10 +137,10 @@ def test_a_file_that_may_not_be_read_fails_after_a_while(house: House, monkeypat
     write_ct(house.inbox())
     (house.inbox() / "locked.dcm").write_bytes(b"locked")
     monkeypatch.setattr(Path, "open", make_unreadable(Path.open, "locked.dcm"))
-    monkeypatch.setattr("aurelius_catalog.intake.sources.hash_file", make_unreadable(lambda *_: None, "locked.dcm"))
+    monkeypatch.setattr("aurelius_intake.processing.sources.hash_file", make_unreadable(lambda *_: None, "locked.dcm"))
     house.work()
     assert house.count() == {"stored": 3}, "somebody may be about to allow it"
-    monkeypatch.setattr("aurelius_catalog.intake.sources.UNREADABLE_S", 0)
+    monkeypatch.setattr("aurelius_intake.processing.sources.UNREADABLE_S", 0)
     house.work()
     assert house.count() == {"stored": 3, "failed": 1}
     assert "may not be read" in house.list_reasons()["locked.dcm"]

@@ -11,11 +11,11 @@ from threading import Event
 import pytest
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from aurelius_catalog.intake.items import Items, State
-from aurelius_catalog.intake.runner import serve
-from aurelius_catalog.intake.zone import Zone
-from aurelius_catalog.settings import CatalogSettings
-from aurelius_catalog.vault import create_vault
+from aurelius_intake.service.runner import serve
+from aurelius_intake.settings import IntakeSettings
+from aurelius_intake.vault import create_vault
+from aurelius_intake.zone.folders import Zone
+from aurelius_intake.zone.items import Items, State
 from builders import PLANTED, VISIT, make_identified, plant, write_object
 
 MUTANTS = 2000
@@ -77,7 +77,7 @@ def renumber(data: bytes, what: str, number: int) -> bytes:
     return data.replace(uid.encode(), f"{uid[:-6]}{number:06}".encode())
 
 
-def take_in(settings: CatalogSettings, files: Iterable[tuple[str, bytes]]) -> list[str]:
+def take_in(settings: IntakeSettings, files: Iterable[tuple[str, bytes]]) -> list[str]:
     """Put files into an inbox and let the intake work; returns their names."""
     inbox = Zone(settings).inbox / "north"
     names = []
@@ -90,7 +90,7 @@ def take_in(settings: CatalogSettings, files: Iterable[tuple[str, bytes]]) -> li
     return names
 
 
-def check_dispositions(settings: CatalogSettings, names: list[str]) -> dict[State, int]:
+def check_dispositions(settings: IntakeSettings, names: list[str]) -> dict[State, int]:
     """Every file has left the inbox with exactly one end; returns how many ended how."""
     zone = Zone(settings)
     assert [path for path in zone.inbox.rglob("*") if path.is_file()] == []
@@ -107,7 +107,7 @@ def check_dispositions(settings: CatalogSettings, names: list[str]) -> dict[Stat
     return counted
 
 
-def find_planted(settings: CatalogSettings, words: list[str]) -> list[str]:
+def find_planted(settings: IntakeSettings, words: list[str]) -> list[str]:
     """Return the files of the de-identified zone that hold a planted word, whatever they are."""
     needles = [word.encode() for word in words]
     zone = settings.home / "catalog"
@@ -130,7 +130,7 @@ def test_two_thousand_damaged_files_end_in_a_disposition_and_leak_nothing(tmp_pa
     for number in range(MUTANTS):
         original = renumber(renumber(sources[number % 3], "instance", number), "study", number // 100)
         mutants.append((f"{number:04}.dcm", MUTATIONS[number % len(MUTATIONS)](bytearray(original), chance)))
-    settings = CatalogSettings(home=tmp_path / "home", intake_quiet_s=0, intake_reserve_mb=0)
+    settings = IntakeSettings(home=tmp_path / "home", intake_quiet_s=0, intake_reserve_mb=0)
     counted = check_dispositions(settings, take_in(settings, mutants))
     assert sum(counted.values()) == MUTANTS
     assert counted[State.STORED] > 0, "not one mutant was whole enough to be taken: the test tests nothing"
@@ -139,7 +139,7 @@ def test_two_thousand_damaged_files_end_in_a_disposition_and_leak_nothing(tmp_pa
 
 @pytest.mark.timeout(600)
 def test_every_file_at_hand_ends_in_a_disposition(tmp_path: Path, data: Path) -> None:
-    settings = CatalogSettings(home=tmp_path / "home", intake_quiet_s=0, intake_reserve_mb=0)
+    settings = IntakeSettings(home=tmp_path / "home", intake_quiet_s=0, intake_reserve_mb=0)
     target = Zone(settings).inbox / "north" / "all"
     shutil.copytree(data, target, copy_function=shutil.copyfile)
     names = [str(path.relative_to(target.parent)) for path in target.rglob("*") if path.is_file()]

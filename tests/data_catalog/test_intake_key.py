@@ -6,11 +6,11 @@ import os
 import subprocess
 from pathlib import Path
 
-from aurelius_catalog.intake.items import Items
-from aurelius_catalog.intake.zone import Zone
-from aurelius_catalog.settings import CatalogSettings
-from aurelius_catalog.vault import create_vault
 from aurelius_hub.ports import find_free_ports
+from aurelius_intake.settings import IntakeSettings
+from aurelius_intake.vault import create_vault
+from aurelius_intake.zone.folders import Zone
+from aurelius_intake.zone.items import Items
 from builders import write_ct
 from servers_catalog import answers, wait_until
 from servers_intake import COMMAND
@@ -25,7 +25,7 @@ def test_a_command_without_a_key_says_what_to_do(tmp_path: Path) -> None:
 
 def test_a_service_without_a_key_stays_and_takes_files_once_there_is_one(tmp_path: Path) -> None:
     (port,) = find_free_ports(1)
-    settings = CatalogSettings(home=tmp_path)
+    settings = IntakeSettings(home=tmp_path)
     zone = Zone(settings)
     write_ct(zone.inbox / "north")
     environment = os.environ | {

@@ -15,13 +15,13 @@ from pynetdicom import AE
 from pynetdicom.sop_class import CTImageStorage, Verification  # type: ignore[attr-defined]
 
 from aurelius_catalog.errors import InvalidRequest
-from aurelius_catalog.intake.items import State
-from aurelius_catalog.intake.listener import Listener
-from aurelius_catalog.intake.metrics import RECEIVED, REFUSED
-from aurelius_catalog.intake.sites import read_sites
-from aurelius_catalog.intake.zone import Zone
-from aurelius_catalog.settings import CatalogSettings
 from aurelius_hub.ports import find_free_ports
+from aurelius_intake.metrics import RECEIVED, REFUSED
+from aurelius_intake.receiving.sites import read_sites
+from aurelius_intake.receiving.storage_scp import Listener
+from aurelius_intake.settings import IntakeSettings
+from aurelius_intake.zone.folders import Zone
+from aurelius_intake.zone.items import State
 from builders import make_identified, write_ct
 from servers_catalog import wait_until
 from servers_intake import SITES, start_storescu, temp_intake
@@ -31,7 +31,7 @@ Listen = Callable[..., AbstractContextManager[Listener]]
 
 @pytest.fixture
 def zone(tmp_path: Path) -> Zone:
-    return Zone(CatalogSettings(home=tmp_path / "home"))
+    return Zone(IntakeSettings(home=tmp_path / "home"))
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def listen(zone: Zone, tmp_path: Path) -> Listen:
 
     @contextmanager
     def start(**changes: object) -> Iterator[Listener]:
-        settings = CatalogSettings(home=tmp_path / "home", dicom_port=find_free_ports(1)[0], **changes)  # type: ignore[arg-type]
+        settings = IntakeSettings(home=tmp_path / "home", dicom_port=find_free_ports(1)[0], **changes)  # type: ignore[arg-type]
         with Listener(settings, zone, read_sites(tmp_path / "sites.toml")) as listener:
             yield listener
 

@@ -19,19 +19,19 @@ from pydicom import dcmread
 from typer.testing import CliRunner, Result
 
 from aurelius_catalog.errors import InvalidRequest, NotFound, PermissionDenied, Unreachable
-from aurelius_catalog.intake.__main__ import app
-from aurelius_catalog.intake.journal import Journal, SeriesName
-from aurelius_catalog.intake.pull import Puller
-from aurelius_catalog.intake.remote import RemoteServer
-from aurelius_catalog.intake.sites import Site
-from aurelius_catalog.intake.zone import Zone
-from aurelius_catalog.settings import CatalogSettings
 from aurelius_hub.ports import find_free_ports
+from aurelius_intake.__main__ import app
+from aurelius_intake.receiving.dicomweb_client import RemoteServer
+from aurelius_intake.receiving.pull import Puller
+from aurelius_intake.receiving.pull_journal import Journal, SeriesName
+from aurelius_intake.receiving.sites import Site
+from aurelius_intake.settings import IntakeSettings
+from aurelius_intake.zone.folders import Zone
 from builders import write_ct
 from servers_catalog import wait_until
 from servers_orthanc import LOGIN, Orthanc, SlowLine, slow_line, temp_orthanc
 
-COMMAND = [sys.executable, "-m", "aurelius_catalog.intake", "pull", "--site", "north"]
+COMMAND = [sys.executable, "-m", "aurelius_intake", "pull", "--site", "north"]
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ def group_studies(files: list[Path]) -> dict[str, list[Path]]:
 
 
 def make_puller(home: Path, line: SlowLine) -> Puller:
-    settings = CatalogSettings(home=home)
+    settings = IntakeSettings(home=home)
     site = Site(pull=f"{line.url}/dicom-web", pull_secret=Path("identified/north.secret"))
     return Puller(settings, RemoteServer(site, home, wait_s=0.01), Journal(Zone(settings), "north"))
 

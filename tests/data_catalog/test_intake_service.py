@@ -14,8 +14,8 @@ import pytest
 from dicomweb_client import DICOMwebClient
 from pydicom import dcmread
 
-from aurelius_catalog.settings import CatalogSettings
 from aurelius_hub.ports import find_free_ports
+from aurelius_intake.settings import IntakeSettings
 from builders import write_ct
 from servers_catalog import Hub, answers, managed_service, temp_hub, wait_until
 from servers_intake import COMMAND, is_open, prepare_house, start_storescu, temp_intake
@@ -92,7 +92,7 @@ def test_what_comes_by_each_way_is_shown_in_numbers(hub: Hub, home: Path, dicom_
         assert "Plantagenet" not in text
         assert "PAT-48151623" not in text
     study = call(hub, "certificates").json()[0]["StudyInstanceUID"]
-    assert CatalogSettings(home=home).certificates.joinpath(f"{study}.json").is_file()
+    assert IntakeSettings(home=home).certificates.joinpath(f"{study}.json").is_file()
     assert call(hub, f"certificates/{study}/page").headers["content-type"].startswith("text/html")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from aurelius_catalog.errors import InvalidSites
-from aurelius_catalog.intake.sites import read_sites
+from aurelius_intake.receiving.sites import read_sites
 
 NORTH = """
 [north]

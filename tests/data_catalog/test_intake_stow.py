@@ -14,15 +14,15 @@ from dicomweb_client import DICOMwebClient
 from fastapi import FastAPI
 from pydicom import dcmread
 
-from aurelius_catalog.intake.metrics import REFUSED
-from aurelius_catalog.intake.sites import Site
-from aurelius_catalog.intake.stow import StowDoor
-from aurelius_catalog.intake.zone import Zone
-from aurelius_catalog.person import Person
-from aurelius_catalog.service.host import create_service, mount_router, serve_beside
-from aurelius_catalog.service.login import current_person
-from aurelius_catalog.settings import CatalogSettings
+from aurelius_catalog.access.person import Person
+from aurelius_catalog.hosting.host import create_service, mount_router, serve_beside
+from aurelius_catalog.hosting.login import current_person
 from aurelius_hub.ports import find_free_ports
+from aurelius_intake.metrics import REFUSED
+from aurelius_intake.receiving.sites import Site
+from aurelius_intake.receiving.stow import StowDoor
+from aurelius_intake.settings import IntakeSettings
+from aurelius_intake.zone.folders import Zone
 from builders import VISIT, write_ct
 
 PERSONS = {
@@ -38,12 +38,12 @@ class House:
     """The routes on a real server; ``person`` is who asks next."""
 
     def __init__(self, home: Path, port: int) -> None:
-        self.zone = Zone(CatalogSettings(home=home))
+        self.zone = Zone(IntakeSettings(home=home))
         self.url = f"http://127.0.0.1:{port}"
         self.person = PERSONS["stella"]
 
     def make_app(self, **changes: object) -> FastAPI:
-        settings = CatalogSettings(home=self.zone.root.parent, **changes)  # type: ignore[arg-type]
+        settings = IntakeSettings(home=self.zone.root.parent, **changes)  # type: ignore[arg-type]
         app = create_service("intake")
         mount_router(app, StowDoor(settings, self.zone, {"north": Site(senders=frozenset({"gateway"}))}).router)
         app.dependency_overrides[current_person] = lambda: self.person

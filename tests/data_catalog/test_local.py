@@ -9,12 +9,12 @@ import pytest
 from pydicom import dcmread
 from sqlalchemy import inspect
 
-from aurelius_catalog.database import open_engine
-from aurelius_catalog.deidentified import DeidentifiedStudy, read_deidentified
+from aurelius_catalog.access.person import Person
 from aurelius_catalog.errors import InvalidRequest, PermissionDenied
-from aurelius_catalog.model import Segment
-from aurelius_catalog.person import Person
-from aurelius_catalog.schema import metadata
+from aurelius_catalog.index.database import open_engine
+from aurelius_catalog.index.deidentified import DeidentifiedStudy, read_deidentified
+from aurelius_catalog.index.schema import metadata
+from aurelius_catalog.records import Segment
 from cohort import Cohort, make_cohort
 
 ANTON = Person.of("anton", ["role-annotator", "project-lung"])

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from aurelius_catalog import Catalog
-from aurelius_catalog.client import HttpStore
 from aurelius_catalog.objects import Report, StoredSegmentation, StructureSet, Waveform
+from aurelius_catalog.remote.store import HttpStore
 from aurelius_hub.ports import find_free_ports
 from intake_house import House
 from objects_house import find_one

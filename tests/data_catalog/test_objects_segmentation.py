@@ -15,10 +15,10 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import generate_uid
 
 from aurelius_catalog import Catalog, Person, Series
+from aurelius_catalog.dicom.segments import COLOURS
 from aurelius_catalog.errors import InvalidLabel, InvalidObject
 from aurelius_catalog.objects import StoredSegmentation
-from aurelius_catalog.segment_codes import describe_label
-from aurelius_catalog.segments import COLOURS
+from aurelius_catalog.objects.segment_codes import describe_label
 from cohort import make_slice
 from objects_house import admit_objects, find_one, name_object
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, select
 
-from aurelius_catalog.database import open_engine
+from aurelius_catalog.access.person import Person
 from aurelius_catalog.errors import NotFound, PermissionDenied
-from aurelius_catalog.local import LocalStore
-from aurelius_catalog.openings import Openings
-from aurelius_catalog.person import Person
-from aurelius_catalog.schema import audit_events
+from aurelius_catalog.index.database import open_engine
+from aurelius_catalog.index.schema import audit_events
+from aurelius_catalog.local.reading_log import Openings
+from aurelius_catalog.local.store import LocalStore
 from cohort import Cohort, make_cohort
 from servers_catalog import PEOPLE
 
@@ -91,7 +91,7 @@ def test_rights_that_were_taken_away_end_within_seconds(
     cohort: Cohort, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     moment = [0.0]
-    monkeypatch.setattr("aurelius_catalog.openings.time.monotonic", lambda: moment[0])
+    monkeypatch.setattr("aurelius_catalog.local.reading_log.time.monotonic", lambda: moment[0])
     openings = Openings()
     moment[0] = 100.0
     openings.note_reading(engine, RHEA, cohort.north_chest)
@@ -109,7 +109,7 @@ def test_what_was_noted_a_moment_ago_is_known_without_the_index(
     cohort: Cohort, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     moment, clock = [100.0], [datetime(2026, 3, 1, 9, 59, tzinfo=UTC)]
-    monkeypatch.setattr("aurelius_catalog.openings.time.monotonic", lambda: moment[0])
+    monkeypatch.setattr("aurelius_catalog.local.reading_log.time.monotonic", lambda: moment[0])
     openings = Openings(lambda: clock[0])
     assert not openings.is_noted(engine, RHEA, cohort.north_chest)
     openings.note_reading(engine, RHEA, cohort.north_chest)

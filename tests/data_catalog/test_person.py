@@ -1,9 +1,9 @@
-"""Who may see and do what: the decision table of `aurelius_catalog.person`."""
+"""Who may see and do what: the decision table of `aurelius_catalog.access.person`."""
 
 import pytest
 
+from aurelius_catalog.access.person import Action, Person
 from aurelius_catalog.errors import PermissionDenied
-from aurelius_catalog.person import Action, Person
 
 
 @pytest.mark.parametrize(

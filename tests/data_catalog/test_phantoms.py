@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from aurelius_catalog.phantoms import SHAPES, SPACINGS_MM, PhantomKind, make_phantom
+from aurelius_catalog.phantoms.bodies import SHAPES, SPACINGS_MM, PhantomKind, make_phantom
 
 
 @pytest.mark.parametrize("kind", get_args(PhantomKind))

@@ -29,10 +29,10 @@ from pydicom.uid import (
 )
 
 from aurelius_catalog.errors import InvalidRequest, NotDeidentifiable
-from aurelius_catalog.intake.check import find_refusal
-from aurelius_catalog.pixels import PixelVerdict, Region, judge, judge_pixels, mask_pixels, reading, shows_face
-from aurelius_catalog.pixels.rules import judge_header
-from aurelius_catalog.pixels.words import Evidence
+from aurelius_deidentify.pixels import PixelVerdict, Region, judge, judge_pixels, mask_pixels, ocr, shows_face
+from aurelius_deidentify.pixels.rules import judge_header
+from aurelius_deidentify.pixels.words import Evidence
+from aurelius_intake.processing.admissibility import find_refusal
 from screens import draw_screen, make_image, place_content, strip_pixels, to_part10, write_text
 
 needs_tesseract = pytest.mark.skipif(shutil.which("tesseract") is None, reason="tesseract is missing")
@@ -198,11 +198,11 @@ def test_pages_and_what_cannot_be_read_go_to_a_person(monkeypatch: pytest.Monkey
 
 def test_without_tesseract_a_person_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: None)
-    reading.find_tesseract.cache_clear()
+    ocr.find_tesseract.cache_clear()
     try:
         verdict = ask(make_image(draw_screen([])))
     finally:
-        reading.find_tesseract.cache_clear()
+        ocr.find_tesseract.cache_clear()
     assert (verdict.outcome, "install tesseract" in verdict.reason) == ("person", True)
 
 

@@ -27,12 +27,12 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from aurelius_catalog.deidentify import Deidentifier, PseudonymKey, Rewritten, StudySession, load_profile
-from aurelius_catalog.deidentify.residue import ResidueScanner, find_residue
 from aurelius_catalog.errors import NotDeidentifiable
-from aurelius_catalog.settings import CatalogSettings
-from aurelius_catalog.vault import create_vault
-from aurelius_catalog.vault.maps import write_maps
+from aurelius_deidentify.header import Deidentifier, PseudonymKey, Rewritten, StudySession, load_profile
+from aurelius_deidentify.residue.scanner import ResidueScanner, find_residue
+from aurelius_intake.settings import IntakeSettings
+from aurelius_intake.vault import create_vault
+from aurelius_intake.vault.maps import write_maps
 from builders import VISIT, make_identified
 
 KEY = PseudonymKey(bytes(range(32)))
@@ -263,7 +263,7 @@ def test_nothing_planted_is_in_the_output_bytes(
 @pytest.mark.parametrize("profile", PROFILES)
 def test_every_midi_b_check_passes(profile: str, tmp_path: Path) -> None:
     dataset, planter = make_image()
-    vault = create_vault(CatalogSettings(home=tmp_path / "house"))
+    vault = create_vault(IntakeSettings(home=tmp_path / "house"))
     source = write_part10(dataset, ExplicitVRLittleEndian, planter)
     session, out, output = rewrite(source, profile, vault.pseudonyms)
     vault.remember(

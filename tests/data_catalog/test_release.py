@@ -18,16 +18,18 @@ from pydicom.pixels import pixel_array
 from pydicom.uid import EncapsulatedPDFStorage, SecondaryCaptureImageStorage
 from sqlalchemy import select, update
 
-from aurelius_catalog.database import open_engine
+from aurelius_catalog.access.person import Person
 from aurelius_catalog.errors import AlreadyDecided, InvalidRequest, NotFound, PermissionDenied
-from aurelius_catalog.intake import State, desk_api, drafting
-from aurelius_catalog.intake.approvals import Approvals
-from aurelius_catalog.intake.release import ReleaseDesk
-from aurelius_catalog.person import Person
-from aurelius_catalog.pixels import PixelVerdict, Region, Word, judge_pixels
-from aurelius_catalog.schema import audit_events, studies
-from aurelius_catalog.service import login
-from aurelius_catalog.service.host import create_service, mount_router
+from aurelius_catalog.hosting import login
+from aurelius_catalog.hosting.host import create_service, mount_router
+from aurelius_catalog.index.database import open_engine
+from aurelius_catalog.index.schema import audit_events, studies
+from aurelius_deidentify.pixels import PixelVerdict, Region, Word, judge_pixels
+from aurelius_intake import State
+from aurelius_intake.processing import drafting
+from aurelius_intake.review import api
+from aurelius_intake.review.release import ReleaseDesk
+from aurelius_intake.zone.decisions import Approvals
 from builders import VISIT, write_ct
 from intake_house import House
 from screens import draw_screen, make_image, strip_pixels, to_part10
@@ -174,7 +176,7 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize("step", ["append_event", "put_back", "advance"])
 def test_a_release_that_was_cut_off_is_finished(step: str, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    from aurelius_catalog.intake import release
+    from aurelius_intake.review import release
 
     desk = ReleaseDesk(house.settings)
     (waiting,) = desk.list_waiting()
@@ -259,9 +261,9 @@ class Client:
     def __init__(self, house: House) -> None:
         self.person = STEWARD
         self.app = create_service("intake")
-        mount_router(self.app, desk_api.router)
+        mount_router(self.app, api.router)
         self.app.dependency_overrides[login.current_person] = lambda: self.person
-        self.app.dependency_overrides[desk_api.open_desk] = lambda: ReleaseDesk(house.settings)
+        self.app.dependency_overrides[api.open_desk] = lambda: ReleaseDesk(house.settings)
 
     def get(self, path: str) -> httpx.Response:
         return self._ask("GET", path)

@@ -11,8 +11,8 @@ import pytest
 from pydicom import Dataset, dcmread
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
-from aurelius_catalog.deidentify.coincidences import Hit, name_places
-from aurelius_catalog.deidentify.residue import ResidueScanner, find_pixels, find_residue
+from aurelius_deidentify.residue.false_positives import Hit, name_places
+from aurelius_deidentify.residue.scanner import ResidueScanner, find_pixels, find_residue
 from builders import make_identified, write_object
 
 VALUES = ["smith", "20190712", "48151623", "1.2.276.0.7230010.3.1.4.0.1", "müller", "김희중", "lee", "head", "schmidt"]

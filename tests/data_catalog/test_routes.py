@@ -19,10 +19,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom import Dataset, dcmread
 
-from aurelius_catalog.model import NewPrediction, Segment
-from aurelius_catalog.person import Person
+from aurelius_catalog.access.person import Person
+from aurelius_catalog.records import NewPrediction, Segment
+from aurelius_catalog.remote.labelmap_encoding import pack_labelmap
 from aurelius_catalog.service.app import create_app
-from aurelius_catalog.wire import pack_labelmap
 from cohort import Cohort, make_cohort
 from derived import make_segmentation
 from servers_catalog import PEOPLE

@@ -17,15 +17,15 @@ from hypothesis import strategies as st
 from IPython.core.completer import provisionalcompleter
 from IPython.core.interactiveshell import InteractiveShell
 
+from aurelius_catalog.access.person import Person
 from aurelius_catalog.catalog import Catalog
-from aurelius_catalog.database import open_engine
 from aurelius_catalog.errors import InvalidRequest
-from aurelius_catalog.local import LocalStore
-from aurelius_catalog.model import SeriesRecord
-from aurelius_catalog.person import Person
+from aurelius_catalog.index.database import open_engine
+from aurelius_catalog.index.series_attributes import split_words
+from aurelius_catalog.local.store import LocalStore
+from aurelius_catalog.records import SeriesRecord
+from aurelius_catalog.remote.keyword_encoding import pack_keywords
 from aurelius_catalog.search import KEYWORDS
-from aurelius_catalog.search.wire import pack_keywords
-from aurelius_catalog.series_attributes import split_words
 from aurelius_catalog.settings import CatalogSettings
 from houses import DATABASES, make_settings, temp_server
 from many_series import fill_index

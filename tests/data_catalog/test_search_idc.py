@@ -5,10 +5,10 @@ from __future__ import annotations
 import duckdb
 import pytest
 
+from aurelius_catalog.access.person import Person
 from aurelius_catalog.catalog import Catalog
 from aurelius_catalog.errors import InvalidRequest
-from aurelius_catalog.local import LocalStore
-from aurelius_catalog.person import Person
+from aurelius_catalog.local.store import LocalStore
 from aurelius_catalog.settings import CatalogSettings
 from cohort import make_cohort
 

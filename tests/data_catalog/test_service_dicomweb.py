@@ -12,11 +12,11 @@ import pytest
 from fastapi.testclient import TestClient
 from pydicom import Dataset, dcmread
 
-from aurelius_catalog.person import Person
-from aurelius_catalog.phantoms import make_phantom
+from aurelius_catalog.access.person import Person
+from aurelius_catalog.hosting.host import create_service, mount_router
+from aurelius_catalog.phantoms.bodies import make_phantom
+from aurelius_catalog.remote.labelmap_encoding import pack_labelmap
 from aurelius_catalog.service import dicomweb, rest
-from aurelius_catalog.service.host import create_service, mount_router
-from aurelius_catalog.wire import pack_labelmap
 from cohort import SLICES, Cohort, make_cohort
 from servers_catalog import PEOPLE
 from service_client import serve_as

@@ -15,7 +15,7 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import JPEGLSLossless
 from requests import HTTPError
 
-from aurelius_catalog.person import Person
+from aurelius_catalog.access.person import Person
 from cohort import admit
 from derived import make_segmentation
 from servers_dicomweb import LONG_UID, UNICODE, make_image, make_palette, make_pixels, temp_dicomweb

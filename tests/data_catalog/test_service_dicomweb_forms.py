@@ -19,13 +19,13 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import UID
 from sqlalchemy import select
 
-from aurelius_catalog.database import open_engine
+from aurelius_catalog.access.person import Person
 from aurelius_catalog.errors import NotAcceptable
-from aurelius_catalog.local import LocalStore
-from aurelius_catalog.person import Person
-from aurelius_catalog.schema import audit_events
+from aurelius_catalog.hosting.host import create_service, mount_router
+from aurelius_catalog.index.database import open_engine
+from aurelius_catalog.index.schema import audit_events
+from aurelius_catalog.local.store import LocalStore
 from aurelius_catalog.service import dicomweb
-from aurelius_catalog.service.host import create_service, mount_router
 from aurelius_catalog.service.negotiation import Offer, choose_offer, read_accepted
 from aurelius_catalog.settings import CatalogSettings
 from cohort import admit

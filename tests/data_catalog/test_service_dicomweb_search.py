@@ -9,9 +9,9 @@ from fastapi.testclient import TestClient
 from httpx import Response
 from pydicom.datadict import keyword_for_tag
 
-from aurelius_catalog.person import Person
+from aurelius_catalog.access.person import Person
+from aurelius_catalog.hosting.host import create_service, mount_router
 from aurelius_catalog.service import address, dicomweb
-from aurelius_catalog.service.host import create_service, mount_router
 from aurelius_catalog.service.stores import read_settings
 from aurelius_catalog.settings import CatalogSettings
 from cohort import admit

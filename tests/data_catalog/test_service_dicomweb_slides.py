@@ -11,10 +11,10 @@ from fastapi.testclient import TestClient
 from pydicom import Dataset
 from pydicom.uid import CTImageStorage, VLWholeSlideMicroscopyImageStorage
 
-from aurelius_catalog.local import LocalStore
-from aurelius_catalog.person import Person
+from aurelius_catalog.access.person import Person
+from aurelius_catalog.hosting.host import create_service, mount_router
+from aurelius_catalog.local.store import LocalStore
 from aurelius_catalog.service import dicomweb, levels
-from aurelius_catalog.service.host import create_service, mount_router
 from aurelius_catalog.settings import CatalogSettings
 from cohort import admit
 from houses import DATABASES, make_settings, temp_server

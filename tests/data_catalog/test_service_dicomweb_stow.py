@@ -20,14 +20,14 @@ from pydicom import Dataset, dcmread, dcmwrite
 from pydicom.uid import CTImageStorage
 from sqlalchemy import select
 
+from aurelius_catalog.access.person import Person
 from aurelius_catalog.catalog import Catalog
-from aurelius_catalog.database import open_engine
-from aurelius_catalog.local import LocalStore
+from aurelius_catalog.hosting.host import create_service, mount_router
+from aurelius_catalog.index.database import open_engine
+from aurelius_catalog.index.schema import audit_events
+from aurelius_catalog.local.store import LocalStore
 from aurelius_catalog.objects import StructureSet
-from aurelius_catalog.person import Person
-from aurelius_catalog.schema import audit_events
 from aurelius_catalog.service import dicomweb
-from aurelius_catalog.service.host import create_service, mount_router
 from aurelius_catalog.service.stow import clear_arrivals
 from builders import write_ct
 from derived import make_capture, make_map, make_presentation, make_report, make_segmentation, make_structures

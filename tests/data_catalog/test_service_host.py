@@ -10,8 +10,8 @@ import httpx
 import pytest
 from fastapi.testclient import TestClient
 
-from aurelius_catalog.service import login
-from aurelius_catalog.service.host import create_service, mount_router, run_service
+from aurelius_catalog.hosting import login
+from aurelius_catalog.hosting.host import create_service, mount_router, run_service
 from aurelius_hub.ports import find_free_ports
 from data_catalog.probe_service import router
 from servers_catalog import Hub, answers, managed_service, temp_hub, wait_until

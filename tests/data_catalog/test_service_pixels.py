@@ -11,14 +11,14 @@ from pydicom.encaps import generate_frames
 from pydicom.uid import RLELossless, generate_uid
 from sqlalchemy import select
 
-from aurelius_catalog import openings
-from aurelius_catalog.database import open_engine
-from aurelius_catalog.frames import strip_items
-from aurelius_catalog.person import Person
-from aurelius_catalog.schema import audit_events
+from aurelius_catalog.access.person import Person
+from aurelius_catalog.dicom.frame_locations import strip_items
+from aurelius_catalog.hosting.host import create_service, mount_router
+from aurelius_catalog.index.database import open_engine
+from aurelius_catalog.index.schema import audit_events
+from aurelius_catalog.local import reading_log
 from aurelius_catalog.series import Series
-from aurelius_catalog.service import pixels
-from aurelius_catalog.service.host import create_service, mount_router
+from aurelius_catalog.service import frame_streams
 from cohort import Cohort, admit, make_cohort, make_slice
 from servers_catalog import PEOPLE, wait_until
 from service_client import believe_header, serve_as
@@ -32,7 +32,7 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
 @pytest.fixture(scope="module")
 def client(cohort: Cohort) -> Iterator[TestClient]:
     app = create_service("catalog")
-    mount_router(app, pixels.router)
+    mount_router(app, frame_streams.router)
     with (
         serve_as(app, believe_header(PEOPLE), home=cohort.settings.home),
         TestClient(app, raise_server_exceptions=False, headers={"person": "stella"}) as running,
@@ -68,9 +68,9 @@ def wait_for_disk(*_: object) -> int:
 def test_answer_is_the_bytes_in_the_order_asked_for(
     client: TestClient, cohort: Cohort, monkeypatch: pytest.MonkeyPatch, block: int, at_hand: bool
 ) -> None:
-    monkeypatch.setattr(pixels, "BLOCK_BYTES", block)
+    monkeypatch.setattr(frame_streams, "BLOCK_BYTES", block)
     if not at_hand:  # as of files that the system does not hold in memory
-        monkeypatch.setattr("aurelius_catalog.frame_files.os.preadv", wait_for_disk)
+        monkeypatch.setattr("aurelius_catalog.dicom.byte_ranges.os.preadv", wait_for_disk)
     series = open_series(cohort, cohort.north_chest)
     for wanted in ([(3, 0)], [(3, 0), (1, 0), (2, 0), (3, 0)], [(number, 0) for number in range(12)]):
         answer = client.post(f"/series/{cohort.north_chest}/frames", json=ask(series, wanted))
@@ -118,7 +118,7 @@ def test_what_was_asked_for_a_moment_ago_needs_no_thread(
     async def refuse(*_: object) -> None:
         raise AssertionError("a thread was asked")
 
-    monkeypatch.setattr(pixels, "run_in_threadpool", refuse)
+    monkeypatch.setattr(frame_streams, "run_in_threadpool", refuse)
     assert client.post(f"/series/{cohort.north_chest}/frames", json=body).content == first.content
 
 
@@ -145,8 +145,8 @@ def test_what_is_not_there_is_said(client: TestClient, cohort: Cohort) -> None:
 def test_rights_end_within_seconds_for_who_reads_on(
     client: TestClient, cohort: Cohort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(openings, "RIGHTS_S", 0.3)
-    monkeypatch.setattr("aurelius_catalog.local_images.OPENINGS", openings.Openings())
+    monkeypatch.setattr(reading_log, "RIGHTS_S", 0.3)
+    monkeypatch.setattr("aurelius_catalog.local.images.OPENINGS", reading_log.Openings())
     body = ask(open_series(cohort, cohort.north_brain), [(0, 0)])
 
     def read() -> int:

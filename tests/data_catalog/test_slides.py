@@ -16,10 +16,10 @@ from PIL import Image, ImageCms
 from pydicom import Dataset, dcmread
 
 from aurelius_catalog.errors import NotDeidentifiable
-from aurelius_catalog.slides import is_associated_image, plan_slide
-from aurelius_catalog.slides.cleaning import unpack_slide
-from aurelius_catalog.slides.descriptions import clean_aperio, clean_ome
-from aurelius_catalog.slides.icc import clean_profile
+from aurelius_deidentify.slides import is_associated_image, plan_slide
+from aurelius_deidentify.slides.cleaning import unpack_slide
+from aurelius_deidentify.slides.descriptions import clean_aperio, clean_ome
+from aurelius_deidentify.slides.icc import clean_profile
 from slide_files import SECRET, encode_jpeg, make_pixels, write_mirax, write_ndpi, write_ome, write_pyramid
 
 APERIO_VALUES = ("CMU-1", "12/29/09", "09:59:15", "b414003d-95c6-48b0-9369-8010ed517ba7", "CPAPERIOCS", "1004486")

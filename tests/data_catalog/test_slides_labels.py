@@ -22,13 +22,13 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian, RLELossless, generate_uid
 
 from aurelius_catalog import Catalog
+from aurelius_catalog.dicom.segments import COLOURS
 from aurelius_catalog.errors import InvalidLabel, InvalidObject, InvalidRequest, NotFound
-from aurelius_catalog.local import LocalStore
+from aurelius_catalog.local.store import LocalStore
 from aurelius_catalog.objects import BulkAnnotations
-from aurelius_catalog.segments import COLOURS
 from aurelius_catalog.settings import CatalogSettings
-from aurelius_catalog.slides.label import TILE_PX, SlideLabel, draw_tile
-from aurelius_catalog.slides.slide import Slide
+from aurelius_catalog.slide import Slide
+from aurelius_catalog.viewing.slide_label import TILE_PX, SlideLabel, draw_tile
 from objects_house import STEWARD, admit_objects, find_one, name_object
 from slide_files import make_pixels, write_mirax
 from slide_house import MPP_UM, add_slide, complete_slide, list_level_datasets, segment_slide, write_dicom_slide

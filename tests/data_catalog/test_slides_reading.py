@@ -27,17 +27,17 @@ from pydicom.uid import VLWholeSlideMicroscopyImageStorage
 from sqlalchemy import select
 
 from aurelius_catalog import Catalog
-from aurelius_catalog.database import open_engine
+from aurelius_catalog.access.person import Person
 from aurelius_catalog.errors import InvalidRequest, NotFound, PermissionDenied
-from aurelius_catalog.local import LocalStore
-from aurelius_catalog.person import Person
-from aurelius_catalog.schema import audit_events
+from aurelius_catalog.index.database import open_engine
+from aurelius_catalog.index.schema import audit_events
+from aurelius_catalog.local.store import LocalStore
 from aurelius_catalog.series import Series
 from aurelius_catalog.service.app import create_app
 from aurelius_catalog.settings import CatalogSettings
-from aurelius_catalog.slides import shelf, tiles
-from aurelius_catalog.slides.shelf import SHELF
-from aurelius_catalog.slides.slide import Slide
+from aurelius_catalog.slide import Slide
+from aurelius_catalog.slides import open_slides, tiles
+from aurelius_catalog.slides.open_slides import SHELF
 from service_client import believe_header, serve_as
 from slide_files import make_pixels, write_mirax, write_ndpi, write_ome, write_pyramid
 from slide_house import PROJECT, add_dicom_slide, add_slide, write_dicom_slide
@@ -251,8 +251,8 @@ def test_a_slide_is_opened_once_and_not_kept_when_its_file_is_gone(
     house: House, data: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     opened: list[str] = []
-    original = shelf.open_files
-    monkeypatch.setattr(shelf, "open_files", lambda *given: opened.append("once") or original(*given))
+    original = open_slides.open_files
+    monkeypatch.setattr(open_slides, "open_files", lambda *given: opened.append("once") or original(*given))
     settings = CatalogSettings(home=tmp_path)
     uid = add_slide(settings, data / "wsi" / "CMU-1-Small-Region.svs")
     store = LocalStore(settings, Person.of("paul", PEOPLE["paul"]))
@@ -465,7 +465,7 @@ def test_frames_of_a_slide_file_can_be_had_uncompressed(client: TestClient, hous
 HOLD = """
 import sys
 from pathlib import Path
-from aurelius_catalog.slides.unpacking import unpack
+from aurelius_deidentify.slides.unpacking import unpack
 folder, remove = unpack(Path(sys.argv[1]))
 print(folder, flush=True)
 sys.stdin.read()

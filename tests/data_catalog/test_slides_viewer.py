@@ -18,13 +18,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from aurelius_catalog.access.person import Person
+from aurelius_catalog.dicom.segments import COLOURS
 from aurelius_catalog.errors import InvalidRequest
-from aurelius_catalog.local import LocalStore
-from aurelius_catalog.person import Person
-from aurelius_catalog.segments import COLOURS
+from aurelius_catalog.local.store import LocalStore
 from aurelius_catalog.settings import CatalogSettings
-from aurelius_catalog.slides.slide import Slide
-from aurelius_catalog.slides.viewer import SlideViewer
+from aurelius_catalog.slide import Slide
+from aurelius_catalog.viewing.slide_viewer import SlideViewer
 from aurelius_hub.ports import find_free_ports
 from chromium import wait_for_drawing
 from objects_house import admit_objects

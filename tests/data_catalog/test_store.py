@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from aurelius_catalog.person import Person
+from aurelius_catalog.access.person import Person
 from cohort import Cohort, make_cohort
 from data_catalog.store_contract import OpenAs, StoreContract, cohort, truth
 from servers_catalog import PEOPLE

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from aurelius_catalog.deidentify.structured import find_content_rule, load_content_table
+from aurelius_deidentify.header.structured_content import find_content_rule, load_content_table
 
 RESEARCH = frozenset({"retain_modified_dates", "clean_descriptors", "clean_structured", "retain_patient"})
 COLUMNS = {

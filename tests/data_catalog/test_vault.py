@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from aurelius_catalog.database import open_engine
-from aurelius_catalog.deidentify.keys import PseudonymKey
+from aurelius_catalog.access.person import Person
 from aurelius_catalog.errors import InvalidRequest, KeyUnusable, NotFound, PermissionDenied
-from aurelius_catalog.person import Person
-from aurelius_catalog.schema import audit_events
-from aurelius_catalog.settings import CatalogSettings
-from aurelius_catalog.vault import Vault, create_vault, keyfile, open_vault, rotate_key, verify_signature
-from aurelius_catalog.vault.openings import EVERYBODY, Openings, State
+from aurelius_catalog.index.database import open_engine
+from aurelius_catalog.index.schema import audit_events
+from aurelius_deidentify.header.pseudonyms import PseudonymKey
+from aurelius_intake.settings import IntakeSettings
+from aurelius_intake.vault import Vault, create_vault, key_file, open_vault, rotate_key, verify_signature
+from aurelius_intake.vault.reidentification import EVERYBODY, Openings, State
 
 STELLA, SIMON, SARA = (Person.of(name, ["role-steward"]) for name in ("stella", "simon", "sara"))
 RHEA = Person.of("rhea", ["role-researcher", "project-lung"])
@@ -30,12 +30,12 @@ OLD_UIDS = {"1.2.840.9.1": "2.25.91", "1.2.840.9.2": "2.25.92"}
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> CatalogSettings:
-    return CatalogSettings(home=tmp_path)
+def settings(tmp_path: Path) -> IntakeSettings:
+    return IntakeSettings(home=tmp_path)
 
 
 @pytest.fixture
-def vault(settings: CatalogSettings) -> Vault:
+def vault(settings: IntakeSettings) -> Vault:
     return remember(create_vault(settings))
 
 
@@ -53,7 +53,7 @@ def remember(vault: Vault, **changes: Any) -> Vault:
     return vault
 
 
-def read_sealed(settings: CatalogSettings) -> bytes:
+def read_sealed(settings: IntakeSettings) -> bytes:
     folder = settings.identified
     return b"".join(path.read_bytes() for path in sorted(folder.glob("vault.sqlite*")))
 
@@ -61,7 +61,7 @@ def read_sealed(settings: CatalogSettings) -> bytes:
 # -- keeping ---------------------------------------------------------------------------------------
 
 
-def test_it_gives_back_what_it_was_given(settings: CatalogSettings, vault: Vault) -> None:
+def test_it_gives_back_what_it_was_given(settings: IntakeSettings, vault: Vault) -> None:
     remember(vault)
     remember(vault, uids={"1.2.840.9.3": "2.25.93"}, evidence={"20240102"}, PatientName="Berg^Ottilie")
     other = open_vault(settings)
@@ -77,11 +77,11 @@ def test_it_gives_back_what_it_was_given(settings: CatalogSettings, vault: Vault
     assert vault.recall_uids("AUR-ONE") == {}
 
 
-def test_nothing_identifying_and_no_secret_is_in_its_files(settings: CatalogSettings, vault: Vault) -> None:
+def test_nothing_identifying_and_no_secret_is_in_its_files(settings: IntakeSettings, vault: Vault) -> None:
     stored = read_sealed(settings)
     for value in ("Wagner", "Ottilie", NUMBER, "1.2.840.9.1"):
         assert value.encode() not in stored
-    for secret in (vault.pseudonyms.secret, keyfile.list_keys(settings)[0]):
+    for secret in (vault.pseudonyms.secret, key_file.list_keys(settings)[0]):
         assert secret not in stored
         assert secret.hex().encode() not in stored
     for path in settings.identified.glob("vault.sqlite*"):
@@ -91,7 +91,7 @@ def test_nothing_identifying_and_no_secret_is_in_its_files(settings: CatalogSett
 
 @pytest.mark.parametrize("tampering", ["move", "edit"])
 def test_a_value_moved_to_another_row_or_edited_does_not_open(
-    settings: CatalogSettings, vault: Vault, tampering: str
+    settings: IntakeSettings, vault: Vault, tampering: str
 ) -> None:
     remember(vault, pseudonym="AUR-TWO", StudyInstanceUID="2.25.2", PatientID="8", PatientName="Other^One")
     with closing(sqlite3.connect(settings.identified / "vault.sqlite")) as connection, connection:
@@ -114,7 +114,7 @@ def test_it_signs_and_anybody_can_check(vault: Vault) -> None:
 # -- the key ---------------------------------------------------------------------------------------
 
 
-def test_without_a_usable_key_it_says_what_to_do(settings: CatalogSettings) -> None:
+def test_without_a_usable_key_it_says_what_to_do(settings: IntakeSettings) -> None:
     with pytest.raises(KeyUnusable, match="aurelius vault create"):
         open_vault(settings)
     create_vault(settings)
@@ -139,7 +139,7 @@ def test_without_a_usable_key_it_says_what_to_do(settings: CatalogSettings) -> N
     open_vault(settings)
 
 
-def test_the_key_may_be_in_the_environment(settings: CatalogSettings, tmp_path: Path) -> None:
+def test_the_key_may_be_in_the_environment(settings: IntakeSettings, tmp_path: Path) -> None:
     outside = settings.model_copy(update={"vault_key": type(settings.vault_key)("5c" * 32)})
     vault = remember(create_vault(outside))
     assert not (settings.identified / "key").exists()
@@ -153,7 +153,7 @@ def test_the_key_may_be_in_the_environment(settings: CatalogSettings, tmp_path: 
     assert open_vault(again).pseudonyms == vault.pseudonyms
 
 
-def test_the_key_of_a_house_without_a_vault_is_taken_over_as_both(settings: CatalogSettings) -> None:
+def test_the_key_of_a_house_without_a_vault_is_taken_over_as_both(settings: IntakeSettings) -> None:
     settings.identified.mkdir()
     old = settings.identified / "key"
     old.write_text("7d" * 32 + "\n")
@@ -166,7 +166,7 @@ def test_the_key_of_a_house_without_a_vault_is_taken_over_as_both(settings: Cata
     assert open_vault(settings).pseudonyms == expected
 
 
-def test_a_lost_vault_is_not_made_anew_once_objects_were_taken(settings: CatalogSettings, vault: Vault) -> None:
+def test_a_lost_vault_is_not_made_anew_once_objects_were_taken(settings: IntakeSettings, vault: Vault) -> None:
     with closing(sqlite3.connect(settings.identified / "intake.sqlite")) as connection, connection:
         connection.execute("CREATE TABLE items (id INTEGER PRIMARY KEY)")
         connection.execute("INSERT INTO items DEFAULT VALUES")
@@ -176,33 +176,33 @@ def test_a_lost_vault_is_not_made_anew_once_objects_were_taken(settings: Catalog
         create_vault(settings)
 
 
-def test_rotation_seals_everything_anew_and_open_vaults_follow(settings: CatalogSettings, vault: Vault) -> None:
-    before, running = keyfile.list_keys(settings)[0], open_vault(settings)
+def test_rotation_seals_everything_anew_and_open_vaults_follow(settings: IntakeSettings, vault: Vault) -> None:
+    before, running = key_file.list_keys(settings)[0], open_vault(settings)
     name = vault.pseudonyms.name_patient("north", NUMBER)
     rotate_key(settings)
-    [after] = keyfile.list_keys(settings)
+    [after] = key_file.list_keys(settings)
     assert after != before
     assert running.recall_evidence("2.25.1") >= {"Wagner"}, "a process that held the old key reads the new one"
     remember(running, StudyInstanceUID="2.25.7")
     assert open_vault(settings).recall_uids("AUR-ONE") == OLD_UIDS
     assert open_vault(settings).pseudonyms.name_patient("north", NUMBER) == name
-    keyfile.write_key_file(settings.identified / "key", before)
+    key_file.write_key_file(settings.identified / "key", before)
     with pytest.raises(KeyUnusable, match="does not open with this key"):
         open_vault(settings)
 
 
-MOMENTS = ["aurelius_catalog.vault.keyfile.write_key_file", "aurelius_catalog.vault.vault.Vault.rotate"]
+MOMENTS = ["aurelius_intake.vault.key_file.write_key_file", "aurelius_intake.vault.vault.Vault.rotate"]
 
 
 @pytest.mark.parametrize("after", [False, True])
-@pytest.mark.parametrize("step", [*MOMENTS, "aurelius_catalog.vault.keyfile.adopt_next"])
+@pytest.mark.parametrize("step", [*MOMENTS, "aurelius_intake.vault.key_file.adopt_next"])
 def test_a_rotation_cut_off_at_any_step_leaves_a_vault_that_opens(
-    settings: CatalogSettings, vault: Vault, monkeypatch: pytest.MonkeyPatch, step: str, after: bool
+    settings: IntakeSettings, vault: Vault, monkeypatch: pytest.MonkeyPatch, step: str, after: bool
 ) -> None:
     class Died(BaseException):
         pass
 
-    owner: Any = Vault if step.endswith(".rotate") else keyfile
+    owner: Any = Vault if step.endswith(".rotate") else key_file
     real: Callable[..., Any] = getattr(owner, step.rsplit(".", 1)[1])
 
     def die(*arguments: Any) -> None:
@@ -216,18 +216,18 @@ def test_a_rotation_cut_off_at_any_step_leaves_a_vault_that_opens(
             rotate_key(settings)
     again = open_vault(settings)
     assert again.recall_identity("AUR-ONE").PatientID == NUMBER
-    assert len(keyfile.list_keys(settings)) == 1, "only one key is left"
+    assert len(key_file.list_keys(settings)) == 1, "only one key is left"
     rotate_key(settings)
     assert open_vault(settings).recall_uids("AUR-ONE") == OLD_UIDS
 
 
 def test_an_interrupted_rotation_changes_nothing(
-    settings: CatalogSettings, vault: Vault, monkeypatch: pytest.MonkeyPatch
+    settings: IntakeSettings, vault: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class FullError(Exception):
         pass
 
-    from aurelius_catalog.vault.seal import Sealer
+    from aurelius_intake.vault.encryption import Sealer
 
     sealed = 0
 
@@ -245,7 +245,7 @@ def test_an_interrupted_rotation_changes_nothing(
     assert open_vault(settings).recall_uids("AUR-ONE") == OLD_UIDS
 
 
-def test_processes_may_write_while_the_key_rotates(settings: CatalogSettings, vault: Vault) -> None:
+def test_processes_may_write_while_the_key_rotates(settings: IntakeSettings, vault: Vault) -> None:
     def write(part: int) -> None:
         mine = open_vault(settings)
         for number in range(10):
@@ -265,7 +265,7 @@ def test_processes_may_write_while_the_key_rotates(settings: CatalogSettings, va
 
 
 @pytest.fixture
-def desk(settings: CatalogSettings, vault: Vault) -> Openings:
+def desk(settings: IntakeSettings, vault: Vault) -> Openings:
     return Openings(settings, vault, open_engine(settings))
 
 
@@ -355,7 +355,7 @@ def test_unknown_patients_and_requests_are_not_found(desk: Openings) -> None:
             desk.approve(STELLA, number)
 
 
-def test_an_approval_cannot_be_written_into_the_file(settings: CatalogSettings, desk: Openings) -> None:
+def test_an_approval_cannot_be_written_into_the_file(settings: IntakeSettings, desk: Openings) -> None:
     first, second = (desk.ask(STELLA, "AUR-ONE", "recontact").id for _ in range(2))
     desk.approve(SIMON, first)
     with closing(sqlite3.connect(settings.identified / "vault.sqlite")) as connection, connection:
@@ -373,7 +373,7 @@ def test_what_cannot_be_recorded_is_not_told(desk: Openings, monkeypatch: pytest
         raise OSError(28, os.strerror(28))
 
     with monkeypatch.context() as failing:
-        failing.setattr("aurelius_catalog.vault.openings.append_event", fail)
+        failing.setattr("aurelius_intake.vault.reidentification.append_event", fail)
         with pytest.raises(OSError, match="No space"):
             desk.open(STELLA, number)
     assert desk.open(STELLA, number).PatientID == NUMBER, "it was not used up"

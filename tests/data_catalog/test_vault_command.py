@@ -14,16 +14,17 @@ import pytest
 from sqlalchemy import select
 from typer.testing import CliRunner
 
-from aurelius_catalog import vault_command, withdraw_command
-from aurelius_catalog.database import open_engine
-from aurelius_catalog.schema import audit_events
-from aurelius_catalog.settings import CatalogSettings
-from aurelius_catalog.vault import create_vault, open_vault
-from aurelius_catalog.withdrawal import is_withdrawn
+from aurelius_catalog.index.database import open_engine
+from aurelius_catalog.index.schema import audit_events
 from aurelius_hub.ports import find_free_ports
+from aurelius_intake.commands import vault as vault_command
+from aurelius_intake.commands import withdraw
+from aurelius_intake.settings import IntakeSettings
+from aurelius_intake.vault import create_vault, open_vault
+from aurelius_intake.withdrawal.withdrawal import is_withdrawn
 from servers_catalog import PEOPLE, Hub, managed_service, temp_hub
 
-APPS = {"vault": vault_command.app, "withdraw": withdraw_command.app}
+APPS = {"vault": vault_command.app, "withdraw": withdraw.app}
 SERVICE = Path(__file__).with_name("steward_service.py")
 STEWARDS = {**PEOPLE, "simon": ["role-steward"]}
 NAME, NUMBER = "Wagner^Ottilie", "PID-774411"
@@ -32,7 +33,7 @@ NAME, NUMBER = "Wagner^Ottilie", "PID-774411"
 @dataclass(frozen=True)
 class House:
     hub: Hub
-    settings: CatalogSettings
+    settings: IntakeSettings
     pseudonym: str
 
     def call(self, command: str, *arguments: str, person: str = "", said: str = "") -> tuple[int, str]:
@@ -55,7 +56,7 @@ class House:
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    settings = CatalogSettings(home=tmp_path_factory.mktemp("house"))
+    settings = IntakeSettings(home=tmp_path_factory.mktemp("house"))
     vault = create_vault(settings)
     pseudonym = vault.pseudonyms.name_patient("north", NUMBER)
     patient = {"site": "north", "PatientID": NUMBER, "PatientName": NAME, "pseudonym": pseudonym}
@@ -105,7 +106,7 @@ def test_the_maps_stay_in_the_identified_zone(house: House) -> None:
 
 
 def test_who_says_nothing_of_themselves_is_told_how(house: House) -> None:
-    command = [sys.executable, "-m", "aurelius_catalog.vault_command", "list"]
+    command = [sys.executable, "-m", "aurelius_intake.commands.vault", "list"]
     done = subprocess.run(command, env={}, capture_output=True, text=True, timeout=60)
     assert (done.returncode, "AURELIUS_TOKEN" in done.stderr) == (1, True)
     answer = httpx.get(f"{house.hub.url}/services/intake/vault/requests", headers={"Authorization": "token none"})
@@ -128,7 +129,7 @@ def test_a_patient_is_withdrawn_by_the_hospitals_number_from_standard_input(hous
 
 
 def test_the_operator_makes_a_vault_and_gives_it_another_key(tmp_path: Path, house: House) -> None:
-    fresh = House(house.hub, CatalogSettings(home=tmp_path), "")
+    fresh = House(house.hub, IntakeSettings(home=tmp_path), "")
     code, said = fresh.call("vault", "rotate")
     assert (code, "aurelius vault create" in said) == (1, True), said
     code, said = fresh.call("vault", "create")

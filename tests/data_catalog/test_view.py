@@ -15,15 +15,16 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydicom import dcmread
 
-from aurelius_catalog import Catalog, Person, Series, nifti, view
+from aurelius_catalog import Catalog, Person, Series
+from aurelius_catalog.dicom.segments import COLOURS
 from aurelius_catalog.errors import InvalidLabel, InvalidRequest, InvalidVolume
-from aurelius_catalog.film import Film
-from aurelius_catalog.model import Segment
-from aurelius_catalog.overlays import Overlay
-from aurelius_catalog.phantoms import make_phantom
-from aurelius_catalog.segments import COLOURS
-from aurelius_catalog.showing import show_image
-from aurelius_catalog.windows import PRESETS, choose_window
+from aurelius_catalog.phantoms.bodies import make_phantom
+from aurelius_catalog.records import Segment
+from aurelius_catalog.viewing import nifti_encoding, volume_viewer
+from aurelius_catalog.viewing.display import show_image
+from aurelius_catalog.viewing.overlays import Overlay
+from aurelius_catalog.viewing.picture_viewer import Film
+from aurelius_catalog.viewing.windows import PRESETS, choose_window
 from cohort import Cohort, make_cohort
 from objects_house import admit_objects, find_one
 
@@ -54,7 +55,7 @@ def marked_volume() -> NDArray[np.float32]:
 
 
 def test_each_voxel_lies_where_dicom_says() -> None:
-    sent = decode(view.view_volume(marked_volume(), AFFINE_LPS).volumes[0].data)
+    sent = decode(volume_viewer.view_volume(marked_volume(), AFFINE_LPS).volumes[0].data)
     assert sent.get_data_dtype() == np.int16
     index = np.unravel_index(sent.get_fdata().argmax(), sent.shape)
     assert index == (17, 3, 4)
@@ -65,17 +66,19 @@ def test_each_voxel_lies_where_dicom_says() -> None:
 
 def test_hounsfield_units_are_exact_and_fractions_keep_their_steps() -> None:
     image = make_phantom("ct-chest", 1).image
-    sent = decode(nifti.encode_nifti(image.astype(np.float32), AFFINE_LPS))
+    sent = decode(nifti_encoding.encode_nifti(image.astype(np.float32), AFFINE_LPS))
     assert np.array_equal(sent.get_fdata(), image.transpose(2, 1, 0))
     fractions = np.linspace(0, 1, 4000, dtype=np.float32).reshape(10, 20, 20)
-    back = decode(nifti.encode_nifti(fractions, AFFINE_LPS)).get_fdata()
+    back = decode(nifti_encoding.encode_nifti(fractions, AFFINE_LPS)).get_fdata()
     assert np.abs(back - fractions.transpose(2, 1, 0)).max() < 1e-4
 
 
 def test_overlay_has_the_segments_colours_and_its_voxels() -> None:
     truth = make_phantom("ct-chest", 1).truth
     segments = (Segment(number=1, label="nodule"), Segment(number=2, label="lung"))
-    widget = view.view_volume(np.zeros(truth.shape, np.float32), AFFINE_LPS, [Overlay(truth, segments=segments)])
+    widget = volume_viewer.view_volume(
+        np.zeros(truth.shape, np.float32), AFFINE_LPS, [Overlay(truth, segments=segments)]
+    )
     overlay = widget.volumes[1]
     assert np.array_equal(decode(overlay.data).get_fdata(), truth.transpose(2, 1, 0))
     assert 0 < overlay.opacity < 1
@@ -90,7 +93,7 @@ def test_view_opens_at_the_finding() -> None:
     labels = np.zeros((6, 20, 24), np.uint8)
     labels[4, 2:5, 16:19] = 1
     labels[1, 10, 10] = 1
-    x, y, z = view.view_volume(marked_volume(), AFFINE_LPS, [mark(labels)]).scene.crosshair_pos
+    x, y, z = volume_viewer.view_volume(marked_volume(), AFFINE_LPS, [mark(labels)]).scene.crosshair_pos
     # Columns run to the left and rows to the back; NiiVue counts from the left and from the back.
     assert (x, y, z) == pytest.approx((1 - 17.5 / 24, 1 - 3.5 / 20, 4.5 / 6))
 
@@ -100,19 +103,19 @@ def test_view_opens_at_the_finding_whatever_the_orientation() -> None:
     finding[2, 5, 30] = 1
     finding[7, 4:7, 29:32] = 1
     axial = np.diag([1.0, 1.0, 2.0, 1.0])  # +column to the left, +row to the back, +slice to the head
-    found = view.locate_finding(mark(finding), finding.shape, axial)
+    found = volume_viewer.locate_finding(mark(finding), finding.shape, axial)
     assert found == pytest.approx([1 - 30.5 / 40, 1 - 5.5 / 20, 7.5 / 10])
     sagittal = np.array([[0, 0, 2.0, 0], [1.0, 0, 0, 0], [0, -1.0, 0, 0], [0, 0, 0, 1]])
-    found = view.locate_finding(mark(finding), finding.shape, sagittal)
+    found = volume_viewer.locate_finding(mark(finding), finding.shape, sagittal)
     assert found == pytest.approx([1 - 7.5 / 10, 1 - 30.5 / 40, 1 - 5.5 / 20])
 
 
 def test_large_volume_is_reduced_in_place_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nifti, "MOST_VOXELS", 1500)
+    monkeypatch.setattr(nifti_encoding, "MOST_VOXELS", 1500)
     truth = np.zeros((6, 20, 24), np.uint8)
     truth[4, 3, 17] = 1
     with pytest.warns(UserWarning, match=r"Shown reduced: .* 1 × \d × \d"):
-        widget = view.view_volume(marked_volume(), AFFINE_LPS, [mark(truth)])
+        widget = volume_viewer.view_volume(marked_volume(), AFFINE_LPS, [mark(truth)])
     sent, label = (decode(volume.data) for volume in widget.volumes)
     assert sent.shape == label.shape
     assert np.prod(sent.shape) <= 1500
@@ -126,7 +129,7 @@ def test_large_volume_is_reduced_in_place_and_says_so(monkeypatch: pytest.Monkey
 def test_small_volume_is_sent_whole_and_silently() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        widget = view.view_volume(marked_volume(), AFFINE_LPS)
+        widget = volume_viewer.view_volume(marked_volume(), AFFINE_LPS)
     assert decode(widget.volumes[0].data).shape == (24, 20, 6)
 
 
@@ -143,9 +146,9 @@ def test_windows_fit_the_modality() -> None:
 
 def test_what_cannot_be_shown_is_refused() -> None:
     with pytest.raises(InvalidVolume, match="shape"):
-        view.view_volume(np.zeros((2, 4, 4, 3), np.float32), AFFINE_LPS)
+        volume_viewer.view_volume(np.zeros((2, 4, 4, 3), np.float32), AFFINE_LPS)
     with pytest.raises(InvalidLabel, match="not the same grid"):
-        view.view_volume(marked_volume(), AFFINE_LPS, [mark(np.zeros((6, 20, 20), np.uint8))])
+        volume_viewer.view_volume(marked_volume(), AFFINE_LPS, [mark(np.zeros((6, 20, 20), np.uint8))])
 
 
 # -- what a series is shown as ---------------------------------------------------------------------

@@ -16,15 +16,15 @@ from pydicom.uid import PositronEmissionTomographyImageStorage, generate_uid
 from sqlalchemy import select, update
 
 from aurelius_catalog import Series
-from aurelius_catalog.database import open_engine, writing
+from aurelius_catalog.access.person import Person
 from aurelius_catalog.errors import InvalidRequest, InvalidVolume
-from aurelius_catalog.local import LocalStore
-from aurelius_catalog.media import NIFTI
-from aurelius_catalog.person import Person
-from aurelius_catalog.phantoms import make_phantom
-from aurelius_catalog.schema import instances
+from aurelius_catalog.index.database import open_engine, writing
+from aurelius_catalog.index.schema import instances
+from aurelius_catalog.local.store import LocalStore
+from aurelius_catalog.phantoms.bodies import make_phantom
 from aurelius_catalog.settings import CatalogSettings
 from aurelius_catalog.volumes import open_volume
+from aurelius_deidentify.media_types import NIFTI
 from cohort import SLICES, Cohort, admit, make_cohort, make_slice
 
 STEWARD = Person.of("stella", ["role-steward"])
@@ -336,7 +336,7 @@ def test_a_table_says_what_stored_values_mean(home: Path) -> None:
 
 def test_an_index_from_before_learns_which_images_have_a_table(home: Path) -> None:
     series = open_changed(home, 1, 2, add_table)
-    migration = import_module("aurelius_catalog.migrations.versions.0008_modality_tables")
+    migration = import_module("aurelius_catalog.index.migrations.versions.0008_modality_tables")
     engine = open_engine(CatalogSettings(home=home))
     of_series = instances.c.SeriesInstanceUID == series.record.SeriesInstanceUID
     question = select(instances.c.per_frame).where(of_series)
@@ -434,7 +434,7 @@ def test_a_nifti_of_several_volumes_has_time(cohort: Cohort) -> None:
 
 def test_xarray_opens_the_address_of_a_series(chest: Series, cohort: Cohort, monkeypatch: pytest.MonkeyPatch) -> None:
     from aurelius_catalog import Catalog
-    from aurelius_catalog.volumes.backend import AureliusBackend
+    from aurelius_catalog.volumes.lazy_array import AureliusBackend
 
     monkeypatch.setattr("aurelius_catalog.catalog.open_catalog", lambda: Catalog(cohort.open_as(STEWARD)))
     address = f"aurelius://{cohort.north_chest}"

@@ -15,21 +15,21 @@ import numpy as np
 import pytest
 from sqlalchemy import func, insert, select
 
-from aurelius_catalog import withdrawal
-from aurelius_catalog.audit_check import check_log
-from aurelius_catalog.audit_heads import read_outside_head
-from aurelius_catalog.database import open_engine, writing
+from aurelius_catalog.access.person import Person
 from aurelius_catalog.errors import InvalidRequest, NotFound, PermissionDenied, Withdrawn
-from aurelius_catalog.intake import Items, State, Zone
-from aurelius_catalog.intake.items import Arrival
-from aurelius_catalog.intake.runner import serve
-from aurelius_catalog.local import LocalStore
-from aurelius_catalog.model import DecisionAction, NewPrediction, Segment
-from aurelius_catalog.person import Person
-from aurelius_catalog.schema import audit_events, leases, metadata, tombstones
-from aurelius_catalog.settings import CatalogSettings
-from aurelius_catalog.vault import Vault, create_vault
-from aurelius_catalog.withdrawal import Withdrawal, finish_withdrawals, is_withdrawn, withdraw_patient
+from aurelius_catalog.index.database import open_engine, writing
+from aurelius_catalog.index.schema import audit_events, leases, metadata, tombstones
+from aurelius_catalog.local.store import LocalStore
+from aurelius_catalog.records import DecisionAction, NewPrediction, Segment
+from aurelius_intake import Items, State, Zone
+from aurelius_intake.audit.signatures import read_outside_head
+from aurelius_intake.audit.verification import check_log
+from aurelius_intake.service.runner import serve
+from aurelius_intake.settings import IntakeSettings
+from aurelius_intake.vault import Vault, create_vault
+from aurelius_intake.withdrawal import withdrawal
+from aurelius_intake.withdrawal.withdrawal import Withdrawal, finish_withdrawals, is_withdrawn, withdraw_patient
+from aurelius_intake.zone.items import Arrival
 from builders import write_ct
 from cohort import add_phantom
 from houses import DATABASES, make_settings, temp_server
@@ -53,7 +53,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[str]:
 class House:
     """Two patients: one with everything a patient can have, and another who must not lose anything."""
 
-    settings: CatalogSettings
+    settings: IntakeSettings
     vault: Vault
     hers: str
     other: str
@@ -333,7 +333,7 @@ def test_withdrawing_takes_a_steward_a_patient_and_a_reason(house: House) -> Non
 
 
 def test_what_a_withdrawn_patient_sends_later_is_refused_and_not_remembered(tmp_path: Path) -> None:
-    settings = CatalogSettings(home=tmp_path, intake_quiet_s=0.01, intake_reserve_mb=0)
+    settings = IntakeSettings(home=tmp_path, intake_quiet_s=0.01, intake_reserve_mb=0)
     vault = create_vault(settings)
     source = tmp_path / "sent"
     write_ct(source, slices=2)

@@ -13,9 +13,9 @@ import psutil
 import pytest
 import websocket
 
-from aurelius_catalog.model import DecisionAction
+from aurelius_catalog.records import DecisionAction
 from aurelius_extensions.dashboards import viewer
-from aurelius_extensions.dashboards.kernels import keep_environment
+from aurelius_extensions.dashboards.server.kernels import keep_environment
 from aurelius_extensions.errors import UnknownViewer
 from chromium import wait_for_drawing
 from servers_catalog import Hub, wait_until

@@ -14,11 +14,11 @@ import uvicorn
 from fastapi.responses import HTMLResponse, Response
 
 import stub_intake
-from aurelius_catalog.person import Person
-from aurelius_catalog.service.login import current_person
+from aurelius_catalog.access.person import Person
+from aurelius_catalog.hosting.login import current_person
 from aurelius_extensions import dashboards
 from aurelius_extensions.dashboards.intake import Intake
-from aurelius_extensions.dashboards.server import PAGE_POLICY
+from aurelius_extensions.dashboards.server.app import PAGE_POLICY
 from aurelius_hub.ports import find_free_ports
 from servers_catalog import Hub, managed_service, temp_hub, wait_until
 from servers_dashboards import COMMAND

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from aurelius_catalog import Catalog, DecisionAction
-from aurelius_catalog.model import SeriesRecord, WorklistRow
-from aurelius_catalog.person import Person
-from aurelius_extensions.dashboards.markup import compare_volumes, format_volume, render_case, render_list
+from aurelius_catalog.access.person import Person
+from aurelius_catalog.records import SeriesRecord, WorklistRow
 from aurelius_extensions.dashboards.worklist import Worklist
+from aurelius_extensions.dashboards.worklist.markup import compare_volumes, format_volume, render_case, render_list
 from servers_dashboards import Findings, make_findings
 
 

@@ -5,10 +5,9 @@ import math
 import pytest
 
 from aurelius_catalog.errors import InvalidRequest
-from aurelius_catalog.model import DatasetRecord
+from aurelius_catalog.records import DatasetRecord
 from aurelius_extensions.reports import Results
-from aurelius_extensions.reports.compare import compare_results, note_differences
-from aurelius_extensions.reports.model import (
+from aurelius_extensions.reports.records import (
     DatasetUse,
     DriftKind,
     Environment,
@@ -17,6 +16,7 @@ from aurelius_extensions.reports.model import (
     Run,
     VerdictKind,
 )
+from aurelius_extensions.reports.results.comparison import compare_results, note_differences
 
 DATASET = DatasetUse(id="d1", name="lung", SeriesInstanceUIDs=("1.2",))
 ENVIRONMENT = Environment(

@@ -12,8 +12,8 @@ import pytest
 
 from aurelius_catalog.errors import InvalidRequest, NotFound, PermissionDenied
 from aurelius_extensions.errors import RunTampered
-from aurelius_extensions.reports.model import DriftKind, RunState, VerdictKind
-from aurelius_extensions.reports.queue import Queue
+from aurelius_extensions.reports.records import DriftKind, RunState, VerdictKind
+from aurelius_extensions.reports.runs.queue import Queue
 from aurelius_extensions.reports.settings import NOTEBOOKS
 from servers_catalog import wait_until
 from servers_reports import (

@@ -16,10 +16,10 @@ import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
+from aurelius_catalog.access.person import Person
 from aurelius_catalog.catalog import Catalog
-from aurelius_catalog.model import Segment
-from aurelius_catalog.person import Person
-from aurelius_catalog.phantoms import make_phantom
+from aurelius_catalog.phantoms.bodies import make_phantom
+from aurelius_catalog.records import Segment
 from aurelius_hub.ports import find_free_ports
 from cohort import SLICES, Cohort, add_phantom, make_cohort
 from servers_catalog import REPOSITORY, Hub, managed_service, temp_hub, wait_until

@@ -5,8 +5,8 @@ from itertools import permutations, product
 import numpy as np
 import pytest
 
-from aurelius_annotation.fit import fit_to_grid, name_segments
-from aurelius_annotation.labels import UploadedLabel
+from aurelius_annotation.server.label_grid import fit_to_grid, name_segments
+from aurelius_annotation.server.uploaded_label import UploadedLabel
 from aurelius_catalog.errors import InvalidLabel
 
 SHAPE = (6, 5, 4)

@@ -9,7 +9,7 @@ import nrrd
 import numpy as np
 import pytest
 
-from aurelius_annotation.labels import find_suffix, read_label
+from aurelius_annotation.server.uploaded_label import find_suffix, read_label
 from aurelius_catalog.errors import InvalidLabel
 
 SHAPE = (5, 4, 3)

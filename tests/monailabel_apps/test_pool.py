@@ -16,8 +16,8 @@ from servers_catalog import wait_until
 
 PARENT = """
 import asyncio
-from aurelius_annotation.pool import WorkerPool
-from aurelius_annotation.settings import AnnotationSettings
+from aurelius_annotation.server.worker_pool import WorkerPool
+from aurelius_annotation.server.settings import AnnotationSettings
 
 async def main():
     await WorkerPool(AnnotationSettings()).start()

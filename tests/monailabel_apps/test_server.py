@@ -12,7 +12,7 @@ import httpx
 import numpy as np
 import pytest
 
-from aurelius_annotation.images import write_nrrd
+from aurelius_annotation.server.images import write_nrrd
 from aurelius_catalog.catalog import Catalog
 from servers_annotation import House, temp_annotation
 from servers_catalog import wait_until

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from aurelius_annotation import tickets as module
-from aurelius_annotation.tickets import Tickets
+from aurelius_annotation.server import tickets as module
+from aurelius_annotation.server.tickets import Tickets
+from aurelius_catalog.access.person import Person
 from aurelius_catalog.errors import NotFound, PermissionDenied
-from aurelius_catalog.person import Person
 
 ANTON, RHEA = Person.of("anton", ["project-lung"]), Person.of("rhea", ["project-lung"])
 

@@ -22,7 +22,7 @@ for name in ("first.pt", "second.pt"):
 CARD = """
 import json, sys
 from pathlib import Path
-from aurelius_annotation.network import read_card
+from aurelius_annotation.tasks.nodule.network import read_card
 try:
     print(json.dumps(vars(read_card(Path(sys.argv[1])))))
 except ValueError as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from aurelius_annotation.errors import Superseded
-from aurelius_annotation.turns import Job, Outcome, Turns
+from aurelius_annotation.server.fair_queue import Job, Outcome, Turns
 
 
 def run(scenario: Callable[[], Awaitable[None]]) -> None:

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from aurelius_catalog.datasets.frozen import FrozenDataset
-    from aurelius_catalog.datasets.series import FrozenSeries
-    from aurelius_catalog.datasets.verification import Verification
+    from aurelius_catalog.datasets.frozen_series import FrozenSeries
 
-__all__ = ["FrozenDataset", "FrozenSeries", "Verification"]
+__all__ = ["FrozenDataset", "FrozenSeries"]
 
-_HOMES = {"FrozenDataset": "frozen", "FrozenSeries": "series", "Verification": "verification"}
+_HOMES = {"FrozenDataset": "frozen", "FrozenSeries": "frozen_series"}
 
 
 def __getattr__(name: str) -> Any:

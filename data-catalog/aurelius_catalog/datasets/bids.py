@@ -23,13 +23,13 @@ import xarray as xr
 
 from aurelius_catalog.datasets.bids_diffusion import format_bval, format_bvec
 from aurelius_catalog.datasets.bids_names import IGNORED, Name, find_task, is_bids, name_parts, name_series
+from aurelius_catalog.datasets.frozen_series import FrozenSeries
 from aurelius_catalog.datasets.labels import read_labels
-from aurelius_catalog.datasets.ome import find_period, shrink_values
-from aurelius_catalog.datasets.series import FrozenSeries
-from aurelius_catalog.datasets.summary import read_years
-from aurelius_catalog.errors import CatalogError, InvalidRequest, InvalidVolume, Unreachable
-from aurelius_catalog.model import SeriesRecord
-from aurelius_catalog.nifti import LPS_TO_RAS
+from aurelius_catalog.datasets.ome_zarr import find_period, shrink_values
+from aurelius_catalog.errors import AureliusError, InvalidRequest, InvalidVolume, Unreachable
+from aurelius_catalog.local.dataset_summary import read_years
+from aurelius_catalog.records import SeriesRecord
+from aurelius_catalog.volumes.geometry import LPS_TO_RAS
 
 if TYPE_CHECKING:
     from aurelius_catalog.datasets.frozen import FrozenDataset
@@ -101,7 +101,7 @@ def export_bids(
             files[uid] = _write_series(series, names[uid], folder, dataset.segments)
         except (Unreachable, OSError):
             raise
-        except (CatalogError, ValueError, RuntimeError, ArithmeticError, LookupError) as error:
+        except (AureliusError, ValueError, RuntimeError, ArithmeticError, LookupError) as error:
             skipped[uid] = f"{type(error).__name__}: {error}"
         if progress is not None:
             progress(done, len(dataset))

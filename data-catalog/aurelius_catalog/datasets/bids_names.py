@@ -11,8 +11,8 @@ import numpy as np
 import xarray as xr
 
 from aurelius_catalog.datasets.bids_diffusion import format_bvec
-from aurelius_catalog.datasets.series import FrozenSeries
-from aurelius_catalog.model import SeriesRecord
+from aurelius_catalog.datasets.frozen_series import FrozenSeries
+from aurelius_catalog.records import SeriesRecord
 
 #: Folder and suffix by what the descriptions of an MR series say, the first that fits.
 _MR = (

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from aurelius_catalog.datasets.card import Card
-from aurelius_catalog.datasets.series import FrozenSeries
-from aurelius_catalog.datasets.verification import Verification
-from aurelius_catalog.model import DatasetCheck, DatasetObject, DatasetRecord, SeriesRecord
+from aurelius_catalog.datasets.frozen_series import FrozenSeries
+from aurelius_catalog.local.dataset_card import Card
+from aurelius_catalog.local.dataset_verification import Verification
+from aurelius_catalog.records import DatasetCheck, DatasetObject, DatasetRecord, SeriesRecord
 from aurelius_catalog.store import Store
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import xarray as xr
 
+from aurelius_catalog.datasets.frozen_series import FrozenSeries
 from aurelius_catalog.datasets.labels import read_labels
-from aurelius_catalog.datasets.series import FrozenSeries
 from aurelius_catalog.datasets.zarr_copy import LABEL, list_volumes, open_image
 from aurelius_catalog.errors import InvalidVolume, NotFound
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import xarray as xr
 
-from aurelius_catalog.datasets.series import FrozenSeries
+from aurelius_catalog.datasets.frozen_series import FrozenSeries
 from aurelius_catalog.errors import InvalidLabel
-from aurelius_catalog.objects.laying import choose_target
+from aurelius_catalog.objects.alignment import choose_target
 
 
 def read_labels(

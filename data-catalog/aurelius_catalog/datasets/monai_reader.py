@@ -15,7 +15,7 @@ from monai.utils import MetaKeys, SpaceKeys
 from numpy.typing import NDArray
 
 from aurelius_catalog.datasets.items import open_item
-from aurelius_catalog.nifti import LPS_TO_RAS
+from aurelius_catalog.volumes.geometry import LPS_TO_RAS
 
 if TYPE_CHECKING:
     from aurelius_catalog.datasets.frozen import FrozenDataset

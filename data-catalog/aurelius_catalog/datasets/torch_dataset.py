@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from aurelius_catalog.datasets.items import open_item
-from aurelius_catalog.datasets.ome import SPACE
+from aurelius_catalog.datasets.ome_zarr import SPACE
 
 if TYPE_CHECKING:
     from aurelius_catalog.datasets.frozen import FrozenDataset

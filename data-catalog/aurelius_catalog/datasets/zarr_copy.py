@@ -19,11 +19,18 @@ import zarr
 from zarr.errors import GroupNotFoundError
 
 from aurelius_catalog.datasets.cluster import run_cluster
+from aurelius_catalog.datasets.frozen_series import FrozenSeries
 from aurelius_catalog.datasets.labels import read_labels
-from aurelius_catalog.datasets.ome import read_image, write_image, write_label, write_several
-from aurelius_catalog.datasets.series import FrozenSeries
-from aurelius_catalog.disk import sync_file_system
-from aurelius_catalog.errors import CatalogError, InvalidRequest, InvalidVolume, NotFound, PermissionDenied, Unreachable
+from aurelius_catalog.datasets.ome_zarr import read_image, write_image, write_label, write_several
+from aurelius_catalog.durable_files import sync_file_system
+from aurelius_catalog.errors import (
+    AureliusError,
+    InvalidRequest,
+    InvalidVolume,
+    NotFound,
+    PermissionDenied,
+    Unreachable,
+)
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -174,7 +181,7 @@ def write_series(series: FrozenSeries, segments: Mapping[str, int], folder: Path
             os.rename(draft, folder / uid)
     except (Unreachable, PermissionDenied, OSError):  # nothing is wrong with the series: the next call goes on
         raise
-    except (CatalogError, ValueError, RuntimeError, ArithmeticError, LookupError) as error:
+    except (AureliusError, ValueError, RuntimeError, ArithmeticError, LookupError) as error:
         return uid, f"{type(error).__name__}: {error}"
     finally:
         shutil.rmtree(draft, ignore_errors=True)

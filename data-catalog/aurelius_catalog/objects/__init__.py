@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from aurelius_catalog.objects.annotations import AnnotationGroup, BulkAnnotations
-from aurelius_catalog.objects.mapping import ValueMapping
-from aurelius_catalog.objects.opening import CLASSES, open_array, open_object, open_objects
-from aurelius_catalog.objects.plan import Beam, FractionGroup, Prescription, RadiotherapyPlan
+from aurelius_catalog.dicom.segments import StoredSegment
+from aurelius_catalog.objects.bulk_annotations import AnnotationGroup, BulkAnnotations
+from aurelius_catalog.objects.radiotherapy_plan import Beam, FractionGroup, Prescription, RadiotherapyPlan
+from aurelius_catalog.objects.readers import CLASSES, open_array, open_object, open_objects
+from aurelius_catalog.objects.real_world_values import ValueMapping
 from aurelius_catalog.objects.report import ContentItem, ImageReference, Report
 from aurelius_catalog.objects.segmentation import StoredSegmentation
 from aurelius_catalog.objects.structures import Contour, Region, StructureSet
 from aurelius_catalog.objects.waveform import Waveform
-from aurelius_catalog.segments import StoredSegment
 
 __all__ = [
     "CLASSES",

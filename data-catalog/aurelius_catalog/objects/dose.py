@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from aurelius_catalog.errors import InvalidObject
-from aurelius_catalog.objects.source import list_references
+from aurelius_catalog.objects.reading import list_references
 
 #: Planes may stray from even spacing by this many mm before the array gets no affine.
 TOLERANCE_MM = 1e-3

@@ -13,7 +13,7 @@ from highdicom.spatial import get_volume_positions
 from numpy.typing import NDArray
 
 from aurelius_catalog.errors import InvalidVolume
-from aurelius_catalog.objects.planes import Plane
+from aurelius_catalog.objects.multiframe import Plane
 
 #: How far from a voxel's centre a plane's pixel may lie, in voxels.
 TOLERANCE_VOXELS = 0.1

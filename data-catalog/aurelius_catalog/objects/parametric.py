@@ -12,9 +12,9 @@ from pydicom import Dataset
 
 from aurelius_catalog.errors import InvalidObject, InvalidVolume
 from aurelius_catalog.objects.grid import Grid
-from aurelius_catalog.objects.mapping import RealWorldValue, read_real_world_values
-from aurelius_catalog.objects.planes import read_planes
-from aurelius_catalog.objects.source import list_references
+from aurelius_catalog.objects.multiframe import read_planes
+from aurelius_catalog.objects.reading import list_references
+from aurelius_catalog.objects.real_world_values import RealWorldValue, read_real_world_values
 
 
 def open_parametric_map(dataset: Dataset) -> xr.DataArray:

@@ -15,13 +15,13 @@ from pydicom import Dataset
 from pydicom.encaps import generate_frames
 from pydicom.pixels import iter_pixels
 
-from aurelius_catalog.codestreams import decode_bits
+from aurelius_catalog.dicom.decoders import decode_bits
+from aurelius_catalog.dicom.frame_locations import is_encapsulated
+from aurelius_catalog.dicom.segments import StoredSegment, read_segments
 from aurelius_catalog.errors import InvalidLabel, InvalidObject
-from aurelius_catalog.frames import is_encapsulated
 from aurelius_catalog.objects.grid import Grid, Target, resample_nearest
-from aurelius_catalog.objects.planes import Plane, read_planes
-from aurelius_catalog.objects.source import list_references
-from aurelius_catalog.segments import StoredSegment, read_segments
+from aurelius_catalog.objects.multiframe import Plane, read_planes
+from aurelius_catalog.objects.reading import list_references
 
 if TYPE_CHECKING:
     Frames = Iterator[tuple[Plane, NDArray[np.generic]]]

@@ -13,11 +13,11 @@ import xarray as xr
 from numpy.typing import NDArray
 from pydicom import Dataset
 
+from aurelius_catalog.dicom.segments import Colour
 from aurelius_catalog.errors import InvalidLabel, InvalidObject, NotFound, PermissionDenied, Withdrawn
 from aurelius_catalog.objects.contours import draw_region
 from aurelius_catalog.objects.grid import Grid
-from aurelius_catalog.objects.source import find_visible
-from aurelius_catalog.segments import Colour
+from aurelius_catalog.objects.reading import find_visible
 from aurelius_catalog.store import Store
 
 if TYPE_CHECKING:

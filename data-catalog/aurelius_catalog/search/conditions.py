@@ -24,9 +24,9 @@ from typing import Any
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from sqlalchemy import ARRAY, BigInteger, ColumnElement, Float, Integer, and_, any_, func, literal, or_, select, true
 
-from aurelius_catalog.dicom_json import write_json
+from aurelius_catalog.dicom.json_header import write_json
 from aurelius_catalog.errors import InvalidRequest
-from aurelius_catalog.schema import Moment
+from aurelius_catalog.index.schema import Moment
 
 _LISTS = (list, set, frozenset)
 #: Letters that mean themselves in a LIKE pattern only after a backslash.

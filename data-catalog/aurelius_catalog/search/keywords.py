@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement
 
 from aurelius_catalog.errors import InvalidRequest
-from aurelius_catalog.schema import RESULTS, instances, series
+from aurelius_catalog.index.schema import RESULTS, instances, series
 
 #: Not attributes, but questions of the house's own (`aurelius_catalog.search.special`).
 SCOPES = ("project", "site")

@@ -9,16 +9,16 @@ from typing import Any
 import pyarrow as pa
 from sqlalchemy import Connection, RowMapping, Select, func, null, select
 
-from aurelius_catalog import index
+from aurelius_catalog.access.person import Person
 from aurelius_catalog.errors import InvalidRequest
-from aurelius_catalog.model import InstanceRecord, SeriesRecord, StudyRecord
-from aurelius_catalog.person import Person
-from aurelius_catalog.schema import instances, scopes, series, studies
-from aurelius_catalog.scopes import list_scopes
+from aurelius_catalog.index import reads
+from aurelius_catalog.index.schema import instances, scopes, series, studies
+from aurelius_catalog.index.visibility import list_scopes
+from aurelius_catalog.records import InstanceRecord, SeriesRecord, StudyRecord
 from aurelius_catalog.search.conditions import match_numbers
 from aurelius_catalog.search.idc import count_idc, count_idc_values, read_idc
 from aurelius_catalog.search.keywords import INSTANCES, SERIES, find_column
-from aurelius_catalog.search.plan import make_plan
+from aurelius_catalog.search.planner import make_plan
 from aurelius_catalog.search.question import Question, read_question
 from aurelius_catalog.search.tables import read_everything
 
@@ -34,9 +34,9 @@ def find_page(
     if "source" in keywords:
         raise InvalidRequest("The images of a public archive are not in this house: read them as a table, with df.")
     question = read_question(connection, person, keywords)
-    statement = index.select_series().order_by(series.c.id)
+    statement = reads.select_series().order_by(series.c.id)
     if limit is None and not offset:
-        return index.read_series(connection, statement.where(*question.expressions))
+        return reads.read_series(connection, statement.where(*question.expressions))
     plan = make_plan(connection, question, None if limit is None else offset + limit)
     chosen = plan.narrow(select(series.c.id)).order_by(plan.order)
     for reach in plan.reaches:
@@ -44,7 +44,7 @@ def find_page(
         numbers = connection.execute(_cut(within, limit, offset)).scalars().all()
         if len(numbers) == limit:
             break
-    return index.read_series(connection, statement.where(match_numbers(series.c.id, numbers, connection.dialect.name)))
+    return reads.read_series(connection, statement.where(match_numbers(series.c.id, numbers, connection.dialect.name)))
 
 
 def count_series(connection: Connection, person: Person, keywords: Keywords, archive: Path | None = None) -> int:
@@ -95,15 +95,15 @@ def find_instances(
 ) -> list[tuple[InstanceRecord, SeriesRecord]]:
     """Return visible instances that match, each with its series; what an instance says goes before its series."""
     question = read_question(connection, person, keywords, INSTANCES)
-    statement = select(*index.INSTANCE_COLUMNS).join(
+    statement = select(*reads.INSTANCE_COLUMNS).join(
         series, series.c.SeriesInstanceUID == instances.c.SeriesInstanceUID
     )
     order = series.c.id, instances.c.InstanceNumber, instances.c.SOPInstanceUID
     statement = _cut(statement.where(*question.expressions).order_by(*order), limit, offset)
     found = [InstanceRecord(**row) for row in connection.execute(statement).mappings()]
     uids = {each.SeriesInstanceUID for each in found}
-    statement = index.select_series().where(series.c.SeriesInstanceUID.in_(uids))
-    parents = {record.SeriesInstanceUID: record for record in index.read_series(connection, statement)}
+    statement = reads.select_series().where(series.c.SeriesInstanceUID.in_(uids))
+    parents = {record.SeriesInstanceUID: record for record in reads.read_series(connection, statement)}
     return [(each, parents[each.SeriesInstanceUID]) for each in found]
 
 

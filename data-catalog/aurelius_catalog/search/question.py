@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, func, select
 
-from aurelius_catalog.person import Person
-from aurelius_catalog.schema import (
+from aurelius_catalog.access.person import Person
+from aurelius_catalog.index.schema import (
     BESIDE,
     BESIDE_RESULTS,
     BESIDE_SCOPE,
@@ -19,11 +19,11 @@ from aurelius_catalog.schema import (
     scopes,
     series,
 )
-from aurelius_catalog.scopes import may_see
+from aurelius_catalog.index.visibility import may_see
 from aurelius_catalog.search.conditions import is_open, match, match_numbers
+from aurelius_catalog.search.full_text import check_words, match_words
 from aurelius_catalog.search.keywords import SCOPES, SERIES, SPECIAL, find_column
 from aurelius_catalog.search.special import RESULTS_OF, is_remarked, match_scope, match_special
-from aurelius_catalog.search.words import check_words, match_words
 
 _INDEXED = {*INDEXED, *INDEXED_WHERE_PRESENT, "Modality", "SeriesInstanceUID", "StudyInstanceUID"}
 _BY_MODALITY = ("Modality", "BodyPartExamined")

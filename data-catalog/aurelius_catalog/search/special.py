@@ -5,10 +5,10 @@ from __future__ import annotations
 from sqlalchemy import ColumnElement, or_, select
 
 from aurelius_catalog.errors import InvalidRequest
-from aurelius_catalog.remarks import is_named
-from aurelius_catalog.schema import scope_projects, scopes, series
+from aurelius_catalog.index.result_names import is_named
+from aurelius_catalog.index.schema import scope_projects, scopes, series
 from aurelius_catalog.search.conditions import match
-from aurelius_catalog.search.words import match_text
+from aurelius_catalog.search.full_text import match_text
 
 #: Where the row of a series says what people and models said of it.
 RESULTS_OF = {"has_segmentation": series.c.labelled, "has_prediction": series.c.predicted}

@@ -7,10 +7,10 @@ from typing import Any
 import pyarrow as pa
 from sqlalchemy import Connection
 
-from aurelius_catalog import index
-from aurelius_catalog.model import SeriesRecord
-from aurelius_catalog.schema import series
-from aurelius_catalog.scopes import list_scopes
+from aurelius_catalog.index import reads
+from aurelius_catalog.index.schema import series
+from aurelius_catalog.index.visibility import list_scopes
+from aurelius_catalog.records import SeriesRecord
 from aurelius_catalog.search.question import Question
 
 _ROWS_AT_ONCE = 20_000
@@ -25,7 +25,7 @@ _TYPES = {
 
 def read_everything(connection: Connection, question: Question) -> pa.Table:
     """Return all series that meet the conditions, one column per field of a `SeriesRecord`."""
-    statement = index.select_series().where(*question.expressions).order_by(series.c.id)
+    statement = reads.select_series().where(*question.expressions).order_by(series.c.id)
     result = connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(statement)
     known = list_scopes(connection)
     names = list(result.keys())

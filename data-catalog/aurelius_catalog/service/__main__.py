@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from aurelius_catalog.database import open_engine
+from aurelius_catalog.hosting.host import run_service
+from aurelius_catalog.index.database import open_engine
 from aurelius_catalog.service.app import create_app
-from aurelius_catalog.service.host import run_service
 from aurelius_catalog.service.stores import read_settings
 from aurelius_catalog.service.stow import clear_arrivals
 

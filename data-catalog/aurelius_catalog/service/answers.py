@@ -10,10 +10,10 @@ from typing import Any
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
-from aurelius_catalog.media import DICOM
-from aurelius_catalog.model import InstanceRecord, Record, SeriesRecord, StudyRecord
+from aurelius_catalog.records import InstanceRecord, Record, SeriesRecord, StudyRecord
 from aurelius_catalog.service.conditions import REMOVED, Question
-from aurelius_catalog.slides.virtual import LEVEL
+from aurelius_catalog.service.slide_levels import LEVEL
+from aurelius_deidentify.media_types import DICOM
 
 _STUDY = (
     "StudyInstanceUID",

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from aurelius_catalog.service import datasets, dicomweb, finding, handover, ohif, pixels, rest, tiles
-from aurelius_catalog.service.host import create_service, mount_router
+from aurelius_catalog.hosting.host import create_service, mount_router
+from aurelius_catalog.service import datasets, dicomweb, frame_streams, handover, ohif, rest, search, tiles
 
 
 def create_app() -> FastAPI:
     """Make the application; rights are those of each request's person."""
     app = create_service("catalog", handover.serve_handover, [handover.HANDED])
-    mount_router(app, pixels.router)  # first: routes are tried in this order, and a kernel asks for thousands of frames
+    mount_router(
+        app, frame_streams.router
+    )  # first: routes are tried in this order, and a kernel asks for thousands of frames
     mount_router(app, dicomweb.router)
     mount_router(app, ohif.router)
-    mount_router(app, finding.router)
+    mount_router(app, search.router)
     mount_router(app, rest.router)
     mount_router(app, datasets.router)
     mount_router(app, tiles.router)

@@ -10,11 +10,11 @@ from fastapi import APIRouter, Header, HTTPException
 from fastapi.responses import Response, StreamingResponse
 from pydicom import Dataset, dcmread
 
+from aurelius_catalog.dicom.byte_ranges import Span
 from aurelius_catalog.errors import NotFound
-from aurelius_catalog.frame_files import Span
-from aurelius_catalog.model import InstanceRecord
+from aurelius_catalog.hosting.multipart_writer import Part, measure_part, read_blocks, stream_parts
+from aurelius_catalog.records import InstanceRecord
 from aurelius_catalog.service.metadata import name_pixels
-from aurelius_catalog.service.multipart import Part, measure_part, read_blocks, stream_parts
 from aurelius_catalog.service.negotiation import Accepted, Offer, choose_offer
 from aurelius_catalog.service.stores import Opened
 from aurelius_catalog.service.targets import count_frames, get_instance

@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse, StreamingResponse
 from pydantic import StringConstraints
 from starlette.convertors import StringConvertor, register_url_convertor
 
-from aurelius_catalog.model import DatasetCheck, DatasetObject, DatasetRecord, Record, SeriesRecord
+from aurelius_catalog.records import DatasetCheck, DatasetObject, DatasetRecord, Record, SeriesRecord
 from aurelius_catalog.service.rest import Text
 from aurelius_catalog.service.stores import Opened
 

@@ -25,12 +25,12 @@ from fastapi import FastAPI
 from prometheus_client import Counter
 from pydantic import Field, ValidationError
 
-from aurelius_catalog.errors import CatalogError, InvalidRequest, NotFound, PermissionDenied
-from aurelius_catalog.frame_files import Span
-from aurelius_catalog.handover import FILES, FRAMES, TIMEOUT_S, shorten_place
-from aurelius_catalog.local import LocalStore
-from aurelius_catalog.service.login import person_for_token
-from aurelius_catalog.service.pixels import Uid, WantedFrames
+from aurelius_catalog.dicom.byte_ranges import Span
+from aurelius_catalog.errors import AureliusError, InvalidRequest, NotFound, PermissionDenied
+from aurelius_catalog.hosting.login import person_for_token
+from aurelius_catalog.local.store import LocalStore
+from aurelius_catalog.remote.shared_files import FILES, FRAMES, TIMEOUT_S, shorten_place
+from aurelius_catalog.service.frame_streams import Uid, WantedFrames
 from aurelius_catalog.service.stores import read_settings
 
 #: Bytes of the longest question.
@@ -85,7 +85,7 @@ class _Handler(StreamRequestHandler):
             self._send(spans)
         except FileNotFoundError:
             self._refuse(NotFound("A file of the series is missing. An operator can restore it from a backup."))
-        except CatalogError as error:
+        except AureliusError as error:
             self._refuse(error)
 
     def _send(self, spans: Sequence[Span]) -> None:
@@ -105,7 +105,7 @@ class _Handler(StreamRequestHandler):
             self.connection.settimeout(TIMEOUT_S)
             self.connection.sendall(line[sent:])
 
-    def _refuse(self, error: CatalogError) -> None:
+    def _refuse(self, error: AureliusError) -> None:
         self.wfile.write(json.dumps({"detail": str(error), "error": type(error).__name__}).encode() + b"\n")
 
 
@@ -152,7 +152,7 @@ def _find_spans(question: bytes) -> list[Span]:
 
     Raises
     ------
-    CatalogError
+    AureliusError
         Whatever `service.pixels.read_frames` refuses.
     """
     try:

@@ -7,21 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from aurelius_deidentify.slides.reading import open_files
 from openslide import OpenSlideError
 from sqlalchemy import Connection, cast, column, select, values
 
-from aurelius_catalog import index
-from aurelius_catalog.database import open_engine
 from aurelius_catalog.errors import InvalidRequest
-from aurelius_catalog.local import LocalStore
-from aurelius_catalog.media import SUFFIXES, is_slide
-from aurelius_catalog.model import InstanceRecord, SeriesRecord
-from aurelius_catalog.schema import instances, series
+from aurelius_catalog.index import reads
+from aurelius_catalog.index.database import open_engine
+from aurelius_catalog.index.schema import instances, series
+from aurelius_catalog.local.store import LocalStore
+from aurelius_catalog.records import InstanceRecord, SeriesRecord
 from aurelius_catalog.search.conditions import match
 from aurelius_catalog.search.keywords import INSTANCES, SERIES
 from aurelius_catalog.search.question import read_question
-from aurelius_catalog.slides.reading import open_files
-from aurelius_catalog.slides.virtual import make_levels
+from aurelius_catalog.service.slide_levels import make_levels
+from aurelius_deidentify.media_types import SUFFIXES, is_slide
 
 Found = list[tuple[InstanceRecord, SeriesRecord]]
 #: So many slide files are looked into for one search at most.
@@ -68,7 +68,7 @@ def _list_files(
     connection: Connection, store: LocalStore, above: Mapping[str, object], limit: int
 ) -> list[InstanceRecord]:
     question = read_question(connection, store.person, above)
-    statement = select(*index.INSTANCE_COLUMNS).join(
+    statement = select(*reads.INSTANCE_COLUMNS).join(
         series, series.c.SeriesInstanceUID == instances.c.SeriesInstanceUID
     )
     # The index of modalities leads there; the frames of DICOM slides are counted.

@@ -10,14 +10,14 @@ from urllib.parse import quote
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from aurelius_catalog.media import DICOM
-from aurelius_catalog.model import InstanceRecord
+from aurelius_catalog.hosting.stow_responses import JSON_TYPE
+from aurelius_catalog.records import InstanceRecord
 from aurelius_catalog.service.address import Root
 from aurelius_catalog.service.negotiation import Accepted, MediaRange, Offer, choose_offer
+from aurelius_catalog.service.slide_levels import LEVEL, list_level_headers
 from aurelius_catalog.service.stores import Opened
-from aurelius_catalog.service.storing import JSON_TYPE
 from aurelius_catalog.service.targets import count_frames, get_image, get_series, list_study, require_dicom
-from aurelius_catalog.slides.virtual import LEVEL, list_level_headers
+from aurelius_deidentify.media_types import DICOM
 
 router = APIRouter()
 

@@ -13,11 +13,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 
+from aurelius_catalog.access.person import Person
 from aurelius_catalog.errors import NotFound
-from aurelius_catalog.person import Person
-from aurelius_catalog.service.host import service_prefix
-from aurelius_catalog.service.login import current_person, hub_oauth
-from aurelius_catalog.web_assets import find_web_asset, list_web_assets
+from aurelius_catalog.hosting.host import service_prefix
+from aurelius_catalog.hosting.login import current_person, hub_oauth
+from aurelius_catalog.viewing.web_assets import find_web_asset, list_web_assets
 
 router = APIRouter()
 

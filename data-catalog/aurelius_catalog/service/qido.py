@@ -9,8 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 
-from aurelius_catalog.local import LocalStore
-from aurelius_catalog.media import DICOM, NIFTI
+from aurelius_catalog.local.store import LocalStore
 from aurelius_catalog.service.address import Root
 from aurelius_catalog.service.answers import describe_instance, describe_series, describe_study
 from aurelius_catalog.service.conditions import Question, read_question
@@ -19,6 +18,7 @@ from aurelius_catalog.service.metadata import answer_json
 from aurelius_catalog.service.negotiation import Accepted, MediaRange
 from aurelius_catalog.service.stores import Opened
 from aurelius_catalog.service.targets import get_series
+from aurelius_deidentify.media_types import DICOM, NIFTI
 
 router = APIRouter()
 

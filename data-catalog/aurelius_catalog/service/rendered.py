@@ -14,15 +14,15 @@ from fastapi.responses import Response
 from pydicom.uid import VLWholeSlideMicroscopyImageStorage
 
 from aurelius_catalog.errors import InvalidRequest, NotAcceptable
-from aurelius_catalog.local import LocalStore
-from aurelius_catalog.media import DICOM
-from aurelius_catalog.model import InstanceRecord, SeriesRecord
-from aurelius_catalog.service.multipart import Part, stream_parts
+from aurelius_catalog.hosting.multipart_writer import Part, stream_parts
+from aurelius_catalog.local.store import LocalStore
+from aurelius_catalog.records import InstanceRecord, SeriesRecord
+from aurelius_catalog.service.frame_rendering import Viewport, Window, draw_frame
 from aurelius_catalog.service.negotiation import Accepted, MediaRange, Offer, choose_offer
-from aurelius_catalog.service.pictures import Viewport, Window, draw_frame
+from aurelius_catalog.service.slide_levels import LEVEL, list_levels
 from aurelius_catalog.service.stores import Opened
 from aurelius_catalog.service.targets import count_frames, get_image, get_series, list_study, read_numbers
-from aurelius_catalog.slides.virtual import LEVEL, list_levels
+from aurelius_deidentify.media_types import DICOM
 
 router = APIRouter()
 

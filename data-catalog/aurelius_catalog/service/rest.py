@@ -8,7 +8,7 @@ from fastapi import APIRouter, File, Form, Path, UploadFile
 from fastapi.responses import FileResponse, Response
 from pydantic import Json, StringConstraints
 
-from aurelius_catalog.model import (
+from aurelius_catalog.records import (
     AnnotationRecord,
     DecisionAction,
     DecisionRecord,
@@ -20,9 +20,9 @@ from aurelius_catalog.model import (
     SeriesRecord,
     WorklistRow,
 )
+from aurelius_catalog.remote.labelmap_encoding import unpack_labelmap
 from aurelius_catalog.service.stores import Opened
 from aurelius_catalog.store import LabelMap
-from aurelius_catalog.wire import unpack_labelmap
 
 router = APIRouter()
 
@@ -87,7 +87,7 @@ def list_annotations(store: Opened, SeriesInstanceUID: Text | None = None) -> li
 def add_annotation(
     store: Opened, uid: Text, record: Annotated[Json[NewAnnotation], Form()], labelmap: Annotated[UploadFile, File()]
 ) -> AnnotationRecord:
-    """Store a label map (see `aurelius_catalog.wire`) as a new version."""
+    """Store a label map (see `aurelius_catalog.remote.labelmap_encoding`) as a new version."""
     voxels = _read_labelmap(store, uid, labelmap)
     return store.add_annotation(uid, voxels, record.segments, origin=record.origin, comment=record.comment)
 

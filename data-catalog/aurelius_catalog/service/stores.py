@@ -7,9 +7,9 @@ from typing import Annotated
 
 from fastapi import Depends
 
-from aurelius_catalog.local import LocalStore
-from aurelius_catalog.person import Person
-from aurelius_catalog.service.login import current_person
+from aurelius_catalog.access.person import Person
+from aurelius_catalog.hosting.login import current_person
+from aurelius_catalog.local.store import LocalStore
 from aurelius_catalog.settings import CatalogSettings
 
 

@@ -15,14 +15,27 @@ from fastapi.responses import JSONResponse, Response
 from pydicom import FileDataset
 from starlette.requests import ClientDisconnect
 
-from aurelius_catalog.errors import CatalogError
-from aurelius_catalog.intake.disk_guard import has_room
-from aurelius_catalog.intake.parts import PartReader
-from aurelius_catalog.local import LocalStore
-from aurelius_catalog.results import FAILED, NOT_ALLOWED, SEGMENTATIONS, ResultRefused, read_result, require_author
+from aurelius_catalog.errors import AureliusError
+from aurelius_catalog.hosting.free_space import has_room
+from aurelius_catalog.hosting.multipart_reader import PartReader
+from aurelius_catalog.hosting.stow_responses import (
+    JSON_TYPE,
+    Outcome,
+    check_media_type,
+    choose_status,
+    describe_outcomes,
+)
+from aurelius_catalog.local.derived_objects import (
+    FAILED,
+    NOT_ALLOWED,
+    SEGMENTATIONS,
+    ResultRefused,
+    read_result,
+    require_author,
+)
+from aurelius_catalog.local.store import LocalStore
 from aurelius_catalog.service.address import Root
 from aurelius_catalog.service.stores import Opened
-from aurelius_catalog.service.storing import JSON_TYPE, Outcome, check_media_type, choose_status, describe_outcomes
 from aurelius_catalog.service.targets import list_study
 from aurelius_catalog.settings import CatalogSettings
 
@@ -125,7 +138,7 @@ def _store_one(store: LocalStore, dataset: FileDataset, path: Path, study: str |
         store.add_result(dataset, path, study)
     except ResultRefused as error:
         return Outcome(*named, error.reason, str(error))
-    except CatalogError as error:
+    except AureliusError as error:
         return Outcome(*named, FAILED, str(error))
     place = f"studies/{dataset.StudyInstanceUID}/series/{dataset.SeriesInstanceUID}"
     return Outcome(*named, url=f"{root}/{place}/instances/{dataset.SOPInstanceUID}")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from aurelius_catalog import index
-from aurelius_catalog.database import open_engine
 from aurelius_catalog.errors import InvalidRequest, NotDicom, NotFound
-from aurelius_catalog.local import LocalStore
-from aurelius_catalog.media import DICOM
-from aurelius_catalog.model import InstanceRecord, SeriesRecord
+from aurelius_catalog.index import reads
+from aurelius_catalog.index.database import open_engine
+from aurelius_catalog.local.store import LocalStore
+from aurelius_catalog.records import InstanceRecord, SeriesRecord
+from aurelius_catalog.service import slide_levels
 from aurelius_catalog.settings import CatalogSettings
-from aurelius_catalog.slides import virtual
+from aurelius_deidentify.media_types import DICOM
 
 #: More frames than this are asked for in several requests.
 MOST_FRAMES = 100_000
@@ -80,12 +80,12 @@ def get_image(store: LocalStore, study: str, series: str, instance: str) -> Inst
     NotFound, NotDicom
         As `get_instance` does.
     """
-    if not virtual.is_listed(instance):
+    if not slide_levels.is_listed(instance):
         try:
             return get_instance(store, study, series, instance)
         except NotFound:
             store.note_reading(series)  # of a foreign series nothing more is said
-    levels = virtual.list_levels(store, get_series(store, study, series))
+    levels = slide_levels.list_levels(store, get_series(store, study, series))
     for level in levels:
         if level.SOPInstanceUID == instance:
             return level
@@ -96,8 +96,8 @@ def get_image(store: LocalStore, study: str, series: str, instance: str) -> Inst
 def _list_instances(settings: CatalogSettings, series: str) -> dict[str, tuple[str, InstanceRecord]]:
     """Return the study and the record of each instance of a series: facts that never change once visible."""
     with open_engine(settings).begin() as connection:
-        study = index.find_study_of(connection, series)
-        return {each.SOPInstanceUID: (study, each) for each in index.list_instances(connection, series)}
+        study = reads.find_study_of(connection, series)
+        return {each.SOPInstanceUID: (study, each) for each in reads.list_instances(connection, series)}
 
 
 def require_dicom(instances: list[InstanceRecord]) -> list[InstanceRecord]:

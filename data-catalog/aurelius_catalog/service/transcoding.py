@@ -11,12 +11,12 @@ from pydicom import Dataset, dcmread, dcmwrite
 from pydicom.encaps import generate_frames
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian
 
+from aurelius_catalog.dicom.frame_locations import decode_frame
 from aurelius_catalog.errors import NotAcceptable, NotFound
-from aurelius_catalog.frames import decode_frame
-from aurelius_catalog.local import LocalStore
-from aurelius_catalog.model import InstanceRecord
+from aurelius_catalog.local.store import LocalStore
+from aurelius_catalog.records import InstanceRecord
+from aurelius_catalog.service.slide_levels import LEVEL, read_tiles
 from aurelius_catalog.service.targets import count_frames
-from aurelius_catalog.slides.virtual import LEVEL, read_tiles
 
 #: Larger objects are not unpacked in memory: slides have hundreds of gigabytes of pixels.
 MOST_BYTES = 1 << 31

@@ -9,11 +9,10 @@ from fastapi import APIRouter
 from fastapi.responses import FileResponse, Response
 from pydicom.uid import ExplicitVRLittleEndian
 
-from aurelius_catalog.frame_files import Span
-from aurelius_catalog.local import LocalStore
-from aurelius_catalog.media import DICOM
-from aurelius_catalog.model import InstanceRecord
-from aurelius_catalog.service.multipart import Part, stream_parts
+from aurelius_catalog.dicom.byte_ranges import Span
+from aurelius_catalog.hosting.multipart_writer import Part, stream_parts
+from aurelius_catalog.local.store import LocalStore
+from aurelius_catalog.records import InstanceRecord
 from aurelius_catalog.service.negotiation import Accepted, MediaRange, Offer, choose_offer
 from aurelius_catalog.service.stores import Opened
 from aurelius_catalog.service.targets import (
@@ -32,6 +31,7 @@ from aurelius_catalog.service.transcoding import (
     read_stored,
     transcode_file,
 )
+from aurelius_deidentify.media_types import DICOM
 
 router = APIRouter()
 

@@ -50,7 +50,7 @@ class Region:
 def choose_region(
     x_um: float, y_um: float, width_um: float, height_um: float, size_px: int | tuple[int, int]
 ) -> Region:
-    """Check what somebody asks for; see `aurelius_catalog.slides.slide.Slide.read_region`.
+    """Check what somebody asks for; see `aurelius_catalog.slide.Slide.read_region`.
 
     Raises
     ------

@@ -12,7 +12,7 @@ from openslide.deepzoom import DeepZoomGenerator
 from PIL import Image
 
 from aurelius_catalog.errors import InvalidRequest, NotFound
-from aurelius_catalog.model import SlideRecord
+from aurelius_catalog.records import SlideRecord
 
 #: DeepZoom: with a pixel of each neighbour, so that no seam shows, tiles are 512 pixels wide at most.
 TILE_PX, OVERLAP_PX = 510, 1

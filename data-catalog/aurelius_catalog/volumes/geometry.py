@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from aurelius_catalog.errors import InvalidVolume
 from aurelius_catalog.volumes.planes import Numbers, Planes
 
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 #: Slices may stray from regular spacing by this share of the spacing before a series is refused.
 SPACING_TOLERANCE = 0.01
 #: Cosines of slice orientations may differ by this much.

@@ -10,16 +10,16 @@ import xarray as xr
 from dask.base import tokenize
 from xarray.core import indexing
 
+from aurelius_catalog.dicom.frame_attributes import MODALITY_TABLE
 from aurelius_catalog.errors import InvalidVolume
-from aurelius_catalog.frame_attributes import MODALITY_TABLE
-from aurelius_catalog.media import DICOM
-from aurelius_catalog.model import InstanceRecord
+from aurelius_catalog.records import InstanceRecord
 from aurelius_catalog.store import Store
-from aurelius_catalog.volumes.backend import FrameArray
 from aurelius_catalog.volumes.geometry import Geometry, measure_geometry
 from aurelius_catalog.volumes.layout import Layout, choose_one, lay_out
-from aurelius_catalog.volumes.pixels import PixelSource
+from aurelius_catalog.volumes.lazy_array import FrameArray
 from aurelius_catalog.volumes.planes import list_planes
+from aurelius_catalog.volumes.voxels import PixelSource
+from aurelius_deidentify.media_types import DICOM
 
 #: CT Image, Enhanced CT Image, Legacy Converted Enhanced CT Image Storage.
 _CT = ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
@@ -41,7 +41,7 @@ def open_volume(
         If the series holds no image, or more than one volume.
     """
     if others := [item for item in instances if item.media_type != DICOM]:
-        from aurelius_catalog.nifti_volume import open_nifti  # few processes need nibabel
+        from aurelius_catalog.volumes.nifti_volume import open_nifti  # few processes need nibabel
 
         image = open_nifti(store, others[0], dtype)
         return image if chunks is None else image.chunk(chunks)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aurelius_catalog.model import InstanceRecord
+from aurelius_catalog.records import InstanceRecord
 
 Numbers = NDArray[np.float64]
 #: Kinds of pixels that cannot be in one array.

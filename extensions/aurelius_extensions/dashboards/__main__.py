@@ -1,5 +1,5 @@
 """Start the dashboards service: ``python -m aurelius_extensions.dashboards``."""
 
-from aurelius_extensions.dashboards.server import main
+from aurelius_extensions.dashboards.server.app import main
 
 main()

@@ -6,7 +6,7 @@ import json
 import os
 import time
 
-from aurelius_catalog.person import Person
+from aurelius_catalog.access.person import Person
 from aurelius_extensions.errors import UnknownViewer
 
 #: Variable in which a kernel finds its viewer; the server alone sets it (see `identity`).

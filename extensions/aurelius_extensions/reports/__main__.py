@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
-from aurelius_catalog.service.host import create_service, mount_router, run_service
-from aurelius_extensions.reports import api, pages
+from aurelius_catalog.hosting.host import create_service, mount_router, run_service
+from aurelius_extensions.reports.execution.worker import Worker
+from aurelius_extensions.reports.service import api, pages
 from aurelius_extensions.reports.settings import ReportSettings
-from aurelius_extensions.reports.worker import Worker
 
 
 def create_app(worker: Worker) -> FastAPI:

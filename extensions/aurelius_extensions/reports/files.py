@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from aurelius_catalog.disk import sync_folder
+from aurelius_catalog.durable_files import sync_folder
 
 SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSWORD|CRYPT_KEY|API_KEY|DATABASE_URL")
 REMOVED = "[removed]"

@@ -14,7 +14,7 @@ import nbformat
 
 from aurelius_catalog.errors import InvalidRequest, NotFound
 from aurelius_extensions.errors import ReportInvalid
-from aurelius_extensions.reports.model import ParameterValue
+from aurelius_extensions.reports.records import ParameterValue
 
 LONGEST_TEXT = 500
 TYPES: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool}

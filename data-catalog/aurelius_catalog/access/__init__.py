@@ -1,0 +1,1 @@
+"""Rights: who a person is, what their roles allow, and which studies belong to which project."""

@@ -1,0 +1,1 @@
+"""DICOM headers, frame locations and decoders."""

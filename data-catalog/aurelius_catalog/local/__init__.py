@@ -1,0 +1,1 @@
+"""The store on this machine: an index, a folder of files, and one person who looks at them."""

@@ -1,0 +1,153 @@
+"""Which condition of a question to begin with, so that it is answered from an index whatever else is asked.
+
+Neither database is told how often values come together, and SQLite not even how often one comes. So each condition that
+has an index is tried for its number of hits, up to a bound, which takes a millisecond. If one has few, all of its hits
+are looked at; if all have many, series are looked at in their order until the page is full.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, func, select, true
+
+from aurelius_catalog.index.schema import series
+from aurelius_catalog.search.full_text import WORDS
+from aurelius_catalog.search.question import Condition, Question, Start
+
+#: So many entries of an index are counted, and looked at one by one, at most.
+FEW = 30_000
+#: So few hits are looked at rather than asking the full text.
+SELDOM = 2_000
+#: What looking at a row costs beside looking at an entry of an index.
+_ROW_COST = 2
+#: Hits may stand together, so a walk may have to go further than on average.
+_CLUSTERING = 5
+#: Conditions whose hits are likely to stand together.
+_TOGETHER = ("text", "received_at")
+#: Where hits are too many to be sorted, and must not be walked to: up to which series to look for them first, and then.
+_REACHES = (20_000, None)
+#: The share of series that a condition without an index is thought to keep.
+_GUESS = 0.3
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where to begin: with these conditions, or (none) with the first series of all; and how to get them in order.
+
+    ``reaches`` says up to which series to look at first, and then (None: at all of them) if those fill no page.
+    """
+
+    first: tuple[Condition, ...]
+    rest: tuple[Condition, ...]
+    walk: bool
+    reaches: tuple[int | None, ...] = (None,)
+
+    def narrow(self, statement: Select[Any]) -> Select[Any]:
+        """Add the conditions to a statement on series so that no other index than the chosen one is used."""
+        # A planner looks for an index for whatever is compared with a column, but not for what is true of a comparison.
+        rest = [each.check.is_(true()) for each in self.rest]
+        if self._words is not None:
+            statement = statement.join_from(WORDS, series, series.c.id == WORDS.c.rowid)
+            return statement.where(self._words, *rest)
+        return statement.where(*[each.expression for each in self.first], *rest)
+
+    @property
+    def order(self) -> ColumnElement[Any]:
+        """The order of arrival, written so that the database sorts, or so that it walks."""
+        if self._words is not None:
+            return WORDS.c.rowid
+        return series.c.id if self.walk else series.c.id + 0
+
+    @property
+    def _words(self) -> ColumnElement[bool] | None:
+        """The question to SQLite's full text, which has its hits in order and is best asked itself."""
+        return self.first[0].words if len(self.first) == 1 else None
+
+
+def make_plan(connection: Connection, question: Question, wanted: int | None) -> Plan:
+    """Choose where to begin.
+
+    Parameters
+    ----------
+    connection
+        To the index.
+    question
+        What is asked.
+    wanted
+        How many series from the first one on are needed; None: all of them.
+    """
+    text = next((each for each in question.conditions if each.words is not None), None)
+    starts = question.starts
+    if not starts:
+        return _walk(question, () if text is None else (text,))
+    dialect = connection.dialect.name
+    most = [SELDOM] * len(starts)
+    total, counted = _count(connection, starts, most)
+    if min(counted) > SELDOM:
+        if dialect != "sqlite":
+            return _leave(question)
+        if text is not None:
+            return _walk(question, (text,))
+        most = [int(FEW / _weigh(question, start)) for start in starts]
+        total, counted = _count(connection, starts, most)
+    too_many, cost, fewest, best = min(
+        (
+            (count > bound, count * _weigh(question, start), count, start.conditions)
+            for count, bound, start in zip(counted, most, starts, strict=True)
+        ),
+        key=lambda each: each[:3],
+    )
+    rest = tuple(each for each in question.conditions if each not in best)
+    if not total or (not too_many and fewest <= min(SELDOM, wanted or SELDOM)):
+        return Plan(best, rest, walk=False)
+    if wanted is None:
+        return Plan(best, rest, walk=False)
+    known = {start.conditions: count for start, count in zip(starts, counted, strict=True)}
+    ordered = min(question.orders, key=lambda order: known.get(order, total))
+    steps = wanted * known.get(ordered, total) / _guess_hits(question, best, total, known)
+    if not too_many and cost <= _CLUSTERING * (1 + _ROW_COST) * steps:
+        return Plan(best, rest, walk=False)
+    return _walk(question, ordered) if dialect == "sqlite" else _leave(question)
+
+
+def _walk(question: Question, first: tuple[Condition, ...]) -> Plan:
+    return Plan(first, tuple(each for each in question.conditions if each not in first), walk=True)
+
+
+def _leave(question: Question) -> Plan:
+    """Leave all to PostgreSQL: it knows how often values come, but not that some stand together, so far from others."""
+    if any(each.keyword in _TOGETHER for each in question.conditions):
+        return Plan(question.conditions, (), walk=False, reaches=_REACHES)
+    return Plan(question.conditions, (), walk=True)
+
+
+def _weigh(question: Question, start: Start) -> float:
+    """Return what a hit of a start costs: little if its index holds all that is asked, or what most hits fail at."""
+    rest = [each.keyword for each in question.conditions if each not in start.conditions]
+    held = sum(keyword in start.beside for keyword in rest)
+    return 1 if held == len(rest) else 1 + _ROW_COST * _GUESS**held
+
+
+def _guess_hits(
+    question: Question, best: tuple[Condition, ...], total: int, counted: dict[tuple[Condition, ...], int]
+) -> float:
+    """Return how many series may meet all conditions, as if they had nothing to do with one another."""
+    hits, told = float(counted[best]), set(best)
+    for group, count in counted.items():
+        if not told.intersection(group):
+            hits *= count / total
+            told.update(group)
+    return max(hits * _GUESS ** sum(each not in told for each in question.conditions), 1e-3)
+
+
+def _count(connection: Connection, starts: Sequence[Start], most: Sequence[int]) -> tuple[int, list[int]]:
+    """Return about how many series there are, and of each start how many hits, counted to one more than ``most``."""
+    asked = [select(func.max(series.c.id)).scalar_subquery()]
+    for start, bound in zip(starts, most, strict=True):
+        found = select(series.c.id).where(*[each.expression for each in start.conditions]).limit(bound + 1).subquery()
+        asked.append(select(func.count()).select_from(found).scalar_subquery())
+    total, *counted = connection.execute(select(*asked)).one()
+    return total or 0, list(counted)

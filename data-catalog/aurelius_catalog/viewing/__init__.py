@@ -1,0 +1,1 @@
+"""Widgets: volumes, pictures and slides in a notebook, with labels over them."""

@@ -1,0 +1,140 @@
+"""Rooms of memory: one for the objects of a study that share everything their elements' outcomes depend on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydicom.datadict import DicomDictionary
+
+from aurelius_deidentify.errors import NotDeidentifiable
+from aurelius_deidentify.header.context import Context, collect_words, read_encodings, read_nested
+from aurelius_deidentify.header.elements import Found
+from aurelius_deidentify.header.key_attributes import (
+    CHARACTER_SET,
+    KEYED,
+    PATIENT_ID,
+    PATIENT_NAME,
+    PIXEL_REPRESENTATION,
+    REQUIRED,
+    SEQUENCED,
+    STUDY,
+    TELLING,
+)
+from aurelius_deidentify.header.method_attributes import make_statement
+from aurelius_deidentify.header.outcome_cache import Outcome
+from aurelius_deidentify.header.profile import Profile
+from aurelius_deidentify.header.pseudonyms import PseudonymKey
+from aurelius_deidentify.header.values import decode_text
+from aurelius_deidentify.header.walker import ElementWalker
+
+#: Beyond this everything remembered is forgotten, and learned again from the next file.
+MOST_REMEMBERED_BYTES = 48_000_000
+MOST_ROOMS = 64
+
+
+@dataclass(frozen=True)
+class Room:
+    """What is remembered for one kind of object of one patient.
+
+    Parameters
+    ----------
+    walker
+        Holds the context and the outcomes.
+    statement
+        The elements that stand in every object, and take the place of what stood there.
+    stated
+        Their tags.
+    PatientID, PatientName
+        The original ones.
+    """
+
+    walker: ElementWalker
+    statement: list[Outcome]
+    stated: frozenset[int]
+    PatientID: str
+    PatientName: str
+
+
+class Rooms:
+    """The rooms of one study.
+
+    Parameters
+    ----------
+    key, site, profile
+        As of the `Deidentifier`.
+    evidence, uids
+        Where original identifying values and UIDs are collected.
+    """
+
+    def __init__(
+        self, key: PseudonymKey, site: str, profile: Profile, evidence: set[str], uids: dict[str, str]
+    ) -> None:
+        self.key, self.site, self.profile = key, site, profile
+        self.evidence, self.uids = evidence, uids
+        self._rooms: dict[tuple[object, ...], Room] = {}
+        self._words: dict[bytes, frozenset[str]] = {}
+
+    def forget_much(self) -> None:
+        """Forget everything once it is too much, so that memory stays flat whatever comes."""
+        size = sum(room.walker.context.count_bytes() for room in self._rooms.values())
+        if size > MOST_REMEMBERED_BYTES or len(self._rooms) > MOST_ROOMS or len(self._words) > MOST_ROOMS:
+            self._rooms.clear()
+            self._words.clear()
+
+    def find(self, data: bytes, found: list[Found], implicit: bool) -> Room:
+        """Return what is remembered for objects like this one."""
+        named: dict[int, bytes] = {}
+        keyed: list[bytes] = []
+        sequences: list[bytes] = []
+        for head, start, value, value_end, end in found:
+            role = head.role
+            if role == SEQUENCED:
+                sequences.append(data[start:end])
+            elif role:
+                named[head.tag] = data[value:value_end]
+                if role == KEYED:
+                    keyed.append(data[start:end])
+        missing = [keyword for tag, keyword in REQUIRED.items() if not named.get(tag, b"").strip(b" \0")]
+        if missing:
+            raise NotDeidentifiable(f"The object has no {', '.join(missing)}.")
+        encodings = read_encodings(named.get(CHARACTER_SET, b""))
+        nested: frozenset[str] = frozenset()
+        for raw in sequences:
+            nested |= self._read_words(raw, implicit, encodings)
+        key = (implicit, nested, *keyed)
+        room = self._rooms.get(key)
+        if room is None:
+            texts = {tag: decode_text(value, "LO", encodings) for tag, value in named.items()}
+            room = self._rooms[key] = self._open_room(implicit, nested, texts, encodings)
+        return room
+
+    def _read_words(self, raw: bytes, implicit: bool, encodings: Sequence[str]) -> frozenset[str]:
+        words = self._words.get(raw)
+        if words is None:
+            start = 12 if not implicit else 8
+            # A delimiter behind the items, where there is one, ends the reading.
+            words = self._words[raw] = collect_words(read_nested(raw, start, len(raw), implicit, encodings))
+        return words
+
+    def _open_room(
+        self, implicit: bool, nested: frozenset[str], texts: dict[int, str], encodings: Sequence[str]
+    ) -> Room:
+        number = texts.get(PATIENT_ID, "").strip() or f"study {texts[STUDY]}"
+        words = nested | collect_words(
+            (DicomDictionary[tag][4], DicomDictionary[tag][0], text) for tag, text in texts.items() if tag in TELLING
+        )
+        context = Context(
+            self.key,
+            self.profile,
+            self.key.name_patient(self.site, number),
+            self.key.shift_days(self.site, number),
+            implicit,
+            texts.get(PIXEL_REPRESENTATION, "") == "\1",
+            encodings,
+            words,
+        )
+        statement = make_statement(self.profile, context.pseudonym, implicit)
+        walker = ElementWalker(context, self.evidence, self.uids)
+        stated = frozenset(outcome.tag for outcome in statement)
+        return Room(walker, statement, stated, texts.get(PATIENT_ID, ""), texts.get(PATIENT_NAME, ""))

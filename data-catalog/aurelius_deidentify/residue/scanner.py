@@ -1,0 +1,261 @@
+"""The residual scan: whether any of a patient's identifying values is left in the bytes that are given away."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+import hyperscan
+from pydicom import dcmread
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
+
+from aurelius_deidentify.header.identifiers import UID, is_date
+from aurelius_deidentify.residue.false_positives import SHORTEST_IN_BULK, Hit, drop_coincidences
+
+#: Character sets of PS3.3 C.12.1.1.2 a name may stand in; escape sequences stand between, not inside, the words.
+CHARSETS = (
+    "utf-8",
+    "latin-1",
+    *(f"iso8859-{part}" for part in (2, 3, 4, 5, 6, 7, 8, 9, 15)),
+    "tis-620",
+    "shift_jis",
+    "euc_jp",
+    "euc_kr",
+    "gb18030",
+)
+SHORTEST_UTF16 = 6
+#: Bytes before a match that say where it stands: tag, VR and length of the element it begins.
+AROUND = 12
+LONGEST_UID = 64
+UID_TAIL = re.compile(rb"[0-9.]+")
+ESCAPES = re.compile(rb"\x1b\$?[()\-]?[A-Z0-9]")
+DEFLATED, EXPLICIT = str(DeflatedExplicitVRLittleEndian).encode(), str(ExplicitVRLittleEndian).encode()
+#: What may follow a date in a DT value, which has no sign between date and time.
+TIME = re.compile(rb"(?:[01][0-9]|2[0-3])(?:[0-5][0-9]){0,2}(?![0-9])")
+
+
+@dataclass(frozen=True)
+class ResidueReport:
+    """How much was searched for in how much.
+
+    Parameters
+    ----------
+    values
+        Identifying values searched for.
+    scanned_bytes
+        Bytes searched.
+    hits
+        Matches that no coincidence explains.
+    """
+
+    values: int
+    scanned_bytes: int
+    hits: int
+
+
+class ResidueScanner:
+    """Searches bytes for identifying values, at the speed of the memory.
+
+    Parameters
+    ----------
+    values
+        As `evidence.identifying_values` gives them. Words are found in any case and in every character set DICOM knows,
+        and as UTF-16LE; dates also as people write them; UIDs also where they begin a longer one.
+    """
+
+    def __init__(self, values: Iterable[str]) -> None:
+        self.values = frozenset(value for value in values if value)
+        self._uids = frozenset(value.encode() for value in self.values if UID.fullmatch(value))
+        needles = {needle for value in self.values if value.encode() not in self._uids for needle in _encode(value)}
+        self._roots = sorted({_find_root(uid) for uid in self._uids})
+        self._needles = self._roots + sorted(needles)
+        self._chancy = [
+            number >= len(self._roots) and _is_chancy(needle) for number, needle in enumerate(self._needles)
+        ]
+        self._database = _compile(self._needles)
+        #: What stood around matches that a coincidence explained, so that it need not be explained again.
+        self.explained: set[bytes] = set()
+
+    def scan(self, data: bytes | memoryview, pixels: tuple[int, int] | None = None) -> list[Hit]:
+        """Return every match, at the boundaries of a word or number.
+
+        Parameters
+        ----------
+        data
+            The bytes of a file, or of a part of one.
+        pixels
+            (start, end) of the pixel data element; there, values below six bytes are not searched for.
+        """
+        view, database = memoryview(data), self._database
+        if database is None or not len(view):
+            return []
+        found: list[tuple[int, int]] = []
+        start, end = pixels or (0, 0)
+        chancy = self._chancy
+
+        def note(number: int, _from: int, to: int, _flags: int, _more: object) -> None:
+            if not (chancy[number] and start < to <= end):
+                found.append((number, to))
+
+        buffer: Any = view  # the stub knows str and bytes only; any buffer will do
+        database.scan(buffer, match_event_handler=note)
+        hits: set[Hit] = set()
+        for number, to in found:
+            offset = to - len(self._needles[number])
+            if number < len(self._roots):
+                length = self._measure_uid(view, offset)
+            else:
+                length = to - offset if _is_bounded(view, offset, to) else 0
+            if length:
+                hits.add(Hit(offset, length))
+        return sorted(hits, key=lambda hit: hit.offset)
+
+    def _measure_uid(self, view: memoryview, offset: int) -> int:
+        """Return the length of the known UID that stands at an offset, also where it only begins what stands there."""
+        if offset and chr(view[offset - 1]) in "0123456789.":
+            return 0
+        match = UID_TAIL.match(view[offset : offset + LONGEST_UID])
+        found = match.group().rstrip(b".") if match else b""
+        while found.count(b".") >= 2:
+            if found in self._uids:
+                return len(found)
+            found = found.rpartition(b".")[0]
+        return 0
+
+
+def find_residue(scanner: ResidueScanner, data: bytes, pixels: tuple[int, int] | None = None) -> tuple[Hit, ...]:
+    """Return the matches in a Part 10 file that are not coincidence.
+
+    Parameters
+    ----------
+    scanner
+        Knows what to look for.
+    data
+        The whole file. A deflated one is inflated first; offsets then count in the inflated bytes.
+    pixels
+        (start, end) of the pixel data element, where the file has one.
+
+    Notes
+    -----
+    Coincidence is: digits inside numbers and times; a word of the vocabulary, or one below four letters, inside a value
+    the profile keeps ("Head" as a body part, though the patient is called so); the name of a maker or coding scheme; a
+    UID that names a kind of thing; fewer than six bytes inside large binary values; a date that was moved onto another.
+    """
+    if DEFLATED in data[:1024]:
+        data, pixels = _inflate(data), None
+    hits = scanner.scan(data, pixels)
+    around = {hit: bytes(data[max(0, hit.offset - AROUND) : hit.offset + hit.length + 2]) for hit in hits}
+    if scanner.explained.issuperset(around.values()):
+        return ()
+    left = tuple(drop_coincidences(data, hits, scanner.values))
+    if not left:  # a date is explained by the other dates of its file, so each file anew
+        scanner.explained.update(text for hit, text in around.items() if hit.length != len("YYYYMMDD"))
+    return left
+
+
+def _find_root(uid: bytes) -> bytes:
+    """Return what many UIDs share: up to four components, never the last, with the dot behind them."""
+    parts = uid.split(b".")
+    return b".".join(parts[: min(4, len(parts) - 1)]) + b"."
+
+
+def _encode(value: str) -> Iterator[bytes]:
+    """Yield the byte sequences a value may stand as."""
+    if value.isascii():
+        if is_date(value):
+            yield from (form.encode() for form in _write_date(value))
+            return
+        yield value.encode()
+        if len(value) >= SHORTEST_UTF16:
+            yield value.encode("utf-16-le")
+        return
+    for form in {value, value.upper(), value.title(), value.capitalize()}:
+        for charset in CHARSETS:
+            try:
+                encoded = ESCAPES.sub(b"", form.encode(charset))
+            except UnicodeEncodeError:
+                continue
+            if len(encoded) >= 3:
+                yield encoded
+        if len(form) >= 2:
+            yield form.encode("utf-16-le")
+
+
+def _write_date(value: str) -> tuple[str, ...]:
+    year, month, day = value[:4], value[4:6], value[6:]
+    return (
+        value,
+        *(sign.join((year, month, day)) for sign in "-./"),
+        *(sign.join((day, month, year)) for sign in "-./"),
+        f"{month}/{day}/{year}",
+    )
+
+
+def _compile(needles: list[bytes]) -> hyperscan.Database | None:
+    if not needles:
+        return None
+    database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+    flags = [hyperscan.HS_FLAG_CASELESS if needle.isascii() else 0 for needle in needles]
+    # As hexadecimal escapes: the binding cuts literals at the first NUL, which every UTF-16 needle holds.
+    expressions = [b"".join(b"\\x%02x" % byte for byte in needle) for needle in needles]
+    database.compile(expressions=expressions, ids=list(range(len(needles))), elements=len(needles), flags=flags)
+    return database
+
+
+def _is_chancy(needle: bytes) -> bool:
+    return len(needle) < (2 * SHORTEST_IN_BULK if b"\0" in needle else SHORTEST_IN_BULK)
+
+
+def _is_bounded(view: memoryview, start: int, end: int) -> bool:
+    """Whether a match is a word or number of its own, not a piece of a longer one."""
+    step = 2 if end - start > 1 and not view[start + 1] else 1
+    before = view[start - step] if start >= step else 0
+    after = view[end] if end < len(view) else 0
+    first, last = view[start], view[end - step]
+    if _is_digit(first) and (_is_digit(before) or (before == 0x2E and start > 1 and _is_digit(view[start - 2]))):
+        return False
+    if _is_digit(last) and _is_digit(after):
+        return end - start == 8 and TIME.match(view[end : end + 7]) is not None
+    return not (_is_letter(first) and _is_letter(before)) and not (_is_letter(last) and _is_letter(after))
+
+
+def _is_digit(byte: int) -> bool:
+    return 0x30 <= byte <= 0x39
+
+
+def _is_letter(byte: int) -> bool:
+    return 0x41 <= byte & 0xDF <= 0x5A
+
+
+def _inflate(data: bytes) -> bytes:
+    """Return the file as if it had been written without deflating (PS3.5 section A.5), or as it is if it is damaged."""
+    start = 144 + int.from_bytes(data[140:144], "little")
+    try:
+        inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data[start:])
+    except zlib.error:
+        return data
+    return data[:start].replace(DEFLATED, EXPLICIT.ljust(len(DEFLATED), b"\0"), 1) + inflated
+
+
+def find_pixels(data: bytes) -> tuple[int, int] | None:
+    """Return (start, end) of the pixel data element of a Part 10 file; None where it has none that can be told."""
+    file = BytesIO(data)
+    try:
+        header = dcmread(file, stop_before_pixels=True, force=True)
+    except Exception:
+        return None
+    start = file.tell()
+    implicit, little = header.original_encoding
+    if not little or data[start : start + 2] != b"\xe0\x7f":
+        return None
+    long_form = not implicit
+    value = start + (12 if long_form else 8)
+    length = int.from_bytes(data[value - 4 : value], "little")
+    if length != 0xFFFFFFFF:
+        return start, min(value + length, len(data))
+    delimiter = data.rfind(b"\xfe\xff\xdd\xe0\0\0\0\0")
+    return (start, delimiter + 8) if delimiter > start else None

@@ -1,0 +1,1 @@
+"""The audit log: its verification, its signatures, its export."""

@@ -1,0 +1,1 @@
+"""De-identification certificates: what was done to a study, and the proof of it."""

@@ -1,0 +1,112 @@
+"""What the desk knows of a pile between the first byte it read and the last record it made."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aurelius_catalog.index.deidentified import DeidentifiedFile
+from aurelius_deidentify.header import StudySession
+from aurelius_intake.zone.items import IntakeItem, State
+
+#: Where the original of an object that ended is kept.
+FOLDERS: Mapping[State, str] = {
+    State.STORED: "processed",
+    State.DUPLICATE: "processed",
+    State.UNPACKED: "processed",
+    State.LISTED: "processed",
+    State.CONFLICT: "quarantine",
+    State.QUARANTINED: "quarantine",
+    State.FAILED: "failed",
+}
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was found out about an object on its way, for its record.
+
+    Parameters
+    ----------
+    pseudonym
+        Whose object it is; None if nobody could tell.
+    actions
+        How many attributes met which action.
+    verdict
+        What was decided about the pixels: outcome, method, reason; never the words.
+    """
+
+    pseudonym: str | None = None
+    actions: Mapping[str, int] | None = None
+    verdict: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Ready:
+    """An object whose de-identified draft is written.
+
+    Parameters
+    ----------
+    item, findings
+        Its record.
+    file
+        The draft.
+    summary
+        What to tell about the pixels in a certificate.
+    """
+
+    item: IntakeItem
+    findings: Findings
+    file: DeidentifiedFile
+    summary: str
+
+
+@dataclass(frozen=True)
+class Ending:
+    """An object that has got its disposition."""
+
+    item: IntakeItem
+    state: State
+    reason: str | None
+    findings: Findings
+
+
+@dataclass
+class Prepared:
+    """A pile on its way.
+
+    Parameters
+    ----------
+    site
+        The clinic.
+    session
+        The de-identification of this study.
+    drafts
+        Folder of its drafts.
+    ready, endings
+        What waits to be stored, and what will not be.
+    unsettled
+        What an earlier process had decided about but not moved.
+    people
+        For each pseudonym PatientID and PatientName.
+    projects, flags
+        What files that are no DICOM say of their study: see `Foreign`.
+    """
+
+    site: str
+    session: StudySession
+    drafts: Path
+    ready: list[Ready] = field(default_factory=list)
+    endings: list[Ending] = field(default_factory=list)
+    unsettled: list[IntakeItem] = field(default_factory=list)
+    people: dict[str, tuple[str, str]] = field(default_factory=dict)
+    projects: set[str] = field(default_factory=set)
+    flags: set[str] = field(default_factory=set)
+    residue_values: int = 0
+    started: float = field(default_factory=time.monotonic)
+
+    def end(self, item: IntakeItem, state: State, reason: str | None, findings: Findings | None = None) -> None:
+        """Give an object its disposition."""
+        self.endings.append(Ending(item, state, reason, findings or Findings()))

@@ -1,0 +1,139 @@
+"""Several processes that take piles side by side; they end when the one that started them does, however it ends."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait as wait_for_sentinel
+from threading import Event, Thread
+from typing import Any
+
+from aurelius_intake.metrics import STUDY_SECONDS
+from aurelius_intake.processing.pipeline import Desk
+from aurelius_intake.receiving.inbox import Pile
+from aurelius_intake.settings import IntakeSettings
+from aurelius_intake.vault import open_vault
+from aurelius_intake.zone.lock import mark_worker
+
+log = logging.getLogger("aurelius.intake")
+#: A worker is handed so many piles at a time, so that it de-identifies one while another waits for the disk.
+PACK = 8
+WAIT_S = 0.5
+#: How many files got a disposition, and how long each pile took in s.
+Taken = tuple[int, list[float]]
+_worker: _Worker | None = None
+
+
+class Crew:
+    """A desk whose piles are taken by other processes.
+
+    Parameters
+    ----------
+    settings
+        Where the house keeps its state; ``intake_workers`` of them.
+    desk
+        This process' own: it watches the inboxes, the others take.
+    """
+
+    def __init__(self, settings: IntakeSettings, desk: Desk) -> None:
+        self.settings, self.desk = settings, desk
+        self._context = multiprocessing.get_context("spawn")
+        self._stopping = self._context.Event()
+        self._pool = self._hire()
+        self._busy: dict[Future[Taken], tuple[Pile, ...]] = {}
+
+    def work(self, stop: Event) -> int:
+        """Hand out every pile that came to rest; returns how many files got a disposition meanwhile."""
+        busy = {pile.key for piles in self._busy.values() for pile in piles}
+        for site in self.desk.zone.list_sites():
+            resting = [pile for pile in self.desk.inbox.collect(site) if pile.key not in busy]
+            busy |= {pile.key for pile in resting}
+            size = max(1, min(PACK, len(resting) // (2 * self.settings.intake_workers)))
+            for start in range(0, len(resting), size):
+                self._hand_out(tuple(resting[start : start + size]))
+        done = 0
+        while self._busy and not stop.is_set():
+            ended, _ = wait(self._busy, timeout=WAIT_S, return_when=FIRST_COMPLETED)
+            done += sum(self._take_back(future) for future in ended)
+            if ended and len(self._busy) < self.settings.intake_workers:
+                break  # somebody has nothing to do: look what came meanwhile
+        return done
+
+    def close(self) -> None:
+        """Let the workers finish the pile they are at, and end them."""
+        self._stopping.set()
+        self._pool.shutdown(cancel_futures=True)
+
+    def _hire(self) -> ProcessPoolExecutor:
+        arguments = (self.settings, self._stopping, logging.getLogger().level)
+        return ProcessPoolExecutor(self.settings.intake_workers, self._context, _start_worker, arguments)
+
+    def _hand_out(self, piles: tuple[Pile, ...]) -> None:
+        try:
+            self._busy[self._pool.submit(_take, piles)] = piles
+        except BrokenProcessPool:
+            self._rehire()
+
+    def _take_back(self, future: Future[Taken]) -> int:
+        self._busy.pop(future, None)
+        try:
+            taken, durations_s = future.result()
+            for duration_s in durations_s:
+                STUDY_SECONDS.observe(duration_s)
+            return taken
+        except BrokenProcessPool:
+            self._rehire()
+        except Exception as error:
+            log.error("a worker stumbled: unexpected %s", type(error).__name__)
+        return 0
+
+    def _rehire(self) -> None:
+        """Start anew with other workers; what the dead ones had is still in the inbox."""
+        if self._busy:
+            log.error("a worker died; its files are taken again")
+        self._busy.clear()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._pool = self._hire()
+
+
+class _Worker:
+    def __init__(self, settings: IntakeSettings, stopping: Any) -> None:
+        self.durations_s: list[float] = []
+        self.desk = Desk(settings, open_vault(settings), self.durations_s.append)
+        self.stopping = stopping
+        self.alive = mark_worker(self.desk.zone)
+
+
+def _start_worker(settings: IntakeSettings, stopping: Any, level: int) -> None:
+    global _worker
+    for number in (signal.SIGTERM, signal.SIGINT):  # sent to the whole group; the parent says when to stop
+        signal.signal(number, signal.SIG_IGN)
+    Thread(target=_die_with_parent, daemon=True).start()
+    configure_logging(level)
+    _worker = _Worker(settings, stopping)
+
+
+def _die_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait_for_sentinel([parent.sentinel])
+        os._exit(1)  # at once: whatever was at work is taken up by the next intake
+
+
+def _take(piles: Sequence[Pile]) -> Taken:
+    if _worker is None:
+        raise RuntimeError("a worker was given files before it was ready")
+    _worker.durations_s.clear()
+    return _worker.desk.take(piles, _worker.stopping), list(_worker.durations_s)
+
+
+def configure_logging(level: int) -> None:
+    """Log to stderr, and keep libraries quiet whose messages quote values."""
+    logging.basicConfig(level=level, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    for noisy in ("alembic", "pydicom", "highdicom"):
+        logging.getLogger(noisy).setLevel(logging.CRITICAL)

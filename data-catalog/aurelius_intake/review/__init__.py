@@ -1,0 +1,1 @@
+"""Review: what waits for a steward's decision, and its release."""

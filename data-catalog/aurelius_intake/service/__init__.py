@@ -1,0 +1,1 @@
+"""The intake's service: its processes, its listeners and its pages."""

@@ -1,0 +1,1 @@
+"""Withdrawal: everything of a patient removed from every place that keeps something."""

@@ -1,0 +1,1 @@
+"""The identified zone: its folders, its items and the lock on it."""

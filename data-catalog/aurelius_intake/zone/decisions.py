@@ -1,0 +1,102 @@
+"""What people decided about objects, and what was found in those that wait for a decision; identified zone only.
+
+An approval belongs to a content, by its digest: wherever that content comes in again, it holds.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from aurelius_catalog.durable_files import write_private
+from aurelius_deidentify.pixels import PixelVerdict, Region, Word
+
+
+@dataclass(frozen=True)
+class Approval:
+    """A steward's word that an object may be stored.
+
+    Parameters
+    ----------
+    person, reason
+        Who let it through, and why.
+    at
+        When (UTC).
+    regions
+        What is blacked out first; none: the pixels stay as they are.
+    hidden
+        Whether an overlay is hidden behind the pixel values, where the person could not see it: it is cleared.
+    """
+
+    person: str
+    reason: str
+    at: datetime
+    regions: tuple[Region, ...] = ()
+    hidden: bool = False
+
+    @property
+    def verdict(self) -> PixelVerdict:
+        """The verdict that takes the place of the program's own."""
+        outcome: Any = "mask" if self.regions or self.hidden else "clean"
+        return PixelVerdict(outcome, "A steward looked at it and let it through.", self.regions, method="person")
+
+
+class Approvals:
+    """The approvals and findings below the identified zone, one small file each.
+
+    Parameters
+    ----------
+    root
+        The identified zone's folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._approvals, self._findings = root / "approvals", root / "findings"
+
+    def find(self, digest: str) -> Approval | None:
+        """Return the approval of a content; None if nobody let it through."""
+        told = _read_json(self._approvals / _name_file(digest))
+        if told is None:
+            return None
+        regions = tuple(Region(**region) for region in told["regions"])
+        return Approval(told["person"], told["reason"], datetime.fromisoformat(told["at"]), regions, told["hidden"])
+
+    def record(self, digest: str, approval: Approval) -> None:
+        """Keep an approval; on return it survives a power cut."""
+        _write_json(self._approvals / _name_file(digest), {**asdict(approval), "at": approval.at.isoformat()})
+
+    def note_verdict(self, number: int, verdict: PixelVerdict) -> None:
+        """Keep what was found in an item's pixels, words included, for the person who will decide."""
+        _write_json(self._findings / f"{number}.json", asdict(verdict))
+
+    def read_verdict(self, number: int) -> PixelVerdict | None:
+        """Return what was found in an item's pixels; None if nobody looked."""
+        told = _read_json(self._findings / f"{number}.json")
+        if told is None:
+            return None
+        words = tuple(Word(w["text"], w["confidence"], Region(**w["region"])) for w in told["words"])
+        regions = tuple(Region(**region) for region in told["regions"])
+        return PixelVerdict(told["outcome"], told["reason"], regions, words, told["method"])
+
+    def forget_verdict(self, number: int) -> None:
+        """Remove what was found in an item's pixels: it has been decided."""
+        (self._findings / f"{number}.json").unlink(missing_ok=True)
+
+
+def _name_file(digest: str) -> str:
+    return f"{digest.rpartition(':')[2]}.json"
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    write_private(path, lambda file: file.write(json.dumps(content).encode()))

@@ -1,0 +1,1 @@
+"""The server of the dashboards: Voila behind the hub's login."""

@@ -1,0 +1,1 @@
+"""Execution of a report notebook in a process of its own."""

@@ -1,0 +1,60 @@
+"""What a run was computed with: packages, code, device."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shutil
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+from aurelius_extensions.reports.records import Environment
+
+REPOSITORY = Path(__file__).resolve().parents[4]
+
+
+def read_environment(repository: Path = REPOSITORY) -> Environment:
+    """Describe the environment of this process, which is the one its kernels get."""
+    packages = list_packages()
+    lock = repository / "requirements" / "main.txt"
+    commit = _ask_git(repository, "rev-parse", "HEAD")
+    changes = _ask_git(repository, "status", "--porcelain", "--untracked-files=no")
+    return Environment(
+        python=platform.python_version(),
+        platform=platform.platform(),
+        device=describe_device(),
+        packages=packages,
+        packages_sha256=hashlib.sha256(json.dumps(packages, sort_keys=True).encode()).hexdigest(),
+        lock_sha256=hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else None,
+        commit=commit,
+        modified=None if changes is None else bool(changes),
+    )
+
+
+def list_packages() -> dict[str, str]:
+    """Return every installed distribution with its version, by name."""
+    found = {dist.metadata["Name"].lower(): dist.version for dist in metadata.distributions() if dist.metadata["Name"]}
+    return dict(sorted(found.items()))
+
+
+def describe_device() -> str:
+    """Name the GPUs with their driver, or the processor's architecture where there is none."""
+    if shutil.which("nvidia-smi"):
+        told = _ask("nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader")
+        if told:
+            return "; ".join(line.strip() for line in told.splitlines())
+    return f"cpu {platform.machine()}"
+
+
+def _ask_git(repository: Path, *words: str) -> str | None:
+    return _ask("git", "-C", str(repository), *words) if (repository / ".git").exists() else None
+
+
+def _ask(*command: str) -> str | None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

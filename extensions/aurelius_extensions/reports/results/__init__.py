@@ -1,0 +1,1 @@
+"""The numbers a report stands for, and the comparison of two runs."""

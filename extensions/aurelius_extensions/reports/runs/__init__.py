@@ -1,0 +1,1 @@
+"""Runs: those that wait, those that are stored, and their export as RO-Crate."""

@@ -1,0 +1,1 @@
+"""The report service: pages for people, JSON for programs."""

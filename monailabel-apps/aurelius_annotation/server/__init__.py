@@ -1,0 +1,1 @@
+"""The annotation server: people, cases, labels and queues (main environment)."""

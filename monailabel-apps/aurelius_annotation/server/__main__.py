@@ -1,0 +1,41 @@
+"""The annotation server: ``python -m aurelius_annotation.server``, started by the hub."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from fastapi import FastAPI
+
+from aurelius_annotation.server import access, cases, inference, page, saving, status
+from aurelius_annotation.server.dependencies import Desk
+from aurelius_annotation.server.predictor import Predictor
+from aurelius_annotation.server.settings import AnnotationSettings
+from aurelius_catalog.hosting.host import create_service, mount_router, run_service
+
+
+def create_app(settings: AnnotationSettings) -> FastAPI:
+    """Make the application; the worker and the background findings live as long as it does."""
+    desk = Desk.set_up(settings)
+
+    @contextlib.asynccontextmanager
+    async def keep_working(app: FastAPI) -> AsyncIterator[None]:
+        await desk.pool.start()
+        predicting = asyncio.create_task(Predictor(desk).run())
+        try:
+            yield
+        finally:
+            predicting.cancel()
+            await asyncio.wait({predicting})
+            await desk.pool.stop()
+
+    app = create_service("annotation", lifespan=keep_working)
+    app.state.desk = desk
+    for part in (access, status, cases, saving, inference, page):
+        mount_router(app, part.router)
+    return app
+
+
+if __name__ == "__main__":
+    run_service(create_app(AnnotationSettings()))

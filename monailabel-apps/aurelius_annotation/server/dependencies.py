@@ -1,0 +1,77 @@
+"""What every route of the server works with."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from aurelius_annotation.server.images import ImageCache
+from aurelius_annotation.server.settings import AnnotationSettings
+from aurelius_annotation.server.tickets import Tickets
+from aurelius_annotation.server.worker_pool import WorkerPool
+from aurelius_catalog.access.person import Action, Person
+from aurelius_catalog.hosting.login import current_person
+from aurelius_catalog.local.store import LocalStore
+from aurelius_catalog.settings import CatalogSettings
+
+
+@dataclass(frozen=True)
+class Desk:
+    """The parts of one running server."""
+
+    settings: AnnotationSettings
+    pool: WorkerPool
+    images: ImageCache
+    tickets: Tickets
+
+    @classmethod
+    def set_up(cls, settings: AnnotationSettings) -> Desk:
+        """Make the parts; the worker is not started yet."""
+        folder = settings.folder
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        shutil.rmtree(folder / "strokes", ignore_errors=True)  # of requests that an earlier end cut short
+        return cls(settings, WorkerPool(settings), ImageCache(folder / "images"), Tickets(folder / "key"))
+
+    @property
+    def strokes(self) -> Path:
+        """Folder for strokes on their way to the worker; not the worker's own, which is emptied with each worker."""
+        return self.settings.folder / "strokes"
+
+    def open_store(self, person: Person) -> LocalStore:
+        """Open the catalog with a person's eyes."""
+        return LocalStore(CatalogSettings(home=self.settings.home), person)
+
+
+def get_desk(request: Request) -> Desk:
+    """FastAPI dependency: the server's parts."""
+    desk: Desk = request.app.state.desk
+    return desk
+
+
+DeskDependency = Annotated[Desk, Depends(get_desk)]
+
+
+def get_viewer(desk: DeskDependency, person: Annotated[Person, Depends(current_person)]) -> Person:
+    """FastAPI dependency: the person behind a request; their tickets work from now on."""
+    desk.tickets.remember(person)
+    return person
+
+
+def get_annotator(person: Annotated[Person, Depends(get_viewer)]) -> Person:
+    """FastAPI dependency: a person who may annotate.
+
+    Raises
+    ------
+    PermissionDenied
+        For anybody else, with the roles that would allow it.
+    """
+    person.require(Action.ANNOTATE)
+    return person
+
+
+Viewer = Annotated[Person, Depends(get_viewer)]
+Annotator = Annotated[Person, Depends(get_annotator)]

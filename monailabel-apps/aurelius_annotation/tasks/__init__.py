@@ -1,0 +1,1 @@
+"""Model tasks, one folder each (annotation environment)."""

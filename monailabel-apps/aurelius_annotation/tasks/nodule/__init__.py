@@ -1,0 +1,1 @@
+"""Lung nodules by a small network."""
