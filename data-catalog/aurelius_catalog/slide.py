@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
-from aurelius_deidentify.slides.region import MOST_PICTURE_PX, choose_region, choose_size
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from aurelius_catalog.errors import InvalidRequest
 from aurelius_catalog.records import SlideLevel, SlideRecord
 from aurelius_catalog.slides.levels import open_level, open_tree, read_pixels
+from aurelius_catalog.slides.region import MOST_PICTURE_PX, choose_region, choose_size
 from aurelius_catalog.store import Store
 
 if TYPE_CHECKING:

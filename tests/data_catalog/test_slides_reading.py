@@ -465,7 +465,7 @@ def test_frames_of_a_slide_file_can_be_had_uncompressed(client: TestClient, hous
 HOLD = """
 import sys
 from pathlib import Path
-from aurelius_deidentify.slides.unpacking import unpack
+from aurelius_catalog.slides.unpacking import unpack
 folder, remove = unpack(Path(sys.argv[1]))
 print(folder, flush=True)
 sys.stdin.read()

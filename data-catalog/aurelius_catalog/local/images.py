@@ -196,11 +196,11 @@ class LocalImages:
     def read_slide_region(
         self, SeriesInstanceUID: str, level: int, x: int, y: int, width: int, height: int
     ) -> NDArray[np.uint8]:
-        """Return a region of a slide; see `aurelius_deidentify.slides.tiles.read_region`."""
+        """Return a region of a slide; see `aurelius_catalog.slides.tiles.read_region`."""
         return self._take_slide(SeriesInstanceUID).read_region(level, x, y, width, height)
 
     def read_slide_tile(self, SeriesInstanceUID: str, level: int, column: int, row: int) -> bytes:
-        """Return a DeepZoom tile of a slide; see `aurelius_deidentify.slides.tiles.make_tile`."""
+        """Return a DeepZoom tile of a slide; see `aurelius_catalog.slides.tiles.make_tile`."""
         return self._take_slide(SeriesInstanceUID).make_tile(level, column, row)
 
     def _take_slide(self, SeriesInstanceUID: str) -> OpenedSlide:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from aurelius_deidentify.slides.reading import open_files
 from openslide import OpenSlideError
 from sqlalchemy import Connection, cast, column, select, values
 
@@ -21,6 +20,7 @@ from aurelius_catalog.search.conditions import match
 from aurelius_catalog.search.keywords import INSTANCES, SERIES
 from aurelius_catalog.search.question import read_question
 from aurelius_catalog.service.slide_levels import make_levels
+from aurelius_catalog.slides.reading import open_files
 from aurelius_deidentify.media_types import SUFFIXES, is_slide
 
 Found = list[tuple[InstanceRecord, SeriesRecord]]

@@ -10,7 +10,6 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from aurelius_deidentify.slides.tiles import encode_jpeg, read_region
 from PIL import Image
 from pydicom import Dataset
 from pydicom.uid import JPEGBaseline8Bit
@@ -20,6 +19,7 @@ from aurelius_catalog.local.store import LocalStore
 from aurelius_catalog.records import InstanceRecord, SeriesRecord
 from aurelius_catalog.slides.open_slides import SHELF, OpenedSlide
 from aurelius_catalog.slides.placement import place_file
+from aurelius_catalog.slides.tiles import encode_jpeg, read_region
 from aurelius_deidentify.media_types import DICOM
 from aurelius_deidentify.slides.dicom_slides import SLIDE_CLASS, make_level_uid
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from aurelius_deidentify.slides.tiles import BLOCK_PX, FARTHEST_PX, write_dzi
 from fastapi import APIRouter, Header, Path, Query
 from fastapi.responses import Response
 from pydantic import StringConstraints
@@ -13,6 +12,7 @@ from aurelius_catalog.hosting.host import service_prefix
 from aurelius_catalog.records import SlideRecord
 from aurelius_catalog.service.stores import Opened
 from aurelius_catalog.slides.open_slides import SHELF
+from aurelius_catalog.slides.tiles import BLOCK_PX, FARTHEST_PX, write_dzi
 
 router = APIRouter(prefix="/slides")
 

@@ -8,7 +8,6 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
-from aurelius_deidentify.slides.array_slide import ArraySlide, Pixels, find_white, to_rgba
 from numpy.typing import NDArray
 from openslide import (
     PROPERTY_NAME_MPP_X,
@@ -22,6 +21,7 @@ from pydicom.uid import UID
 from aurelius_catalog.dicom.frame_locations import decode_frame, strip_items
 from aurelius_catalog.errors import InvalidRequest
 from aurelius_catalog.records import InstanceRecord
+from aurelius_catalog.slides.array_slide import ArraySlide, Pixels, find_white, to_rgba
 
 #: Decoded tiles that are kept: a row of them across a screen, and the next.
 KEPT_TILES = 64

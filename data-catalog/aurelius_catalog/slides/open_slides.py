@@ -12,7 +12,6 @@ from pathlib import Path
 from threading import Lock
 
 import numpy as np
-from aurelius_deidentify.slides.reading import choose_instances, open_files
 from numpy.typing import NDArray
 from openslide import (
     PROPERTY_NAME_MPP_X,
@@ -28,8 +27,9 @@ from pydicom import dcmread
 from aurelius_catalog.local.images import LocalImages
 from aurelius_catalog.records import InstanceRecord, SlideLevel, SlideRecord
 from aurelius_catalog.slides.placement import place_file, read_placement
+from aurelius_catalog.slides.reading import choose_instances, open_files
 from aurelius_deidentify.media_types import DICOM
-from aurelius_deidentify.slides import tiles
+from aurelius_catalog.slides import tiles
 
 #: Slides held open, seconds until one is opened anew, bytes of decoded tiles that all of them keep together.
 MOST_SLIDES = 16

@@ -6,13 +6,13 @@ import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
-from aurelius_deidentify.slides.frame_slide import FrameSlide
-from aurelius_deidentify.slides.unpacking import unpack
 from openslide import AbstractSlide, OpenSlide, OpenSlideError
 
 from aurelius_catalog.errors import InvalidRequest
 from aurelius_catalog.local.store import LocalStore
 from aurelius_catalog.records import InstanceRecord
+from aurelius_catalog.slides.frame_slide import FrameSlide
+from aurelius_catalog.slides.unpacking import unpack
 from aurelius_catalog.store import Store
 from aurelius_deidentify.media_types import DICOM, MIRAX, OME, is_slide
 from aurelius_deidentify.slides.dicom_slides import ASSOCIATED_KINDS, SLIDE_CLASS
@@ -76,7 +76,7 @@ def open_files(folder: Path, chosen: Sequence[InstanceRecord]) -> AbstractSlide:
 
 
 def _open_tiff(path: Path) -> AbstractSlide:
-    from aurelius_deidentify.slides.tiff_slide import TiffSlide  # few slides need it
+    from aurelius_catalog.slides.tiff_slide import TiffSlide  # few slides need it
 
     try:
         return TiffSlide(path)

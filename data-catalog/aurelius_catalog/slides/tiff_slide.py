@@ -9,10 +9,10 @@ from xml.etree import ElementTree
 import numpy as np
 import tifffile
 import zarr
-from aurelius_deidentify.slides.array_slide import ArraySlide, Pixels, find_white, to_rgba
 from openslide import PROPERTY_NAME_MPP_X, PROPERTY_NAME_MPP_Y, PROPERTY_NAME_VENDOR
 
 from aurelius_catalog.errors import InvalidRequest
+from aurelius_catalog.slides.array_slide import ArraySlide, Pixels, find_white, to_rgba
 
 #: So many pixels along each side say how bright a slide of more than 8 bits is.
 SAMPLED_PX = 4096

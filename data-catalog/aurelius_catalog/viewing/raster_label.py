@@ -6,12 +6,12 @@ from collections.abc import Callable, Collection, Sequence
 from threading import Lock
 
 import numpy as np
-from aurelius_deidentify.slides.region import MOST_PICTURE_PX, Region
 from numpy.typing import NDArray
 
 from aurelius_catalog.errors import InvalidRequest
 from aurelius_catalog.records import SlideRecord
 from aurelius_catalog.slides.placement import Place
+from aurelius_catalog.slides.region import MOST_PICTURE_PX, Region
 from aurelius_catalog.viewing.slide_label import Mark, SlideLabel
 
 #: Reads (x, y, width, height) in pixels: ``(mark, y, x)`` bool, or float32 0 … 1; nothing beside the picture.

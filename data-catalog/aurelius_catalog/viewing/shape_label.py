@@ -6,7 +6,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from aurelius_deidentify.slides.region import Region
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
@@ -15,6 +14,7 @@ from aurelius_catalog.objects.bulk_annotations import AnnotationGroup
 from aurelius_catalog.objects.contours import fill_polygon
 from aurelius_catalog.records import SlideRecord
 from aurelius_catalog.slides.placement import Place, find_unit
+from aurelius_catalog.slides.region import Region
 from aurelius_catalog.viewing.slide_label import Mark, SlideLabel
 
 LINE_PX = 2

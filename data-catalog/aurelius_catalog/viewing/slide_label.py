@@ -9,7 +9,6 @@ from io import BytesIO
 
 import numpy as np
 import xarray as xr
-from aurelius_deidentify.slides.region import Region, choose_region
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -17,6 +16,7 @@ from aurelius_catalog.dicom.segments import Colour
 from aurelius_catalog.errors import InvalidLabel, NotFound
 from aurelius_catalog.records import SlideRecord
 from aurelius_catalog.slides.placement import Place
+from aurelius_catalog.slides.region import Region, choose_region
 
 #: Tiles of labels are half transparent: where two lay over one another a seam would show, so they have no overlap.
 TILE_PX = 512
