@@ -146,11 +146,11 @@ class Intake:
         """Take them; every one must have been stored."""
         from aurelius_intake.service.runner import serve
         from aurelius_intake.zone.folders import Zone
-        from aurelius_intake.zone.items import Items
+        from aurelius_intake.zone.items import IntakeItems
 
         settings = self._settings(folder)
         serve(settings, Event(), once=True)
-        counted = {str(state): number for (_, state), number in Items(Zone(settings).database).count().items()}
+        counted = {str(state): number for (_, state), number in IntakeItems(Zone(settings).database).count().items()}
         if counted != {"stored": len(paths)}:
             raise RuntimeError(f"the intake did not store every file: {counted}")
 

@@ -14,11 +14,11 @@ from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
 from aurelius_catalog.phantoms.bodies import make_phantom
 from aurelius_catalog.phantoms.dicom_files import write_phantom, write_series, write_truth
-from aurelius_catalog.phantoms.visits import Visit
+from aurelius_catalog.phantoms.visits import PhantomVisit
 
 __all__ = [
     "VISIT",
-    "Visit",
+    "PhantomVisit",
     "make_identified",
     "make_phantom",
     "plant",
@@ -29,7 +29,7 @@ __all__ = [
     "write_truth",
 ]
 
-VISIT = Visit("Plantagenet^Petra", "PAT-48151623", "19580417", "F", "20190712", "Hospital Plantagenet")
+VISIT = PhantomVisit("Plantagenet^Petra", "PAT-48151623", "19580417", "F", "20190712", "Hospital Plantagenet")
 #: A word that occurs nowhere but where a test put it.
 PLANTED = "ZZPLANT"
 

@@ -16,8 +16,8 @@ from aurelius_catalog.index.schema import instances, series
 from aurelius_catalog.local.store import LocalStore
 from aurelius_catalog.records import InstanceRecord, SeriesRecord
 from aurelius_deidentify.header import PseudonymKey
-from aurelius_intake import IntakeItem, Items, Zone
-from aurelius_intake.processing.pipeline import Desk
+from aurelius_intake import IntakeItem, IntakeItems, Zone
+from aurelius_intake.processing.pipeline import Pipeline
 from aurelius_intake.settings import IntakeSettings
 from aurelius_intake.vault import Vault, create_vault, open_vault
 from aurelius_intake.zone.items import FINAL
@@ -58,8 +58,8 @@ class House:
         return Zone(self.settings)
 
     @property
-    def items(self) -> Items:
-        return Items(self.zone.database)
+    def items(self) -> IntakeItems:
+        return IntakeItems(self.zone.database)
 
     @property
     def store(self) -> LocalStore:
@@ -72,7 +72,7 @@ class House:
 
     def work(self) -> int:
         """Start an intake as after a boot and let it work once."""
-        desk = Desk(self.settings, self.vault)
+        desk = Pipeline(self.settings, self.vault)
         desk.recover()
         return desk.work(Event())
 

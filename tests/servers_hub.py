@@ -27,7 +27,7 @@ from aurelius_hub.issuer import create_issuer
 from aurelius_hub.keycloak_server import NAME, VERSION, start_keycloak
 from aurelius_hub.people import DEMO_PEOPLE, DemoPerson, load_passwords
 from aurelius_hub.ports import choose_ports
-from aurelius_hub.processes import Run
+from aurelius_hub.processes import ProcessGroup
 from aurelius_hub.realm import Issuer, build_issuer
 from aurelius_hub.settings import REPOSITORY, HubSettings
 from servers_catalog import show_end
@@ -138,7 +138,7 @@ def temp_hub(
     if login == "keycloak":
         require_keycloak()
     chosen = choose_ports(HubSettings(home=home, port=0, auth_refresh_s=auth_refresh_s))
-    with Run(chosen) as run:
+    with ProcessGroup(chosen) as run:
         settings = run.settings
         use_stubs(settings)
         if login == "keycloak":
@@ -151,7 +151,7 @@ def temp_hub(
                 yield TempHub(settings.address, issuer.passwords, settings, issuer)
 
 
-def start_hub(run: Run) -> None:
+def start_hub(run: ProcessGroup) -> None:
     config = REPOSITORY / "jupyterhub_config.py"
     run.start("hub", [sys.executable, "-m", "aurelius_hub.app", "-f", str(config)])
     with show_end(run.settings.logs / "hub.log"):

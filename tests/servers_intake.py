@@ -19,7 +19,7 @@ from aurelius_hub.ports import find_free_ports
 from aurelius_intake.settings import IntakeSettings
 from aurelius_intake.vault import create_vault
 from aurelius_intake.zone.folders import Zone
-from aurelius_intake.zone.items import Items, State
+from aurelius_intake.zone.items import IntakeItems, ItemState
 from servers_catalog import wait_until
 
 COMMAND = [sys.executable, "-m", "aurelius_intake"]
@@ -43,8 +43,8 @@ class Intake:
     process: subprocess.Popen[bytes]
     log: Path
 
-    def count(self) -> dict[tuple[str, State], int]:
-        return Items(Zone(self.settings).database).count()
+    def count(self) -> dict[tuple[str, ItemState], int]:
+        return IntakeItems(Zone(self.settings).database).count()
 
 
 def prepare_house(home: Path, sites: str = SITES) -> IntakeSettings:

@@ -19,7 +19,7 @@ from aurelius_catalog.records import Segment
 from aurelius_catalog.store import LabelMap
 from aurelius_extensions.reports.execution.worker import Worker
 from aurelius_extensions.reports.records import RunState
-from aurelius_extensions.reports.service.access import Desk, RunView
+from aurelius_extensions.reports.service.access import ReportAccess, RunView
 from aurelius_extensions.reports.settings import NOTEBOOKS, ReportSettings
 from aurelius_hub.ports import find_free_ports
 from cohort import SLICES, Cohort, make_cohort
@@ -55,9 +55,9 @@ class Reports:
     house: House
     worker: Worker
 
-    def open_desk(self, name: str) -> Desk:
+    def open_desk(self, name: str) -> ReportAccess:
         store = self.house.cohort.open_as(person(name))
-        return Desk(self.worker.library, self.worker.queue, self.worker.store, store)
+        return ReportAccess(self.worker.library, self.worker.queue, self.worker.store, store)
 
     def finish(self, run_id: str) -> RunView:
         """Wait for a run to end; seen as the steward, who sees all."""

@@ -19,7 +19,7 @@ from aurelius_catalog.access.person import Person
 from aurelius_catalog.catalog import Catalog
 from aurelius_catalog.index.database import open_engine
 from aurelius_catalog.index.schema import audit_events
-from aurelius_catalog.objects import Report
+from aurelius_catalog.objects import StructuredReport
 from aurelius_catalog.viewing.ohif_link import link_to_ohif
 from chromium import wait_for_drawing
 from ohif_house import READER, READER_GROUPS, OhifHouse, temp_ohif
@@ -196,7 +196,7 @@ def test_measurements_are_saved_and_shown_again(open_viewer: Callable[[str], Pag
     record = house.find(Modality="SR")
     assert record.StudyInstanceUID == chest.StudyInstanceUID
     report = Catalog(house.cohort.open_as(Person.of(READER, READER_GROUPS))).series(record.SeriesInstanceUID).open()
-    assert isinstance(report, Report)
+    assert isinstance(report, StructuredReport)
     assert f"Person Observer Name: {READER}^" in str(report)
     table = report.measurements
     length = table[table["name"] == "Length"].iloc[0]

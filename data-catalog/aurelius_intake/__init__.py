@@ -7,6 +7,6 @@ One object in is one disposition out: stored, duplicate, conflict, quarantined o
 from __future__ import annotations
 
 from aurelius_intake.zone.folders import Zone
-from aurelius_intake.zone.items import IntakeItem, Items, State
+from aurelius_intake.zone.items import IntakeItem, IntakeItems, ItemState
 
-__all__ = ["IntakeItem", "Items", "State", "Zone"]
+__all__ = ["IntakeItem", "IntakeItems", "ItemState", "Zone"]

@@ -22,7 +22,7 @@ from aurelius_catalog.access.person import Person
 from aurelius_catalog.local.store import LocalStore
 from aurelius_catalog.phantoms.bodies import PhantomKind, make_phantom
 from aurelius_catalog.phantoms.dicom_files import write_phantom, write_truth
-from aurelius_catalog.phantoms.visits import Visit
+from aurelius_catalog.phantoms.visits import PhantomVisit
 from aurelius_intake.settings import IntakeSettings
 from aurelius_intake.zone.folders import Zone, find_free
 
@@ -65,15 +65,15 @@ class Case(NamedTuple):
     kind: PhantomKind
     seed: int
     with_truth: bool
-    visit: Visit
+    visit: PhantomVisit
 
 
 def make_cohort() -> list[Case]:
     """Return the studies of the cohort; both sites count their patients from 1001, as sites do."""
     north, south = "St Mary Hospital Northport", "Southfield Clinic"
 
-    def visit(name: str, number: str, born: str, sex: str, date: str, place: str, study: int = 1) -> Visit:
-        return Visit(name, number, born, sex, date, place, study)
+    def visit(name: str, number: str, born: str, sex: str, date: str, place: str, study: int = 1) -> PhantomVisit:
+        return PhantomVisit(name, number, born, sex, date, place, study)
 
     return [
         Case("north", "ct-chest", 101, False, visit("Abel^Agnes", "1001", "19510203", "F", "20230114", north)),

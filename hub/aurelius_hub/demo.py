@@ -16,7 +16,7 @@ from aurelius_hub.errors import StepFailed
 from aurelius_hub.keycloak_server import start_keycloak
 from aurelius_hub.people import DEMO_PEOPLE, load_passwords
 from aurelius_hub.ports import choose_ports
-from aurelius_hub.processes import Run
+from aurelius_hub.processes import ProcessGroup
 from aurelius_hub.secretfile import write_private
 from aurelius_hub.services import SERVICES
 from aurelius_hub.settings import HubSettings
@@ -44,7 +44,7 @@ def run_demo(settings: HubSettings, console: Console) -> None:
     try:
         with ExitStack() as stack:
             with console.status("Waiting until an earlier run is gone"):
-                run = stack.enter_context(Run(choose_ports(settings)))
+                run = stack.enter_context(ProcessGroup(choose_ports(settings)))
             check_ports(settings)
             demo = Demo(run, console)
             try:
@@ -68,7 +68,7 @@ class Demo:
         Where progress and the result are shown.
     """
 
-    def __init__(self, run: Run, console: Console) -> None:
+    def __init__(self, run: ProcessGroup, console: Console) -> None:
         self.run = run
         self.settings = run.settings
         self.console = console

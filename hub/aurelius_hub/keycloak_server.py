@@ -14,7 +14,7 @@ from typing import Any
 from aurelius_hub.configure import read_client_secret
 from aurelius_hub.errors import CannotStart
 from aurelius_hub.people import DEMO_PEOPLE, DemoPerson, load_passwords
-from aurelius_hub.processes import Run
+from aurelius_hub.processes import ProcessGroup
 from aurelius_hub.secretfile import make_private_folder, write_private
 from aurelius_hub.settings import HubSettings
 
@@ -26,7 +26,7 @@ START_S = 300.0
 Report = Callable[[str], None]
 
 
-def start_keycloak(run: Run, report: Report, people: Iterable[DemoPerson] = DEMO_PEOPLE) -> None:
+def start_keycloak(run: ProcessGroup, report: Report, people: Iterable[DemoPerson] = DEMO_PEOPLE) -> None:
     """Start Keycloak on loopback with the realm of ``deploy/keycloak`` and these people, and wait until it answers.
 
     Its database is in memory: the realm file, the people and the passwords of the home are the truth at each start.

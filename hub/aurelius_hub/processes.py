@@ -25,7 +25,7 @@ LOCK_S = 40.0
 POLL_S = 0.1
 
 
-class Run:
+class ProcessGroup:
     """Everything one start of the house has running, and the guard that ends it.
 
     Use as a context manager. Leaving it, or dying in it, stops every process.

@@ -29,10 +29,10 @@ from aurelius_catalog.series import Series
 from aurelius_catalog.service import dicomweb, rest
 from aurelius_catalog.service.stores import read_settings
 from aurelius_intake.certificates.verification import verify_certificate
-from aurelius_intake.processing.pipeline import Desk
+from aurelius_intake.processing.pipeline import Pipeline
 from aurelius_intake.settings import IntakeSettings
 from aurelius_intake.vault import create_vault, open_vault
-from aurelius_intake.zone.items import IntakeItem, State
+from aurelius_intake.zone.items import IntakeItem, ItemState
 from slide_files import SECRET, make_pixels, write_mirax, write_ndpi, write_pyramid
 
 PATIENT = {"PatientID": "PAT-48151623", "PatientName": "Plantagenet^Petra", "StudyDate": "20190712"}
@@ -44,7 +44,7 @@ class House:
     """A house into which one of each came."""
 
     settings: IntakeSettings
-    desk: Desk
+    desk: Pipeline
     items: dict[str, IntakeItem]
 
     @property
@@ -99,7 +99,7 @@ def house(tmp_path_factory: pytest.TempPathFactory, data: Path) -> House:
     for name, more in {"a.svs": {}, "n.ndpi": {}, "m.mrxs": {}, "t.tif": {}, "p.png": {"Modality": "XC"}}.items():
         (inbox / f"{name}.json").write_text(json.dumps({**PATIENT, **more}))
     (inbox / "v.json").write_text(json.dumps({**PATIENT, "Modality": "MR", "project": "brain"}))
-    built = House(settings, Desk(settings, open_vault(settings)), {})
+    built = House(settings, Pipeline(settings, open_vault(settings)), {})
     built.items = built.take()
     return built
 
@@ -107,8 +107,8 @@ def house(tmp_path_factory: pytest.TempPathFactory, data: Path) -> House:
 def test_each_ends_as_it_should(house: House) -> None:
     ended = {name: item.state for name, item in house.items.items() if not name.startswith("dicom")}
     assert ended == {
-        **dict.fromkeys(["a.svs", "n.ndpi", "m.mrxs", "t.tif", "v.nii.gz", "p.png"], State.STORED),
-        **dict.fromkeys(["broken.svs", "lost.tif"], State.QUARANTINED),
+        **dict.fromkeys(["a.svs", "n.ndpi", "m.mrxs", "t.tif", "v.nii.gz", "p.png"], ItemState.STORED),
+        **dict.fromkeys(["broken.svs", "lost.tif"], ItemState.QUARANTINED),
     }
     assert "PatientID" in str(house.items["lost.tif"].reason)
     assert not any(path.is_file() for path in (house.settings.identified / "inbox").rglob("*"))
@@ -183,7 +183,7 @@ def test_the_same_slide_again_is_a_duplicate(house: House, data: Path) -> None:
     shutil.copy(data / "wsi" / "CMU-1-Small-Region.svs", inbox / "again.svs")
     (inbox / "again.svs.json").write_text(json.dumps(PATIENT))
     before = len(house.catalog.search())
-    assert house.take()["again.svs"].state == State.DUPLICATE
+    assert house.take()["again.svs"].state == ItemState.DUPLICATE
     assert len(house.catalog.search()) == before
 
 
@@ -194,8 +194,8 @@ def test_a_dicom_slide_loses_label_and_overview_and_opens(house: House, data: Pa
         ended[kind] = house.items[f"dicom/{path.name}"].state
         if kind == "VOLUME":
             source = path
-    assert ended == dict.fromkeys(["VOLUME", "THUMBNAIL"], State.STORED) | dict.fromkeys(
-        ["LABEL", "OVERVIEW"], State.QUARANTINED
+    assert ended == dict.fromkeys(["VOLUME", "THUMBNAIL"], ItemState.STORED) | dict.fromkeys(
+        ["LABEL", "OVERVIEW"], ItemState.QUARANTINED
     )
     series = next(each for each in house.catalog.search(Modality="SM") if each.record.n_frames)
     with series.open_slide() as slide, OpenSlide(source) as before:

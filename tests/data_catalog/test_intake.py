@@ -25,10 +25,10 @@ from aurelius_catalog.dicom.frame_locations import decode_frame
 from aurelius_catalog.errors import InvalidRequest, KeyUnusable
 from aurelius_catalog.index.database import open_engine
 from aurelius_catalog.index.schema import audit_events, instances
-from aurelius_deidentify.pixels import PixelVerdict, Region
+from aurelius_deidentify.pixels import MaskRegion, PixelVerdict
 from aurelius_intake.certificates.certificate import read_certificate
 from aurelius_intake.processing import drafting
-from aurelius_intake.processing.pipeline import Desk
+from aurelius_intake.processing.pipeline import Pipeline
 from aurelius_intake.service.runner import serve
 from aurelius_intake.zone.lock import hold_lock
 from builders import VISIT, make_identified, make_phantom, plant, write_ct, write_object, write_phantom, write_truth
@@ -84,7 +84,7 @@ def test_a_study_waits_until_all_its_files_came_to_rest(house: House) -> None:
     paths = write_ct(house.inbox()) + write_ct(house.inbox() / "other", number=2)
     (house.inbox() / ".still-being-copied").write_text("x")
     an_hour_ago = time.time() - 3600
-    desk = Desk(house.settings, house.vault)
+    desk = Pipeline(house.settings, house.vault)
     assert desk.work(Event()) == 0
     # The kernel's change time cannot be set back: let the intake's clock stand later instead.
     for path in paths:
@@ -298,8 +298,8 @@ def test_what_was_done_to_an_object_is_recorded(house: House) -> None:
 def test_a_verdict_about_pixels_is_carried_out(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     verdicts = iter(
         [
-            PixelVerdict("mask", "Text.", (Region(1, 2, 3, 4),), method="ocr"),
-            PixelVerdict("person", "Who knows.", (Region(0, 0, 2, 2),), method="ocr"),
+            PixelVerdict("mask", "Text.", (MaskRegion(1, 2, 3, 4),), method="ocr"),
+            PixelVerdict("person", "Who knows.", (MaskRegion(0, 0, 2, 2),), method="ocr"),
             PixelVerdict("clean", "Nothing."),
         ]
     )

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from aurelius_catalog.local.store import LocalStore
-from aurelius_intake import Items, Zone
+from aurelius_intake import IntakeItems, Zone
 from aurelius_intake.vault import Vault
 from builders import write_ct
 from intake_house import House
@@ -32,10 +32,10 @@ class Killed(BaseException):
 
 #: Moments before and after each call that writes: a text file and two slices pass 14 such calls.
 STEPS = (
-    (Items, "receive"),
-    (Items, "mark_deidentified"),
-    (Items, "update"),
-    (Items, "settle"),
+    (IntakeItems, "receive"),
+    (IntakeItems, "mark_deidentified"),
+    (IntakeItems, "update"),
+    (IntakeItems, "settle"),
     (Zone, "move"),
     (Vault, "remember"),
     (LocalStore, "add_study"),

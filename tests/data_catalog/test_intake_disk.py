@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from aurelius_catalog.index import admission
-from aurelius_intake import Items
+from aurelius_intake import IntakeItems
 from aurelius_intake.processing import drafting
-from aurelius_intake.processing.pipeline import Desk
+from aurelius_intake.processing.pipeline import Pipeline
 from aurelius_intake.service.status import describe_status
 from aurelius_intake.vault import Vault
 from builders import write_ct
@@ -36,9 +36,9 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
     ("owner", "name", "visible"),
     [
         (drafting, "write_pieces", 0),
-        (Items, "receive", 0),
-        (Items, "mark_deidentified", 0),
-        (Items, "update", 1),  # the catalog has the series by then; that it is stored is recorded the next time
+        (IntakeItems, "receive", 0),
+        (IntakeItems, "mark_deidentified", 0),
+        (IntakeItems, "update", 1),  # the catalog has the series by then; that it is stored is recorded the next time
         (Vault, "remember", 0),
         (admission, "sync_file_system", 0),
         (os, "replace", 0),
@@ -48,7 +48,7 @@ def test_a_write_that_finds_no_room_leaves_everything_in_the_inbox(
     owner: object, name: str, visible: int, house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_ct(house.inbox())
-    desk = Desk(house.settings, house.vault)
+    desk = Pipeline(house.settings, house.vault)
 
     def fill_up(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -67,7 +67,7 @@ def test_below_the_reserve_nothing_is_taken_and_it_is_said_once(
     house: House, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_ct(house.inbox())
-    desk = Desk(house.settings, house.vault)
+    desk = Pipeline(house.settings, house.vault)
     with caplog.at_level(logging.INFO), monkeypatch.context() as full:
         full.setattr("aurelius_catalog.hosting.free_space.measure_free", lambda settings: -1)
         assert desk.work(Event()) == desk.work(Event()) == 0
@@ -97,7 +97,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_disk_that_is_really_full(small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("aurelius_intake.processing.pipeline.PATIENCE_S", 0)
     house = House(small_disk / "home")
-    desk = Desk(house.settings, house.vault)
+    desk = Pipeline(house.settings, house.vault)
     write_ct(house.inbox(), slices=30)
     filler = small_disk / "filler"
     fill(filler)

@@ -15,19 +15,19 @@ from aurelius_intake.service.runner import serve
 from aurelius_intake.settings import IntakeSettings
 from aurelius_intake.vault import create_vault
 from aurelius_intake.zone.folders import Zone
-from aurelius_intake.zone.items import Items, State
+from aurelius_intake.zone.items import IntakeItems, ItemState
 from builders import PLANTED, VISIT, make_identified, plant, write_object
 
 MUTANTS = 2000
 #: States an object can end in; an archive or a directory of files ends as what it is.
 ENDS = {
-    State.STORED,
-    State.DUPLICATE,
-    State.CONFLICT,
-    State.QUARANTINED,
-    State.FAILED,
-    State.UNPACKED,
-    State.LISTED,
+    ItemState.STORED,
+    ItemState.DUPLICATE,
+    ItemState.CONFLICT,
+    ItemState.QUARANTINED,
+    ItemState.FAILED,
+    ItemState.UNPACKED,
+    ItemState.LISTED,
 }
 Mutation = Callable[[bytearray, random.Random], bytes]
 
@@ -90,11 +90,11 @@ def take_in(settings: IntakeSettings, files: Iterable[tuple[str, bytes]]) -> lis
     return names
 
 
-def check_dispositions(settings: IntakeSettings, names: list[str]) -> dict[State, int]:
+def check_dispositions(settings: IntakeSettings, names: list[str]) -> dict[ItemState, int]:
     """Every file has left the inbox with exactly one end; returns how many ended how."""
     zone = Zone(settings)
     assert [path for path in zone.inbox.rglob("*") if path.is_file()] == []
-    counted = {state: number for (_, state), number in Items(zone.database).count().items()}
+    counted = {state: number for (_, state), number in IntakeItems(zone.database).count().items()}
     assert set(counted) <= ENDS
     assert sum(counted.values()) >= len(names)  # an archive's members are objects too
     kept = [
@@ -133,7 +133,7 @@ def test_two_thousand_damaged_files_end_in_a_disposition_and_leak_nothing(tmp_pa
     settings = IntakeSettings(home=tmp_path / "home", intake_quiet_s=0, intake_reserve_mb=0)
     counted = check_dispositions(settings, take_in(settings, mutants))
     assert sum(counted.values()) == MUTANTS
-    assert counted[State.STORED] > 0, "not one mutant was whole enough to be taken: the test tests nothing"
+    assert counted[ItemState.STORED] > 0, "not one mutant was whole enough to be taken: the test tests nothing"
     assert find_planted(settings, sorted(words)) == []
 
 
@@ -145,5 +145,5 @@ def test_every_file_at_hand_ends_in_a_disposition(tmp_path: Path, data: Path) ->
     names = [str(path.relative_to(target.parent)) for path in target.rglob("*") if path.is_file()]
     take_in(settings, [])
     counted = check_dispositions(settings, names)
-    assert counted[State.STORED] > len(names) / 2
-    assert counted.get(State.FAILED, 0) == 0, "what is foreseen is quarantined with a reason"
+    assert counted[ItemState.STORED] > len(names) / 2
+    assert counted.get(ItemState.FAILED, 0) == 0, "what is foreseen is quarantined with a reason"

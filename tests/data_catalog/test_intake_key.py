@@ -10,7 +10,7 @@ from aurelius_hub.ports import find_free_ports
 from aurelius_intake.settings import IntakeSettings
 from aurelius_intake.vault import create_vault
 from aurelius_intake.zone.folders import Zone
-from aurelius_intake.zone.items import Items
+from aurelius_intake.zone.items import IntakeItems
 from builders import write_ct
 from servers_catalog import answers, wait_until
 from servers_intake import COMMAND
@@ -43,10 +43,10 @@ def test_a_service_without_a_key_stays_and_takes_files_once_there_is_one(tmp_pat
         try:
             wait_until(lambda: answers(f"http://127.0.0.1:{port}/services/intake/health"), "the page", process=process)
             wait_until(lambda: b"nothing is taken" in (tmp_path / "log").read_bytes(), "the reason", process=process)
-            assert not zone.database.exists() or sum(Items(zone.database).count().values()) == 0
+            assert not zone.database.exists() or sum(IntakeItems(zone.database).count().values()) == 0
             create_vault(settings)
             wait_until(
-                lambda: zone.database.exists() and sum(Items(zone.database).count().values()) == 3,
+                lambda: zone.database.exists() and sum(IntakeItems(zone.database).count().values()) == 3,
                 "the files to be taken",
                 process=process,
             )

@@ -21,7 +21,7 @@ from aurelius_intake.receiving.sites import read_sites
 from aurelius_intake.receiving.storage_scp import Listener
 from aurelius_intake.settings import IntakeSettings
 from aurelius_intake.zone.folders import Zone
-from aurelius_intake.zone.items import State
+from aurelius_intake.zone.items import ItemState
 from builders import make_identified, write_ct
 from servers_catalog import wait_until
 from servers_intake import SITES, start_storescu, temp_intake
@@ -70,7 +70,7 @@ def test_500_objects_on_4_associations_each_end_once(tmp_path: Path) -> None:
             assert (sender.returncode, said.count("Received Store Response (Success)")) == (0, 125), said[-500:]
         seconds = time.perf_counter() - start
         wait_until(lambda: sum(intake.count().values()) >= 500 and not list_inbox(Zone(intake.settings)), "the desk")
-        assert {key: n for key, n in intake.count().items() if n} == {("north", State.STORED): 500}
+        assert {key: n for key, n in intake.count().items() if n} == {("north", ItemState.STORED): 500}
     print(f"C-STORE: {500 / seconds:.0f} objects/s on 4 associations")
     log = intake.log.read_text()
     assert log.count("for north ended: 125 objects") == 4

@@ -20,7 +20,7 @@ from aurelius_catalog.hosting.login import current_person
 from aurelius_hub.ports import find_free_ports
 from aurelius_intake.metrics import REFUSED
 from aurelius_intake.receiving.sites import Site
-from aurelius_intake.receiving.stow import StowDoor
+from aurelius_intake.receiving.stow import StowRoutes
 from aurelius_intake.settings import IntakeSettings
 from aurelius_intake.zone.folders import Zone
 from builders import VISIT, write_ct
@@ -45,7 +45,7 @@ class House:
     def make_app(self, **changes: object) -> FastAPI:
         settings = IntakeSettings(home=self.zone.root.parent, **changes)  # type: ignore[arg-type]
         app = create_service("intake")
-        mount_router(app, StowDoor(settings, self.zone, {"north": Site(senders=frozenset({"gateway"}))}).router)
+        mount_router(app, StowRoutes(settings, self.zone, {"north": Site(senders=frozenset({"gateway"}))}).router)
         app.dependency_overrides[current_person] = lambda: self.person
         return app
 

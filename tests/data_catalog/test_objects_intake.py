@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from aurelius_catalog import Catalog
-from aurelius_catalog.objects import Report, StoredSegmentation, StructureSet, Waveform
+from aurelius_catalog.objects import StoredSegmentation, StructuredReport, StructureSet, Waveform
 from aurelius_catalog.remote.store import HttpStore
 from aurelius_hub.ports import find_free_ports
 from intake_house import House
@@ -73,7 +73,7 @@ def test_values_keep_their_units(catalog: Catalog) -> None:
 
 def test_reports_keep_their_measurements_and_nobody_s_name(catalog: Catalog) -> None:
     report = find_one(catalog, Modality="SR").open()
-    assert isinstance(report, Report)
+    assert isinstance(report, StructuredReport)
     assert list(report.measurements["value"]) == [1.7]
     assert [item.value for item in report.root.find("Person Observer Name")] == ["REMOVED"]
     assert "Foo" not in str(report)

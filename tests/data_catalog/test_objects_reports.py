@@ -12,7 +12,7 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import generate_uid
 
 from aurelius_catalog.errors import InvalidObject
-from aurelius_catalog.objects import Report, ValueMapping, Waveform
+from aurelius_catalog.objects import StructuredReport, ValueMapping, Waveform
 from aurelius_catalog.objects.parametric import open_parametric_map
 from cohort import make_slice
 from objects_house import admit_objects, find_one, name_object
@@ -22,7 +22,7 @@ from objects_house import admit_objects, find_one, name_object
 
 def test_measurements_agree_with_highdicom(data: Path) -> None:
     dataset = dcmread(data / "seg-sr" / "sr-example_sr.dcm")
-    table = Report(dataset).measurements
+    table = StructuredReport(dataset).measurements
     content = hd.sr.srread(data / "seg-sr" / "sr-example_sr.dcm").content
     expected = [
         (group.tracking_uid, group.finding_type.meaning, item.name.meaning, item.value, item.unit.value)
@@ -40,8 +40,8 @@ def test_measurements_agree_with_highdicom(data: Path) -> None:
 def test_a_report_is_a_tree_in_the_notebook(data: Path, tmp_path: Path) -> None:
     source = dcmread(data / "odd" / "highdicom_sr_document.dcm")
     report = find_one(admit_objects(tmp_path, [source])).open()
-    assert isinstance(report, Report)
-    assert report.title == "Imaging Measurement Report"
+    assert isinstance(report, StructuredReport)
+    assert report.title == "Imaging Measurement StructuredReport"
     [area] = report.root.find("area of defined region")
     assert (area.value, area.unit) == (1.7, "cm2")
     [region] = report.root.find("Image Region")
@@ -54,26 +54,26 @@ def test_a_report_is_a_tree_in_the_notebook(data: Path, tmp_path: Path) -> None:
 
 
 def test_key_images_know_their_series(data: Path) -> None:
-    report = Report(dcmread(data / "seg-sr" / "sr-example_sr.dcm"))
+    report = StructuredReport(dcmread(data / "seg-sr" / "sr-example_sr.dcm"))
     images = report.key_images
     assert len(images) == len({image.SOPInstanceUID for image in images}) == 193
     assert all(image.SeriesInstanceUID for image in images)
-    odd = Report(dcmread(data / "odd" / "pydicom-tests_test-SR.dcm"))
+    odd = StructuredReport(dcmread(data / "odd" / "pydicom-tests_test-SR.dcm"))
     assert (5, 2) in [image.frames for image in odd.key_images]
 
 
 def test_what_reports_say_is_no_markup(data: Path) -> None:
     dataset = dcmread(data / "odd" / "highdicom_sr_document.dcm")
     dataset.ConceptNameCodeSequence[0].CodeMeaning = "<script>alert(1)</script>"
-    assert "<script" not in Report(dataset)._repr_html_()
+    assert "<script" not in StructuredReport(dataset)._repr_html_()
 
 
 def test_reports_that_others_cannot_parse_still_open(data: Path) -> None:
-    opened = Report(dcmread(data / "odd" / "pydicom-tests_reportsi_with_empty_number_tags.dcm"))
+    opened = StructuredReport(dcmread(data / "odd" / "pydicom-tests_reportsi_with_empty_number_tags.dcm"))
     assert opened.title == "Document Title"
     assert opened.measurements.empty
     with pytest.raises(InvalidObject, match="no report"):
-        Report(Dataset())
+        StructuredReport(Dataset())
 
 
 # -- waveforms -------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from aurelius_catalog.access.person import Person
 from aurelius_catalog.errors import NotFound, PermissionDenied
 from aurelius_catalog.index.database import open_engine
 from aurelius_catalog.index.schema import audit_events
-from aurelius_catalog.local.reading_log import Openings
+from aurelius_catalog.local.reading_log import ReadingLog
 from aurelius_catalog.local.store import LocalStore
 from cohort import Cohort, make_cohort
 from servers_catalog import PEOPLE
@@ -41,7 +41,7 @@ def count_records(engine: Engine, action: str) -> Counter[tuple[str, str]]:
 
 def test_one_record_for_each_person_series_and_hour(cohort: Cohort, engine: Engine) -> None:
     clock = [datetime(2026, 3, 1, 9, 59, tzinfo=UTC)]
-    openings = Openings(lambda: clock[0])
+    openings = ReadingLog(lambda: clock[0])
     stella = Person.of("stella", PEOPLE["stella"])
     for _ in range(3):
         for person, uid in ((RHEA, cohort.north_chest), (RHEA, cohort.south_chest), (stella, cohort.north_chest)):
@@ -54,7 +54,7 @@ def test_one_record_for_each_person_series_and_hour(cohort: Cohort, engine: Engi
 
 
 def test_many_threads_that_begin_at_once_leave_one_record(cohort: Cohort, engine: Engine) -> None:
-    openings = Openings()
+    openings = ReadingLog()
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: openings.note_reading(engine, RHEA, cohort.north_chest), range(64)))
     assert count_records(engine, "read series") == {("rhea", cohort.north_chest): 1}
@@ -79,7 +79,7 @@ def test_frames_of_a_series_that_was_not_opened_are_recorded_before_they_leave(c
 
 
 def test_what_a_person_may_not_read_is_refused_and_leaves_no_record(cohort: Cohort, engine: Engine) -> None:
-    openings = Openings()
+    openings = ReadingLog()
     with pytest.raises(PermissionDenied):
         openings.note_reading(engine, BRAM, cohort.north_chest)
     with pytest.raises(NotFound):
@@ -92,7 +92,7 @@ def test_rights_that_were_taken_away_end_within_seconds(
 ) -> None:
     moment = [0.0]
     monkeypatch.setattr("aurelius_catalog.local.reading_log.time.monotonic", lambda: moment[0])
-    openings = Openings()
+    openings = ReadingLog()
     moment[0] = 100.0
     openings.note_reading(engine, RHEA, cohort.north_chest)
     with pytest.raises(PermissionDenied):  # the hub says of another group: another person to the cache
@@ -110,7 +110,7 @@ def test_what_was_noted_a_moment_ago_is_known_without_the_index(
 ) -> None:
     moment, clock = [100.0], [datetime(2026, 3, 1, 9, 59, tzinfo=UTC)]
     monkeypatch.setattr("aurelius_catalog.local.reading_log.time.monotonic", lambda: moment[0])
-    openings = Openings(lambda: clock[0])
+    openings = ReadingLog(lambda: clock[0])
     assert not openings.is_noted(engine, RHEA, cohort.north_chest)
     openings.note_reading(engine, RHEA, cohort.north_chest)
     assert openings.is_noted(engine, RHEA, cohort.north_chest)

@@ -29,7 +29,7 @@ from pydicom.uid import (
 )
 
 from aurelius_catalog.errors import InvalidRequest, NotDeidentifiable
-from aurelius_deidentify.pixels import PixelVerdict, Region, judge, judge_pixels, mask_pixels, ocr, shows_face
+from aurelius_deidentify.pixels import MaskRegion, PixelVerdict, judge, judge_pixels, mask_pixels, ocr, shows_face
 from aurelius_deidentify.pixels.rules import judge_header
 from aurelius_deidentify.pixels.words import Evidence
 from aurelius_intake.processing.admissibility import find_refusal
@@ -44,7 +44,7 @@ def ask(dataset: Dataset, *evidence: str) -> PixelVerdict:
     return judge_pixels(strip_pixels(dataset), to_part10(dataset), set(evidence))
 
 
-def is_covered(region: Region, regions: tuple[Region, ...]) -> bool:
+def is_covered(region: MaskRegion, regions: tuple[MaskRegion, ...]) -> bool:
     hidden = np.zeros((4000, 4000), bool)
     for each in regions:
         hidden[each.y : each.bottom, each.x : each.right] = True
@@ -124,8 +124,8 @@ def test_names_on_an_ultrasound_are_masked_at_every_size_with_the_strip_they_sta
     verdict = ask(dataset, "plantagenet", "petra")
     assert verdict.outcome == "mask"
     assert "own data" in verdict.reason
-    assert is_covered(Region(0, 10, 640, size), verdict.regions)
-    assert not is_covered(Region(200, 200, 100, 100), verdict.regions), "tissue is not text"
+    assert is_covered(MaskRegion(0, 10, 640, size), verdict.regions)
+    assert not is_covered(MaskRegion(200, 200, 100, 100), verdict.regions), "tissue is not text"
     hidden = pixel_array(dcmread(BytesIO(mask_pixels(to_part10(dataset), verdict.regions))))
     assert not hidden[: 10 + size].any()
 
@@ -143,11 +143,11 @@ def test_values_of_a_large_study_are_compared_quickly() -> None:
 @needs_tesseract
 def test_dark_text_on_light_ground_and_text_as_bright_as_its_ground_are_found() -> None:
     dark = write_text(np.full((300, 400), 170, np.uint8), [("PLANTAGENET", 40, 100, 20)], ink=20)
-    assert is_covered(Region(45, 105, 100, 12), ask(make_image(dark)).regions)
+    assert is_covered(MaskRegion(45, 105, 100, 12), ask(make_image(dark)).regions)
     colours = np.full((300, 400, 3), 128, np.uint8)  # (0, 255, 0) is as light as this grey
     mask = write_text(np.zeros((300, 400), np.uint8), [("PLANTAGENET", 40, 100, 24)]) > 128
     colours[mask] = (0, 218, 0)
-    assert is_covered(Region(45, 107, 100, 14), ask(make_image(colours)).regions)
+    assert is_covered(MaskRegion(45, 107, 100, 14), ask(make_image(colours)).regions)
 
 
 @needs_tesseract
@@ -158,7 +158,7 @@ def test_a_name_on_a_radiograph_of_16_bits_is_found_beside_its_measured_values()
     film[write_text(np.zeros((400, 400), np.uint8), [("PLANTAGENET PETRA", 20, 360, 18)]) > 100] = 4095
     verdict = ask(make_image(film, SOPClassUID=ComputedRadiographyImageStorage, Modality="CR"))
     assert verdict.outcome == "mask"
-    assert is_covered(Region(22, 364, 150, 14), verdict.regions)
+    assert is_covered(MaskRegion(22, 364, 150, 14), verdict.regions)
 
 
 @needs_tesseract
@@ -170,7 +170,7 @@ def test_text_in_the_middle_of_a_cine_is_found_and_hidden_in_every_frame() -> No
     assert verdict.outcome == "mask"
     hidden = pixel_array(dcmread(BytesIO(mask_pixels(to_part10(dataset), verdict.regions))))
     assert hidden.shape == frames.shape
-    assert is_covered(Region(22, 24, 100, 12), verdict.regions)
+    assert is_covered(MaskRegion(22, 24, 100, 12), verdict.regions)
     for region in verdict.regions:
         assert not hidden[:, region.y : region.bottom, region.x : region.right].any()
 
@@ -215,7 +215,7 @@ def test_the_words_of_the_ground_truth_are_covered(data: Path) -> None:
     border = 25  # the boxes were measured in a picture with a border
     for word in truth:
         x, y = max(word["left"] - border, 0), max(word["top"] - border, 0)
-        assert is_covered(Region(x, y, word["width"], word["height"]), verdict.regions), word["label"]
+        assert is_covered(MaskRegion(x, y, word["width"], word["height"]), verdict.regions), word["label"]
     before, after = (pixel_array(dcmread(BytesIO(file))) for file in (source, mask_pixels(source, verdict.regions)))
     outside = np.ones(before.shape, bool)
     for region in verdict.regions:
@@ -229,7 +229,7 @@ def test_the_words_of_the_ground_truth_are_covered(data: Path) -> None:
 
 # -- masks -------------------------------------------------------------------------------------------
 
-REGIONS = (Region(2, 1, 5, 2), Region(0, 3, 4, 100))
+REGIONS = (MaskRegion(2, 1, 5, 2), MaskRegion(0, 3, 4, 100))
 
 
 def check_mask(source: bytes) -> tuple[Dataset, Dataset]:
@@ -310,7 +310,7 @@ def test_what_cannot_be_masked_is_refused_without_quoting_it() -> None:
         mask_pixels(to_part10(broken, JPEGBaseline8Bit), REGIONS)
     assert "PLANTAGENET" not in str(raised.value)
     with pytest.raises(InvalidRequest):
-        Region(0, 0, 0, 5)
+        MaskRegion(0, 0, 0, 5)
 
 
 # -- what no pixel decides ---------------------------------------------------------------------------

@@ -28,7 +28,7 @@ from pydicom.uid import (
 )
 
 from aurelius_catalog.errors import NotDeidentifiable
-from aurelius_deidentify.header import Deidentifier, PseudonymKey, Rewritten, StudySession, load_profile
+from aurelius_deidentify.header import DeidentifiedObject, Deidentifier, PseudonymKey, StudySession, load_profile
 from aurelius_deidentify.residue.scanner import ResidueScanner, find_residue
 from aurelius_intake.settings import IntakeSettings
 from aurelius_intake.vault import create_vault
@@ -231,7 +231,7 @@ def write_part10(dataset: Dataset, syntax: UID, planter: Planter) -> bytes:
     return target.getvalue()
 
 
-def rewrite(source: bytes, profile: str, key: PseudonymKey = KEY) -> tuple[StudySession, Rewritten, bytes]:
+def rewrite(source: bytes, profile: str, key: PseudonymKey = KEY) -> tuple[StudySession, DeidentifiedObject, bytes]:
     session = Deidentifier(key, "north", load_profile(profile)).open_study()
     out = session.rewrite(source)
     return session, out, bytes(out.head) + bytes(out.pixels) + bytes(out.tail)

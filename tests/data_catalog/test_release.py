@@ -24,8 +24,8 @@ from aurelius_catalog.hosting import login
 from aurelius_catalog.hosting.host import create_service, mount_router
 from aurelius_catalog.index.database import open_engine
 from aurelius_catalog.index.schema import audit_events, studies
-from aurelius_deidentify.pixels import PixelVerdict, Region, Word, judge_pixels
-from aurelius_intake import State
+from aurelius_deidentify.pixels import MaskRegion, PixelVerdict, Word, judge_pixels
+from aurelius_intake import ItemState
 from aurelius_intake.processing import drafting
 from aurelius_intake.review import api
 from aurelius_intake.review.release import ReleaseDesk
@@ -35,9 +35,9 @@ from intake_house import House
 from screens import draw_screen, make_image, strip_pixels, to_part10
 
 STEWARD = Person.of("stella", ["role-steward"])
-HEADER = Region(0, 0, 640, 60)
+HEADER = MaskRegion(0, 0, 640, 60)
 FOUND = PixelVerdict(
-    "person", "It may be a page.", (HEADER,), (Word("PLANTAGENET", 91.0, Region(30, 10, 120, 20)),), "ocr"
+    "person", "It may be a page.", (HEADER,), (Word("PLANTAGENET", 91.0, MaskRegion(30, 10, 120, 20)),), "ocr"
 )
 
 
@@ -105,7 +105,7 @@ def test_a_released_object_is_stored_with_its_text_blacked_out(house: House) -> 
     assert event["detail"] == {
         "site": "north", "reason": "Only the header identifies.", "regions": 1, "was": FOUND.reason
     }  # fmt: skip
-    (item,) = house.items.find(states=[State.STORED])
+    (item,) = house.items.find(states=[ItemState.STORED])
     assert (item.verdict or {})["method"] == "person"
 
 
@@ -163,7 +163,7 @@ def test_only_stewards_decide_and_only_with_a_reason_that_names_nobody(house: Ho
         with pytest.raises(InvalidRequest):
             desk.reject(number, STEWARD, reason)
     with pytest.raises(InvalidRequest, match="outside"):
-        desk.release(number, STEWARD, "Fine.", [Region(640, 0, 5, 5)])
+        desk.release(number, STEWARD, "Fine.", [MaskRegion(640, 0, 5, 5)])
     with pytest.raises(NotFound):
         desk.release(number + 1, STEWARD, "Fine.")
     assert list_audit(house, "release", "reject") == []
@@ -215,7 +215,7 @@ def test_a_conflict_can_only_be_rejected(house: House) -> None:
     path.write_bytes(content.replace(b"Phantom", b"Fantome"))
     house.work()
     desk = ReleaseDesk(house.settings)
-    (waiting,) = [each for each in desk.list_waiting() if each.item.state is State.CONFLICT]
+    (waiting,) = [each for each in desk.list_waiting() if each.item.state is ItemState.CONFLICT]
     with pytest.raises(InvalidRequest, match="rejected"):
         desk.release(waiting.item.id, STEWARD, "Take this one.")
     desk.reject(waiting.item.id, STEWARD, "The first one is right.")

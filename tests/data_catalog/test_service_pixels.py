@@ -146,7 +146,7 @@ def test_rights_end_within_seconds_for_who_reads_on(
     client: TestClient, cohort: Cohort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reading_log, "RIGHTS_S", 0.3)
-    monkeypatch.setattr("aurelius_catalog.local.images.OPENINGS", reading_log.Openings())
+    monkeypatch.setattr("aurelius_catalog.local.images.OPENINGS", reading_log.ReadingLog())
     body = ask(open_series(cohort, cohort.north_brain), [(0, 0)])
 
     def read() -> int:

@@ -21,7 +21,7 @@ from aurelius_catalog.index.schema import audit_events
 from aurelius_deidentify.header.pseudonyms import PseudonymKey
 from aurelius_intake.settings import IntakeSettings
 from aurelius_intake.vault import Vault, create_vault, key_file, open_vault, rotate_key, verify_signature
-from aurelius_intake.vault.reidentification import EVERYBODY, Openings, State
+from aurelius_intake.vault.reidentification import EVERYBODY, Reidentifications, ReidentificationState
 
 STELLA, SIMON, SARA = (Person.of(name, ["role-steward"]) for name in ("stella", "simon", "sara"))
 RHEA = Person.of("rhea", ["role-researcher", "project-lung"])
@@ -227,11 +227,11 @@ def test_an_interrupted_rotation_changes_nothing(
     class FullError(Exception):
         pass
 
-    from aurelius_intake.vault.encryption import Sealer
+    from aurelius_intake.vault.encryption import Cipher
 
     sealed = 0
 
-    def seal(self: Sealer, value: bytes, place: str) -> bytes:
+    def seal(self: Cipher, value: bytes, place: str) -> bytes:
         nonlocal sealed
         sealed += 1
         if sealed > 3:
@@ -239,7 +239,7 @@ def test_an_interrupted_rotation_changes_nothing(
         return b"half"
 
     with monkeypatch.context() as failing:
-        failing.setattr(Sealer, "seal", seal)
+        failing.setattr(Cipher, "seal", seal)
         with pytest.raises(FullError):
             rotate_key(settings)
     assert open_vault(settings).recall_uids("AUR-ONE") == OLD_UIDS
@@ -265,11 +265,11 @@ def test_processes_may_write_while_the_key_rotates(settings: IntakeSettings, vau
 
 
 @pytest.fixture
-def desk(settings: IntakeSettings, vault: Vault) -> Openings:
-    return Openings(settings, vault, open_engine(settings))
+def desk(settings: IntakeSettings, vault: Vault) -> Reidentifications:
+    return Reidentifications(settings, vault, open_engine(settings))
 
 
-def list_actions(desk: Openings) -> list[tuple[str, str]]:
+def list_actions(desk: Reidentifications) -> list[tuple[str, str]]:
     with desk.engine.begin() as connection:
         rows = connection.execute(select(audit_events).order_by(audit_events.c.id)).mappings().all()
     assert NUMBER not in str(rows)
@@ -277,7 +277,7 @@ def list_actions(desk: Openings) -> list[tuple[str, str]]:
     return [(row["person"], row["action"]) for row in rows]
 
 
-def test_one_asks_another_agrees_the_first_is_told_once(desk: Openings) -> None:
+def test_one_asks_another_agrees_the_first_is_told_once(desk: Reidentifications) -> None:
     number = desk.ask(STELLA, "AUR-ONE", "incidental finding, call the ward").id
     with pytest.raises(InvalidRequest, match="another steward must approve"):
         desk.open(STELLA, number)
@@ -285,7 +285,7 @@ def test_one_asks_another_agrees_the_first_is_told_once(desk: Openings) -> None:
     assert desk.open(STELLA, number).PatientID == NUMBER
     with pytest.raises(InvalidRequest, match="it is opened"):
         desk.open(STELLA, number)
-    assert [request.state for request in desk.list_requests(SARA)] == [State.OPENED]
+    assert [request.state for request in desk.list_requests(SARA)] == [ReidentificationState.OPENED]
     assert list_actions(desk) == [
         ("stella", "ask to open"),
         ("stella", "refused opening"),
@@ -295,14 +295,14 @@ def test_one_asks_another_agrees_the_first_is_told_once(desk: Openings) -> None:
     ]
 
 
-def test_nobody_approves_their_own_request(desk: Openings) -> None:
+def test_nobody_approves_their_own_request(desk: Reidentifications) -> None:
     number = desk.ask(STELLA, "AUR-ONE", "recontact").id
     with pytest.raises(PermissionDenied, match="another steward"):
         desk.approve(STELLA, number)
     assert list_actions(desk)[-1] == ("stella", "refused opening")
 
 
-def test_only_the_one_who_asked_is_told(desk: Openings) -> None:
+def test_only_the_one_who_asked_is_told(desk: Reidentifications) -> None:
     number = desk.ask(STELLA, "AUR-ONE", "recontact").id
     desk.approve(SIMON, number)
     for person in (SIMON, SARA):
@@ -313,7 +313,7 @@ def test_only_the_one_who_asked_is_told(desk: Openings) -> None:
     assert desk.open(STELLA, number).PatientID == NUMBER
 
 
-def test_it_takes_stewards(desk: Openings) -> None:
+def test_it_takes_stewards(desk: Reidentifications) -> None:
     number = desk.ask(STELLA, "AUR-ONE", "recontact").id
     refused: list[Callable[[], object]] = [
         lambda: desk.ask(RHEA, "AUR-ONE", "curiosity"),
@@ -328,11 +328,11 @@ def test_it_takes_stewards(desk: Openings) -> None:
     assert list_actions(desk)[1:] == [("rhea", "refused opening")] * 5
 
 
-def test_a_request_lives_for_its_time_only(desk: Openings) -> None:
+def test_a_request_lives_for_its_time_only(desk: Reidentifications) -> None:
     desk.settings = desk.settings.model_copy(update={"approval_hours": 0.4 / 3600})
     late, later = desk.ask(STELLA, "AUR-ONE", "recontact").id, desk.ask(STELLA, "AUR-ONE", "recontact").id
     desk.approve(SIMON, later)
-    while any(request.state is not State.EXPIRED for request in desk.list_requests(SARA)):
+    while any(request.state is not ReidentificationState.EXPIRED for request in desk.list_requests(SARA)):
         pass
     with pytest.raises(InvalidRequest, match="expired"):
         desk.approve(SIMON, late)
@@ -341,13 +341,13 @@ def test_a_request_lives_for_its_time_only(desk: Openings) -> None:
 
 
 @pytest.mark.parametrize("reason", ["", "  ", "call Ottilie", "about pid-774411.", "WAGNER, again"])
-def test_a_reason_is_needed_and_does_not_name_the_patient(desk: Openings, reason: str) -> None:
+def test_a_reason_is_needed_and_does_not_name_the_patient(desk: Reidentifications, reason: str) -> None:
     with pytest.raises(InvalidRequest):
         desk.ask(STELLA, "AUR-ONE", reason)
     assert desk.list_requests(STELLA) == []
 
 
-def test_unknown_patients_and_requests_are_not_found(desk: Openings) -> None:
+def test_unknown_patients_and_requests_are_not_found(desk: Reidentifications) -> None:
     with pytest.raises(NotFound):
         desk.ask(STELLA, "AUR-NOBODY", "recontact")
     for number in (7, -1):
@@ -355,7 +355,7 @@ def test_unknown_patients_and_requests_are_not_found(desk: Openings) -> None:
             desk.approve(STELLA, number)
 
 
-def test_an_approval_cannot_be_written_into_the_file(settings: IntakeSettings, desk: Openings) -> None:
+def test_an_approval_cannot_be_written_into_the_file(settings: IntakeSettings, desk: Reidentifications) -> None:
     first, second = (desk.ask(STELLA, "AUR-ONE", "recontact").id for _ in range(2))
     desk.approve(SIMON, first)
     with closing(sqlite3.connect(settings.identified / "vault.sqlite")) as connection, connection:
@@ -365,7 +365,7 @@ def test_an_approval_cannot_be_written_into_the_file(settings: IntakeSettings, d
         desk.open(STELLA, second)
 
 
-def test_what_cannot_be_recorded_is_not_told(desk: Openings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_recorded_is_not_told(desk: Reidentifications, monkeypatch: pytest.MonkeyPatch) -> None:
     number = desk.ask(STELLA, "AUR-ONE", "recontact").id
     desk.approve(SIMON, number)
 
@@ -379,7 +379,7 @@ def test_what_cannot_be_recorded_is_not_told(desk: Openings, monkeypatch: pytest
     assert desk.open(STELLA, number).PatientID == NUMBER, "it was not used up"
 
 
-def test_the_maps_of_all_take_two_stewards_too(desk: Openings, vault: Vault) -> None:
+def test_the_maps_of_all_take_two_stewards_too(desk: Reidentifications, vault: Vault) -> None:
     remember(vault, pseudonym="AUR-TWO", StudyInstanceUID="2.25.2", PatientID='8,"x"', PatientName="Other^One")
     number = desk.ask(STELLA, EVERYBODY, "quality audit of the ethics board").id
     with pytest.raises(InvalidRequest):

@@ -23,7 +23,7 @@ from aurelius_catalog.records import Segment
 from aurelius_catalog.viewing import nifti_encoding, volume_viewer
 from aurelius_catalog.viewing.display import show_image
 from aurelius_catalog.viewing.overlays import Overlay
-from aurelius_catalog.viewing.picture_viewer import Film
+from aurelius_catalog.viewing.picture_viewer import PictureViewer
 from aurelius_catalog.viewing.windows import PRESETS, choose_window
 from cohort import Cohort, make_cohort
 from objects_house import admit_objects, find_one
@@ -164,7 +164,7 @@ def chest(cohort: Cohort) -> Series:
     return Catalog(cohort.open_as(Person.of("anton", ["role-annotator", "project-lung"]))).series(cohort.north_chest)
 
 
-def open_picture(film: Film) -> NDArray[np.uint8]:
+def open_picture(film: PictureViewer) -> NDArray[np.uint8]:
     return np.array(Image.open(BytesIO(film.picture.value)))
 
 

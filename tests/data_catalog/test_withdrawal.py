@@ -21,7 +21,7 @@ from aurelius_catalog.index.database import open_engine, writing
 from aurelius_catalog.index.schema import audit_events, leases, metadata, tombstones
 from aurelius_catalog.local.store import LocalStore
 from aurelius_catalog.records import DecisionAction, NewPrediction, Segment
-from aurelius_intake import Items, State, Zone
+from aurelius_intake import IntakeItems, ItemState, Zone
 from aurelius_intake.audit.signatures import read_outside_head
 from aurelius_intake.audit.verification import check_log
 from aurelius_intake.service.runner import serve
@@ -90,13 +90,15 @@ class House:
         return {str(path.relative_to(home)) for path in paths if not path.name.startswith(("vault.", "intake.", "key"))}
 
 
-def add_original(house: House, state: State, name: str, content: str, *, pseudonym: str | None, uid: str = "") -> int:
+def add_original(
+    house: House, state: ItemState, name: str, content: str, *, pseudonym: str | None, uid: str = ""
+) -> int:
     """Write an original and its record, as if it had gone through the intake."""
     zone = Zone(house.settings)
     folder = {"stored": "processed", "unpacked": "processed", "listed": "processed"}.get(state, "quarantine")
     location = (
         f"{folder}/north/{name}"
-        if state in (State.STORED, State.UNPACKED, State.LISTED, State.QUARANTINED)
+        if state in (ItemState.STORED, ItemState.UNPACKED, ItemState.LISTED, ItemState.QUARANTINED)
         else f"inbox/north/{name}"
     )
     path = zone.root / location
@@ -104,9 +106,9 @@ def add_original(house: House, state: State, name: str, content: str, *, pseudon
     path.write_text(content)
     if folder == "quarantine":
         path.with_name(f"{path.name}.reason.txt").write_text("a reason")
-    items = Items(zone.database)
+    items = IntakeItems(zone.database)
     [(item, _)] = items.receive("north", [Arrival(name, f"blake3:{hash(name) & 0xFFFFFF:x}", uid or None)])
-    items.advance(item, state, location=location, settled=state is not State.RECEIVED, pseudonym=pseudonym)
+    items.advance(item, state, location=location, settled=state is not ItemState.RECEIVED, pseudonym=pseudonym)
     return item.id
 
 
@@ -144,12 +146,12 @@ def fill(house: House) -> None:
     rhea.add_prediction(house.other, result, None)
     nora.add_decision(drawn.id, DecisionAction.ACCEPT, "")
     home, study = house.settings.home, rhea.get_series(house.hers).StudyInstanceUID
-    add_original(house, State.STORED, "disc-unpacked/1.dcm", NUMBER, pseudonym=HERS, uid="1.2.840.5")
-    add_original(house, State.UNPACKED, "disc.zip", NUMBER, pseudonym=None)
-    add_original(house, State.LISTED, "DICOMDIR", f"...{NUMBER}...", pseudonym=None)
-    waiting = add_original(house, State.QUARANTINED, "scan of wagner.dcm", NUMBER, pseudonym=HERS)
-    add_original(house, State.STORED, "another.dcm", "somebody else", pseudonym=OTHER)
-    add_original(house, State.UNPACKED, "another.zip", "somebody else", pseudonym=None)
+    add_original(house, ItemState.STORED, "disc-unpacked/1.dcm", NUMBER, pseudonym=HERS, uid="1.2.840.5")
+    add_original(house, ItemState.UNPACKED, "disc.zip", NUMBER, pseudonym=None)
+    add_original(house, ItemState.LISTED, "DICOMDIR", f"...{NUMBER}...", pseudonym=None)
+    waiting = add_original(house, ItemState.QUARANTINED, "scan of wagner.dcm", NUMBER, pseudonym=HERS)
+    add_original(house, ItemState.STORED, "another.dcm", "somebody else", pseudonym=OTHER)
+    add_original(house, ItemState.UNPACKED, "another.zip", "somebody else", pseudonym=None)
     files = {
         f"catalog/certificates/{study}.json": "{}",
         f"catalog/certificates/{study}.html": "",
@@ -187,7 +189,7 @@ def assert_gone(house: House) -> None:
         "annotation/rejected/b.upload",
     }
     assert len(list((house.settings.files / study).rglob("*.dcm"))) == 3
-    items = Items(Zone(house.settings).database).find()
+    items = IntakeItems(Zone(house.settings).database).find()
     assert sorted((item.state, item.name, item.pseudonym) for item in items if item.name or item.pseudonym) == [
         ("stored", "another.dcm", OTHER),
         ("unpacked", "another.zip", None),
@@ -282,17 +284,17 @@ def test_a_withdrawal_cut_off_again_and_again_is_finished_at_last(
 
 
 def test_what_is_on_its_way_is_removed_when_it_has_ended(house: House) -> None:
-    number = add_original(house, State.RECEIVED, "late.dcm", NUMBER, pseudonym=HERS)
+    number = add_original(house, ItemState.RECEIVED, "late.dcm", NUMBER, pseudonym=HERS)
     assert house.withdraw().pending == 1
     assert house.is_withdrawn(HERS)
-    items = Items(Zone(house.settings).database)
+    items = IntakeItems(Zone(house.settings).database)
     item = items.get(number)
     assert item is not None
-    items.advance(item, State.QUARANTINED, settled=True)
+    items.advance(item, ItemState.QUARANTINED, settled=True)
     finish_withdrawals(house.settings, house.vault)
     item = items.get(number)
     assert item is not None
-    assert item.state is State.WITHDRAWN
+    assert item.state is ItemState.WITHDRAWN
     assert not [name for name in house.list_files() if name.startswith("identified/")]
 
 
@@ -306,8 +308,8 @@ def test_a_record_from_before_patients_were_recorded_is_found_by_its_uid(house: 
             return stored if uid == "1.2.840.5" else secret.map_uid(uid)
 
     house.vault.pseudonyms = Reversed()  # type: ignore[assignment]
-    add_original(house, State.STORED, "old.dcm", NUMBER, pseudonym=None, uid="1.2.840.5")
-    add_original(house, State.STORED, "other.dcm", "x", pseudonym=None, uid="1.2.840.6")
+    add_original(house, ItemState.STORED, "old.dcm", NUMBER, pseudonym=None, uid="1.2.840.5")
+    add_original(house, ItemState.STORED, "other.dcm", "x", pseudonym=None, uid="1.2.840.6")
     assert house.withdraw().originals == 1
 
 
@@ -350,7 +352,7 @@ def test_what_a_withdrawn_patient_sends_later_is_refused_and_not_remembered(tmp_
     serve(settings, Event(), once=True)
     assert LocalStore(settings, STELLA).find_series() == []
     assert not vault.knows(record.PatientID)
-    items = Items(zone.database).find()
+    items = IntakeItems(zone.database).find()
     assert [item.state for item in items] == [*["withdrawn"] * 3, "quarantined", "quarantined"]
     assert "must not come in again" in str(items[-1].reason)
     assert not list(settings.files.rglob("*.dcm"))

@@ -11,9 +11,9 @@ from aurelius_extensions.reports.records import (
     DatasetUse,
     DriftKind,
     Environment,
+    ReportRun,
     ResultRow,
     ResultTable,
-    Run,
     VerdictKind,
 )
 from aurelius_extensions.reports.results.comparison import compare_results, note_differences
@@ -29,7 +29,7 @@ ENVIRONMENT = Environment(
     commit="c1",
     modified=False,
 )
-RUN = Run(
+RUN = ReportRun(
     id="r1",
     report="volumes",
     title="Volumes",

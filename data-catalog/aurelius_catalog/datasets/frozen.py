@@ -14,7 +14,7 @@ import pandas as pd
 
 from aurelius_catalog.datasets.frozen_series import FrozenSeries
 from aurelius_catalog.local.dataset_card import Card
-from aurelius_catalog.local.dataset_verification import Verification
+from aurelius_catalog.local.dataset_verification import DatasetVerification
 from aurelius_catalog.records import DatasetCheck, DatasetObject, DatasetRecord, SeriesRecord
 from aurelius_catalog.store import Store
 
@@ -154,7 +154,7 @@ class FrozenDataset:
 
     # -- whether it still is what it was ----------------------------------------------------------
 
-    def verify(self, progress: Callable[[int, int], object] | None = None) -> Verification:
+    def verify(self, progress: Callable[[int, int], object] | None = None) -> DatasetVerification:
         """Read every byte again, where the files are, and compare it with what was frozen.
 
         Parameters
@@ -172,7 +172,7 @@ class FrozenDataset:
             checks.append(check)
             if progress is not None:
                 progress(len(checks), len(self.SeriesInstanceUIDs))
-        return Verification(self.store.get_dataset(self.id), tuple(checks))
+        return DatasetVerification(self.store.get_dataset(self.id), tuple(checks))
 
     # -- copies to work on ------------------------------------------------------------------------
 

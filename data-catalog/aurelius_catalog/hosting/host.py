@@ -68,7 +68,7 @@ def create_service(
     registry = CollectorRegistry()
     for collector in collectors:
         registry.register(collector)
-    app.add_middleware(Meter, registry=registry)
+    app.add_middleware(RequestMetrics, registry=registry)
     app.add_exception_handler(AureliusError, _answer_catalog_error)
     app.add_exception_handler(RequestValidationError, _answer_bad_input)
     app.add_exception_handler(login.LoginRequired, _answer_login)
@@ -146,7 +146,7 @@ def _read_options() -> dict[str, Any]:
     }
 
 
-class Meter:
+class RequestMetrics:
     """ASGI middleware that counts requests and measures how long each took to answer in full."""
 
     def __init__(self, app: ASGIApp, registry: CollectorRegistry) -> None:

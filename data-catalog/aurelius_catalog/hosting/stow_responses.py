@@ -13,7 +13,7 @@ JSON_TYPE = "application/dicom+json"
 
 
 @dataclass(frozen=True)
-class Outcome:
+class StoreOutcome:
     """What became of one object.
 
     Parameters
@@ -49,13 +49,13 @@ def check_media_type(content_type: str) -> None:
         raise HTTPException(415, detail, {"Accept": 'multipart/related; type="application/dicom"'})
 
 
-def choose_status(outcomes: Iterable[Outcome]) -> int:
+def choose_status(outcomes: Iterable[StoreOutcome]) -> int:
     """Return 200 if all were taken, 202 if some were, 409 if none was (PS3.18 table 10.5.3-1)."""
     taken = {outcome.failure is None for outcome in outcomes}
     return {frozenset({True}): 200, frozenset({True, False}): 202}.get(frozenset(taken), 409)
 
 
-def describe_outcomes(outcomes: Iterable[Outcome], study_url: str = "") -> dict[str, Any]:
+def describe_outcomes(outcomes: Iterable[StoreOutcome], study_url: str = "") -> dict[str, Any]:
     """Return the Store Instances Response Module as DICOM JSON (PS3.18 table I.2.2-1)."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for each in outcomes:

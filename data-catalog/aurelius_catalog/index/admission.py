@@ -18,7 +18,7 @@ from aurelius_catalog.durable_files import sync_file_system
 from aurelius_catalog.index.database import insert_row
 from aurelius_catalog.index.deidentified import DeidentifiedFile, DeidentifiedStudy
 from aurelius_catalog.index.result_names import note_remarks
-from aurelius_catalog.index.rows import Memory, describe_instance, describe_series, describe_study
+from aurelius_catalog.index.rows import TextCache, describe_instance, describe_series, describe_study
 from aurelius_catalog.index.schema import annotation_versions, instances, predictions, scopes, series, studies
 from aurelius_catalog.index.series_attributes import OF_STUDY, join_words
 from aurelius_catalog.index.visibility import assign_scope, list_scopes
@@ -97,7 +97,7 @@ def _add_series(connection: Connection, uid: str, files: list[DeidentifiedFile],
     else:
         grown = {name: series.c[name] + values[name] for name in ("n_instances", "n_frames", "size_bytes")}
         connection.execute(update(series).where(this).values({**grown, "revision": revision + 1}))
-    memory = Memory()
+    memory = TextCache()
     rows = [
         {**describe_instance(file, places[file.SOPInstanceUID], memory), "revision": (revision or 0) + 1}
         for file in files

@@ -30,7 +30,7 @@ class _Place(NamedTuple):
 _Places = dict[str, _Place]
 
 
-class FramePlaces:
+class FrameCache:
     """The places of frames, of the series that were asked for last; rights are the caller's to check."""
 
     def __init__(self) -> None:
@@ -106,4 +106,4 @@ def _read_places(engine: Engine, SeriesInstanceUID: str) -> _Places:
 
 
 #: The places this process knows.
-PLACES = FramePlaces()
+PLACES = FrameCache()

@@ -48,7 +48,7 @@ def describe_series(files: list[DeidentifiedFile]) -> dict[str, Any]:
     }
 
 
-class Memory:
+class TextCache:
     """What elements came to: most elements of a study's headers are the same objects. Lives no longer than they do."""
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class Memory:
         self.values: dict[tuple[str, int], Any] = {}
 
 
-def describe_instance(file: DeidentifiedFile, path: str, memory: Memory) -> dict[str, Any]:
+def describe_instance(file: DeidentifiedFile, path: str, memory: TextCache) -> dict[str, Any]:
     """Return the instance row of a file that lies at ``path`` below the catalog's files.
 
     ``memory`` is one for all files of a study.

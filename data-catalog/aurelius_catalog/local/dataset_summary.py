@@ -53,7 +53,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Range:
+class ValueRange:
     """The numbers of one attribute within one modality, and how many series have none."""
 
     modality: str
@@ -112,7 +112,7 @@ class Summary:
     sexes: dict[str, int]
     ages: dict[str, int]
     unknown_ages: int
-    ranges: tuple[Range, ...]
+    ranges: tuple[ValueRange, ...]
     gaps: tuple[Gap, ...]
 
 
@@ -185,13 +185,13 @@ def _count_decades(years: Sequence[float]) -> dict[str, int]:
     return {f"{ten}0-{ten}9" if ten else "0-9": counts[ten] for ten in decades}
 
 
-def _measure(records: Sequence[SeriesRecord]) -> Iterable[Range]:
+def _measure(records: Sequence[SeriesRecord]) -> Iterable[ValueRange]:
     for modality in sorted({record.Modality for record in records}):
         for keyword, unit in MEASURED.items():
             found = [getattr(record, keyword) for record in records if record.Modality == modality]
             numbers = [float(value) for value in found if value is not None]
             if numbers:
-                yield Range(modality, keyword, unit, min(numbers), median(numbers), max(numbers))
+                yield ValueRange(modality, keyword, unit, min(numbers), median(numbers), max(numbers))
 
 
 def _find_gaps(records: Sequence[SeriesRecord]) -> Iterable[Gap]:

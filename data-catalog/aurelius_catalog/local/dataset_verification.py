@@ -24,7 +24,7 @@ READERS = 4
 
 
 @dataclass(frozen=True)
-class Verification:
+class DatasetVerification:
     """What `FrozenDataset.verify` found, over all series.
 
     Parameters

@@ -23,7 +23,7 @@ def _read_clock() -> datetime:
     return datetime.now(UTC)
 
 
-class Openings:
+class ReadingLog:
     """What this process has let people read, so that a thousand frames cost one look at the index.
 
     Parameters
@@ -97,4 +97,4 @@ class Openings:
 
 
 #: The openings of this process.
-OPENINGS = Openings()
+OPENINGS = ReadingLog()

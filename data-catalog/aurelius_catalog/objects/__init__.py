@@ -7,9 +7,9 @@ from aurelius_catalog.objects.bulk_annotations import AnnotationGroup, BulkAnnot
 from aurelius_catalog.objects.radiotherapy_plan import Beam, FractionGroup, Prescription, RadiotherapyPlan
 from aurelius_catalog.objects.readers import CLASSES, open_array, open_object, open_objects
 from aurelius_catalog.objects.real_world_values import ValueMapping
-from aurelius_catalog.objects.report import ContentItem, ImageReference, Report
+from aurelius_catalog.objects.report import ContentItem, ImageReference, StructuredReport
 from aurelius_catalog.objects.segmentation import StoredSegmentation
-from aurelius_catalog.objects.structures import Contour, Region, StructureSet
+from aurelius_catalog.objects.structures import Contour, RegionOfInterest, StructureSet
 from aurelius_catalog.objects.waveform import Waveform
 
 __all__ = [
@@ -23,11 +23,11 @@ __all__ = [
     "ImageReference",
     "Prescription",
     "RadiotherapyPlan",
-    "Region",
-    "Report",
+    "RegionOfInterest",
     "StoredSegment",
     "StoredSegmentation",
     "StructureSet",
+    "StructuredReport",
     "ValueMapping",
     "Waveform",
     "open_array",

@@ -15,7 +15,7 @@ from aurelius_catalog.objects.parametric import open_parametric_map
 from aurelius_catalog.objects.radiotherapy_plan import RadiotherapyPlan
 from aurelius_catalog.objects.reading import read_object
 from aurelius_catalog.objects.real_world_values import ValueMapping
-from aurelius_catalog.objects.report import Report
+from aurelius_catalog.objects.report import StructuredReport
 from aurelius_catalog.objects.segmentation import StoredSegmentation
 from aurelius_catalog.objects.structures import StructureSet
 from aurelius_catalog.objects.waveform import Waveform
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         | StructureSet
         | RadiotherapyPlan
         | BulkAnnotations
-        | Report
+        | StructuredReport
         | Waveform
         | ValueMapping
         | xr.DataArray
@@ -54,7 +54,7 @@ CLASSES: Mapping[str, Opener] = {
     uid.RTDoseStorage: lambda _, dataset: open_dose(dataset),
     uid.ParametricMapStorage: lambda _, dataset: open_parametric_map(dataset),
     uid.RealWorldValueMappingStorage: lambda _, dataset: ValueMapping(dataset),
-    **dict.fromkeys(_list_classes(_REPORTS), lambda _, dataset: Report(dataset)),
+    **dict.fromkeys(_list_classes(_REPORTS), lambda _, dataset: StructuredReport(dataset)),
     **dict.fromkeys(_list_classes(_WAVEFORMS), lambda _, dataset: Waveform(dataset)),
 }
 
@@ -94,7 +94,7 @@ def open_array(store: Store, instances: Sequence[InstanceRecord]) -> xr.DataArra
     opened = open_object(store, instances)
     if isinstance(opened, xr.DataArray):
         return opened
-    if isinstance(opened, (BulkAnnotations, RadiotherapyPlan, Report, ValueMapping)):
+    if isinstance(opened, (BulkAnnotations, RadiotherapyPlan, StructuredReport, ValueMapping)):
         raise InvalidObject(f"{opened!r} is no array: `series.open()` gives it as it is.")
     return opened.to_xarray()
 

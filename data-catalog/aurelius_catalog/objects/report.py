@@ -77,7 +77,7 @@ class ContentItem:
         return [item for item in self.walk() if item.name.lower() == name.lower()]
 
 
-class Report:
+class StructuredReport:
     """A structured report, or a selection of key images.
 
     Parameters

@@ -189,7 +189,7 @@ class StoredSegmentation:
         if self.kind == "FRACTIONAL" and not apart:
             raise InvalidLabel("This segmentation holds fractions, not yes or no: take masks and a threshold.")
         wanted = self.segments if labels is None else [self.find_segment(label) for label in labels]
-        return self._read_part(_Part((1, height, width), (y, x)), self._choose_dtype(apart), apart, wanted)
+        return self._read_part(_FramePart((1, height, width), (y, x)), self._choose_dtype(apart), apart, wanted)
 
     def _choose_dtype(self, apart: bool) -> np.dtype[Any]:
         if apart:
@@ -197,7 +197,7 @@ class StoredSegmentation:
         return np.min_scalar_type(max(segment.number for segment in self.segments))
 
     def _read_part(
-        self, part: _Part, dtype: np.dtype[Any], apart: bool, wanted: Sequence[StoredSegment]
+        self, part: _FramePart, dtype: np.dtype[Any], apart: bool, wanted: Sequence[StoredSegment]
     ) -> NDArray[np.generic]:
         corners, (rows, columns) = self._corners, self._planes[0].shape
         (top, left), (_, height, width) = part.corner, part.shape
@@ -208,7 +208,7 @@ class StoredSegmentation:
 
     def _open_matrix(self, dtype: np.dtype[Any], *, apart: bool, wanted: Sequence[StoredSegment]) -> xr.DataArray:
         """Put the tiles of a slide together."""
-        values = self._read_part(_Part((1, *self.matrix_shape), (0, 0)), dtype, apart, wanted)
+        values = self._read_part(_FramePart((1, *self.matrix_shape), (0, 0)), dtype, apart, wanted)
         measures = self.dataset.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
         steps_um = [float(step) * 1000 for step in measures.PixelSpacing]
         coordinates = {
@@ -252,7 +252,7 @@ class StoredSegmentation:
 
     def _place(
         self,
-        target: Target | _Part,
+        target: Target | _FramePart,
         dtype: np.dtype[Any],
         apart: bool,
         wanted: Sequence[StoredSegment],
@@ -323,7 +323,7 @@ class StoredSegmentation:
 
 
 @dataclass(frozen=True)
-class _Part:
+class _FramePart:
     """A part of a slide's whole picture: its shape as (1, rows, columns), and its corner in the picture."""
 
     shape: tuple[int, int, int]

@@ -44,7 +44,7 @@ class Contour:
 
 
 @dataclass(frozen=True, eq=False)
-class Region:
+class RegionOfInterest:
     """One region of interest.
 
     Parameters
@@ -66,7 +66,7 @@ class Region:
     contours: tuple[Contour, ...] = ()
 
 
-class StructureSet(Sequence[Region]):
+class StructureSet(Sequence[RegionOfInterest]):
     """The regions of one structure set; `find` takes a name.
 
     Parameters
@@ -108,10 +108,10 @@ class StructureSet(Sequence[Region]):
     def __getitem__(self, position):  # type: ignore[no-untyped-def]  # as Sequence: a region, or a tuple of them
         return self.regions[position]
 
-    def __iter__(self) -> Iterator[Region]:
+    def __iter__(self) -> Iterator[RegionOfInterest]:
         return iter(self.regions)
 
-    def find(self, name: str) -> Region:
+    def find(self, name: str) -> RegionOfInterest:
         """Return the region with a name.
 
         Raises
@@ -229,11 +229,11 @@ def _encloses(contour: Contour) -> bool:
     return contour.kind in ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
 
 
-def _is_closed(region: Region) -> bool:
+def _is_closed(region: RegionOfInterest) -> bool:
     return any(_encloses(contour) for contour in region.contours)
 
 
-def read_regions(dataset: Dataset) -> tuple[Region, ...]:
+def read_regions(dataset: Dataset) -> tuple[RegionOfInterest, ...]:
     """Return the regions of a structure set, in its order.
 
     Raises
@@ -252,7 +252,7 @@ def read_regions(dataset: Dataset) -> tuple[Region, ...]:
         drawing = drawn.get(number, Dataset())
         colour = drawing.get("ROIDisplayColor")
         regions.append(
-            Region(
+            RegionOfInterest(
                 number=number,
                 name=str(item.get("ROIName") or f"region {number}"),
                 kind=kinds.get(number, ""),

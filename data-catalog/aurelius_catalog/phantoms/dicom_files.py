@@ -15,12 +15,12 @@ from pydicom.sr.coding import Code
 from pydicom.uid import ExplicitVRLittleEndian
 
 from aurelius_catalog.phantoms.bodies import Phantom
-from aurelius_catalog.phantoms.visits import Visit, describe_series
+from aurelius_catalog.phantoms.visits import PhantomVisit, describe_series
 
 Triple = tuple[float, float, float]
 
 
-def write_phantom(folder: Path, phantom: Phantom, visit: Visit) -> list[Path]:
+def write_phantom(folder: Path, phantom: Phantom, visit: PhantomVisit) -> list[Path]:
     """Write a phantom as one DICOM series, one file per slice; see `write_series`."""
     chest = phantom.kind == "ct-chest"
     return write_series(
@@ -37,7 +37,7 @@ def write_series(
     folder: Path,
     volume: NDArray[np.int16],
     spacing_mm: Triple,
-    visit: Visit,
+    visit: PhantomVisit,
     *,
     Modality: str = "CT",
     BodyPartExamined: str = "CHEST",
@@ -76,7 +76,7 @@ def write_series(
     return paths
 
 
-def write_truth(path: Path, sources: Sequence[Path], truth: NDArray[np.uint8], label: str, visit: Visit) -> Path:
+def write_truth(path: Path, sources: Sequence[Path], truth: NDArray[np.uint8], label: str, visit: PhantomVisit) -> Path:
     """Write the truth of a phantom as a DICOM SEG that refers to its series.
 
     Parameters

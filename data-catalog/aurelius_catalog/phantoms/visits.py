@@ -13,7 +13,7 @@ PRIVATE_CREATOR = "AURELIUS PHANTOM"
 
 
 @dataclass(frozen=True)
-class Visit:
+class PhantomVisit:
     """One imaging study of one invented patient, as it stands in the header.
 
     Parameters
@@ -42,7 +42,7 @@ class Visit:
         return f"2.25.{UUID(bytes=hashlib.sha256(text.encode()).digest()[:16], version=4).int}"
 
 
-def describe_series(visit: Visit, Modality: str, BodyPartExamined: str, SeriesNumber: int) -> Dataset:
+def describe_series(visit: PhantomVisit, Modality: str, BodyPartExamined: str, SeriesNumber: int) -> Dataset:
     """Return what all instances of a series have in common, identity included."""
     dataset = Dataset()
     dataset.SpecificCharacterSet = "ISO_IR 192"
@@ -59,7 +59,7 @@ def describe_series(visit: Visit, Modality: str, BodyPartExamined: str, SeriesNu
     return dataset
 
 
-def _identify(dataset: Dataset, visit: Visit) -> None:
+def _identify(dataset: Dataset, visit: PhantomVisit) -> None:
     """Fill in what must never leave a hospital: at the top, in sequences, and in private attributes."""
     dataset.PatientName, dataset.PatientID = visit.PatientName, visit.PatientID
     dataset.PatientBirthDate, dataset.PatientSex = visit.PatientBirthDate, visit.PatientSex

@@ -58,7 +58,7 @@ class TokenSource(httpx.Auth):
             yield request
 
 
-class Transport:
+class Connection:
     """The way from a process to the catalog service; threads share it, a forked process makes its own connections.
 
     Parameters

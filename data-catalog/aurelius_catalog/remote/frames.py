@@ -14,7 +14,7 @@ from pydicom.uid import UID
 from aurelius_catalog.dicom.frame_locations import strip_items
 from aurelius_catalog.errors import InvalidRequest
 from aurelius_catalog.records import InstanceRecord
-from aurelius_catalog.remote.connection import Transport
+from aurelius_catalog.remote.connection import Connection
 
 #: Answers on their way at the same time.
 SIDE_BY_SIDE = 4
@@ -23,7 +23,7 @@ PART_BYTES = 16 << 20
 Frame = tuple[InstanceRecord, int]
 
 
-class _Part(NamedTuple):
+class _ResponsePart(NamedTuple):
     """Frames of one series, and where in the whole their bytes go."""
 
     series: str
@@ -32,7 +32,7 @@ class _Part(NamedTuple):
     stop: int
 
 
-def read_frames(transport: Transport, frames: Sequence[Frame]) -> list[bytes]:
+def read_frames(transport: Connection, frames: Sequence[Frame]) -> list[bytes]:
     """Return frames as stored, without item headers.
 
     Raises
@@ -51,7 +51,7 @@ def read_frames(transport: Transport, frames: Sequence[Frame]) -> list[bytes]:
     return found
 
 
-def fill_frames(transport: Transport, frames: Sequence[Frame], out: NDArray[np.uint8]) -> None:
+def fill_frames(transport: Connection, frames: Sequence[Frame], out: NDArray[np.uint8]) -> None:
     """Read native frames of one length into an array.
 
     Parameters
@@ -79,8 +79,8 @@ def fill_frames(transport: Transport, frames: Sequence[Frame], out: NDArray[np.u
         _read(transport, frames, lengths, out.data.cast("B"))
 
 
-def _read(transport: Transport, frames: Sequence[Frame], lengths: Sequence[int], out: memoryview) -> None:
-    def read(part: _Part) -> None:
+def _read(transport: Connection, frames: Sequence[Frame], lengths: Sequence[int], out: memoryview) -> None:
+    def read(part: _ResponsePart) -> None:
         question = json.dumps({"frames": part.frames}).encode()
         transport.read_into(f"/series/{part.series}/frames", question, out[part.start : part.stop])
 
@@ -94,14 +94,14 @@ def _read(transport: Transport, frames: Sequence[Frame], lengths: Sequence[int],
         list(pool.map(read, parts))
 
 
-def _split(frames: Sequence[Frame], lengths: Sequence[int]) -> Iterator[_Part]:
+def _split(frames: Sequence[Frame], lengths: Sequence[int]) -> Iterator[_ResponsePart]:
     series, wanted, start, stop = "", list[tuple[str, int]](), 0, 0
     for (instance, index), length in zip(frames, lengths, strict=True):
         if wanted and (instance.SeriesInstanceUID != series or stop - start + length > PART_BYTES):
-            yield _Part(series, wanted, start, stop)
+            yield _ResponsePart(series, wanted, start, stop)
             wanted, start = [], stop
         series = instance.SeriesInstanceUID
         wanted.append((instance.SOPInstanceUID, range(len(instance.frames))[index]))
         stop += length
     if wanted:
-        yield _Part(series, wanted, start, stop)
+        yield _ResponsePart(series, wanted, start, stop)

@@ -39,7 +39,7 @@ TIMEOUT_S = 5.0
 Frame = tuple[InstanceRecord, int]
 
 
-class Handover:
+class SharedFiles:
     """Reads frames from files that the service hands over open; says so where it cannot, and reads nothing then.
 
     Where nobody listens (another machine, a container, a service that starts anew) and where the service refuses, the

@@ -34,10 +34,10 @@ from aurelius_catalog.records import (
     WorklistRow,
 )
 from aurelius_catalog.remote import frames as remote_frames
-from aurelius_catalog.remote.connection import TokenSource, Transport
+from aurelius_catalog.remote.connection import Connection, TokenSource
 from aurelius_catalog.remote.keyword_encoding import pack_keywords
 from aurelius_catalog.remote.labelmap_encoding import pack_labelmap
-from aurelius_catalog.remote.shared_files import Handover
+from aurelius_catalog.remote.shared_files import SharedFiles
 from aurelius_catalog.settings import CatalogSettings
 from aurelius_catalog.store import LabelMap
 
@@ -63,11 +63,11 @@ class HttpStore:
         self.url = url.rstrip("/")
         find = _read_token if token is None else (lambda: token) if isinstance(token, str) else token
         self._tokens = TokenSource(find)
-        self._transport = Transport(self.url, self._tokens)
+        self._transport = Connection(self.url, self._tokens)
         settings = CatalogSettings()
         # The socket is that of the environment's house: the token of another has no business there.
         at_home = self.url == settings.catalog_url.rstrip("/")
-        self._handover = Handover(settings.handover if at_home else None, lambda: self._tokens.token)
+        self._handover = SharedFiles(settings.handover if at_home else None, lambda: self._tokens.token)
 
     def __repr__(self) -> str:
         return f"HttpStore({self.url!r})"  # never the token

@@ -19,7 +19,7 @@ from aurelius_catalog.search.conditions import match_numbers
 from aurelius_catalog.search.idc import count_idc, count_idc_values, read_idc
 from aurelius_catalog.search.keywords import INSTANCES, SERIES, find_column
 from aurelius_catalog.search.planner import make_plan
-from aurelius_catalog.search.question import Question, read_question
+from aurelius_catalog.search.question import SearchFilter, read_question
 from aurelius_catalog.search.tables import read_everything
 
 Keywords = Mapping[str, object]
@@ -145,7 +145,7 @@ def _describe_study(rows: list[RowMapping], projects: tuple[str, ...]) -> StudyR
     return StudyRecord(**{**own, **counts, "projects": projects})
 
 
-def _list_studies(connection: Connection, question: Question, limit: int | None, offset: int) -> list[str]:
+def _list_studies(connection: Connection, question: SearchFilter, limit: int | None, offset: int) -> list[str]:
     """Go through the series that match, as far as it takes to have seen so many studies."""
     wanted = None if limit is None else offset + limit
     plan = make_plan(connection, question, wanted)

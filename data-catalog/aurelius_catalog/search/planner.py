@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Select, func, select, true
 
 from aurelius_catalog.index.schema import series
 from aurelius_catalog.search.full_text import WORDS
-from aurelius_catalog.search.question import Condition, Question, Start
+from aurelius_catalog.search.question import Condition, SearchFilter, Start
 
 #: So many entries of an index are counted, and looked at one by one, at most.
 FEW = 30_000
@@ -34,7 +34,7 @@ _GUESS = 0.3
 
 
 @dataclass(frozen=True)
-class Plan:
+class QueryPlan:
     """Where to begin: with these conditions, or (none) with the first series of all; and how to get them in order.
 
     ``reaches`` says up to which series to look at first, and then (None: at all of them) if those fill no page.
@@ -67,7 +67,7 @@ class Plan:
         return self.first[0].words if len(self.first) == 1 else None
 
 
-def make_plan(connection: Connection, question: Question, wanted: int | None) -> Plan:
+def make_plan(connection: Connection, question: SearchFilter, wanted: int | None) -> QueryPlan:
     """Choose where to begin.
 
     Parameters
@@ -102,29 +102,29 @@ def make_plan(connection: Connection, question: Question, wanted: int | None) ->
     )
     rest = tuple(each for each in question.conditions if each not in best)
     if not total or (not too_many and fewest <= min(SELDOM, wanted or SELDOM)):
-        return Plan(best, rest, walk=False)
+        return QueryPlan(best, rest, walk=False)
     if wanted is None:
-        return Plan(best, rest, walk=False)
+        return QueryPlan(best, rest, walk=False)
     known = {start.conditions: count for start, count in zip(starts, counted, strict=True)}
     ordered = min(question.orders, key=lambda order: known.get(order, total))
     steps = wanted * known.get(ordered, total) / _guess_hits(question, best, total, known)
     if not too_many and cost <= _CLUSTERING * (1 + _ROW_COST) * steps:
-        return Plan(best, rest, walk=False)
+        return QueryPlan(best, rest, walk=False)
     return _walk(question, ordered) if dialect == "sqlite" else _leave(question)
 
 
-def _walk(question: Question, first: tuple[Condition, ...]) -> Plan:
-    return Plan(first, tuple(each for each in question.conditions if each not in first), walk=True)
+def _walk(question: SearchFilter, first: tuple[Condition, ...]) -> QueryPlan:
+    return QueryPlan(first, tuple(each for each in question.conditions if each not in first), walk=True)
 
 
-def _leave(question: Question) -> Plan:
+def _leave(question: SearchFilter) -> QueryPlan:
     """Leave all to PostgreSQL: it knows how often values come, but not that some stand together, so far from others."""
     if any(each.keyword in _TOGETHER for each in question.conditions):
-        return Plan(question.conditions, (), walk=False, reaches=_REACHES)
-    return Plan(question.conditions, (), walk=True)
+        return QueryPlan(question.conditions, (), walk=False, reaches=_REACHES)
+    return QueryPlan(question.conditions, (), walk=True)
 
 
-def _weigh(question: Question, start: Start) -> float:
+def _weigh(question: SearchFilter, start: Start) -> float:
     """Return what a hit of a start costs: little if its index holds all that is asked, or what most hits fail at."""
     rest = [each.keyword for each in question.conditions if each not in start.conditions]
     held = sum(keyword in start.beside for keyword in rest)
@@ -132,7 +132,7 @@ def _weigh(question: Question, start: Start) -> float:
 
 
 def _guess_hits(
-    question: Question, best: tuple[Condition, ...], total: int, counted: dict[tuple[Condition, ...], int]
+    question: SearchFilter, best: tuple[Condition, ...], total: int, counted: dict[tuple[Condition, ...], int]
 ) -> float:
     """Return how many series may meet all conditions, as if they had nothing to do with one another."""
     hits, told = float(counted[best]), set(best)

@@ -74,7 +74,7 @@ class Start:
 
 
 @dataclass(frozen=True)
-class Question:
+class SearchFilter:
     """What must be true of every series found."""
 
     conditions: tuple[Condition, ...]
@@ -115,7 +115,7 @@ def read_question(
     person: Person,
     keywords: Mapping[str, object],
     columns: dict[str, ColumnElement[Any]] = SERIES,
-) -> Question:
+) -> SearchFilter:
     """Turn keywords and rights into conditions.
 
     Raises
@@ -142,7 +142,7 @@ def read_question(
                 asked.append(Condition(keyword, expression, expression, indexed=keyword == "text"))
         else:
             asked.append(_read_attribute(keyword, value, find_column(keyword, columns), dialect))
-    return Question((*_choose_scopes(connection, wanted), *asked))
+    return SearchFilter((*_choose_scopes(connection, wanted), *asked))
 
 
 def _read_attribute(keyword: str, value: object, column: ColumnElement[Any], dialect: str) -> Condition:

@@ -11,7 +11,7 @@ from typing import Any
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 from aurelius_catalog.records import InstanceRecord, Record, SeriesRecord, StudyRecord
-from aurelius_catalog.service.conditions import REMOVED, Question
+from aurelius_catalog.service.conditions import REMOVED, SearchParameters
 from aurelius_catalog.service.slide_levels import LEVEL
 from aurelius_deidentify.media_types import DICOM
 
@@ -37,7 +37,7 @@ _INSTANCE = ("SOPClassUID", "SOPInstanceUID", "InstanceNumber", "Rows", "Columns
 _LISTS = frozenset({"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "PN", "SH", "TM", "UI"})
 
 
-def describe_study(study: StudyRecord, root: str, question: Question) -> str:
+def describe_study(study: StudyRecord, root: str, question: SearchParameters) -> str:
     """Return the DICOM JSON of a study.
 
     Parameters
@@ -62,7 +62,7 @@ def describe_study(study: StudyRecord, root: str, question: Question) -> str:
     )
 
 
-def describe_series(record: SeriesRecord, root: str, question: Question) -> str:
+def describe_series(record: SeriesRecord, root: str, question: SearchParameters) -> str:
     """Return the DICOM JSON of a series and of the study it belongs to; see `describe_study`."""
     return _write(
         {
@@ -76,7 +76,7 @@ def describe_series(record: SeriesRecord, root: str, question: Question) -> str:
     )
 
 
-def describe_instance(instance: InstanceRecord, series: SeriesRecord, root: str, question: Question) -> str:
+def describe_instance(instance: InstanceRecord, series: SeriesRecord, root: str, question: SearchParameters) -> str:
     """Return the DICOM JSON of an instance; see `describe_study`."""
     syntax = instance.TransferSyntaxUID if instance.media_type in (DICOM, LEVEL) else ""
     place = f"studies/{series.StudyInstanceUID}/series/{series.SeriesInstanceUID}"
@@ -104,7 +104,7 @@ def _take(record: Record, keywords: Iterable[str]) -> dict[str, Any]:
     return {keyword: getattr(record, keyword, None) for keyword in keywords}
 
 
-def _take_asked(record: Record, question: Question) -> dict[str, Any]:
+def _take_asked(record: Record, question: SearchParameters) -> dict[str, Any]:
     """Return what the index knows of the attributes asked for."""
     known = _list_attributes(type(record))
     return _take(record, known if question.everything else known & question.fields)

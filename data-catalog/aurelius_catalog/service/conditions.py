@@ -28,7 +28,7 @@ _WILD = re.compile(r"[*?]")
 
 
 @dataclass(frozen=True)
-class Question:
+class SearchParameters:
     """A search, read from its query parameters.
 
     Parameters
@@ -55,14 +55,14 @@ def read_question(
     includefield: Annotated[
         list[str] | None, Query(description="Keywords or tags that the answer is to contain, or all")
     ] = None,
-) -> Question:
+) -> SearchParameters:
     """FastAPI dependency: what is sought. An attribute that the index does not know is the store's to refuse."""
     parameters = request.query_params
     fields = {_name(field.strip()) for text in includefield or () for field in text.split(",")}
     conditions = dict(_read_condition(name, value, fuzzymatching) for name, value in _list_conditions(parameters))
     impossible = bool(REMOVED & conditions.keys())
     keywords = {keyword: value for keyword, value in conditions.items() if keyword not in REMOVED}
-    return Question(keywords, frozenset(fields - {"all"}), "all" in fields, impossible)
+    return SearchParameters(keywords, frozenset(fields - {"all"}), "all" in fields, impossible)
 
 
 def _list_conditions(parameters: QueryParams) -> list[tuple[str, str]]:

@@ -41,7 +41,7 @@ HANDED = Counter("aurelius_handed_files", "Files handed over open to processes o
 _log = logging.getLogger(__name__)
 
 
-class Question(WantedFrames):
+class SharedFilesRequest(WantedFrames):
     """Frames of one series, and the token of who wants them: visible characters, for it becomes part of a header."""
 
     token: Annotated[str, Field(pattern=r"^[\x21-\x7e]+$", max_length=1024)]
@@ -156,7 +156,7 @@ def _find_spans(question: bytes) -> list[Span]:
         Whatever `service.pixels.read_frames` refuses.
     """
     try:
-        wanted = Question.model_validate_json(question)
+        wanted = SharedFilesRequest.model_validate_json(question)
     except ValidationError:  # which names the values
         raise InvalidRequest("This is no question for frames of a series.") from None
     person = person_for_token(wanted.token)

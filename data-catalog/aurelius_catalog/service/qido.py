@@ -12,7 +12,7 @@ from fastapi.responses import Response
 from aurelius_catalog.local.store import LocalStore
 from aurelius_catalog.service.address import Root
 from aurelius_catalog.service.answers import describe_instance, describe_series, describe_study
-from aurelius_catalog.service.conditions import Question, read_question
+from aurelius_catalog.service.conditions import SearchParameters, read_question
 from aurelius_catalog.service.levels import find_levels
 from aurelius_catalog.service.metadata import answer_json
 from aurelius_catalog.service.negotiation import Accepted, MediaRange
@@ -27,7 +27,7 @@ _SLIDES = '299 aurelius: "Slide files are left out: name a study or a series to 
 
 
 @dataclass(frozen=True)
-class Search:
+class QidoSearch:
     """What a request looks for, and the page that it wants of it.
 
     Parameters
@@ -45,7 +45,7 @@ class Search:
     """
 
     store: LocalStore
-    question: Question
+    question: SearchParameters
     root: str
     accepted: list[MediaRange]
     limit: int
@@ -58,24 +58,24 @@ class Search:
         return answer_json(list(found[: self.limit]), self.accepted, headers=headers)
 
 
-def _read_search(most: int) -> Callable[..., Awaitable[Search]]:
+def _read_search(most: int) -> Callable[..., Awaitable[QidoSearch]]:
     """Make the dependency of a search whose answers have so many results where the client does not say."""
 
     async def read(
         store: Opened,
         root: Root,
-        question: Annotated[Question, Depends(read_question)],
+        question: Annotated[SearchParameters, Depends(read_question)],
         accepted: Accepted,
         limit: Annotated[int, Query(ge=0, le=10**9, description="At most so many results")] = most,
         offset: Annotated[int, Query(ge=0, le=10**9, description="Leave out so many results")] = 0,
-    ) -> Search:
-        return Search(store, question, root, accepted, limit, offset)
+    ) -> QidoSearch:
+        return QidoSearch(store, question, root, accepted, limit, offset)
 
     return read
 
 
-Asked = Annotated[Search, Depends(_read_search(1000))]
-AskedInstances = Annotated[Search, Depends(_read_search(10_000))]
+Asked = Annotated[QidoSearch, Depends(_read_search(1000))]
+AskedInstances = Annotated[QidoSearch, Depends(_read_search(10_000))]
 
 
 @router.get("/studies", response_class=Response)
@@ -119,7 +119,7 @@ def search_series_instances(search: AskedInstances, study: str, series: str) -> 
     return _search_instances(search, StudyInstanceUID=study, SeriesInstanceUID=series)
 
 
-def _search_series(search: Search, **above: str) -> Response:
+def _search_series(search: QidoSearch, **above: str) -> Response:
     question = search.question
     if question.impossible:
         return search.answer([])
@@ -127,7 +127,7 @@ def _search_series(search: Search, **above: str) -> Response:
     return search.answer([describe_series(each, search.root, question) for each in found])
 
 
-def _search_instances(search: Search, **above: str) -> Response:
+def _search_instances(search: QidoSearch, **above: str) -> Response:
     """Find the levels of slide files first, then what the index holds as instances."""
     question = search.question
     if question.impossible:

@@ -22,7 +22,7 @@ Number = Annotated[int, Field(ge=-(2**63), lt=2**63)] | float
 Value = Text | bool | Number | None
 
 
-class Range(BaseModel):
+class ValueInterval(BaseModel):
     """A closed range; an end that is missing is open."""
 
     model_config = ConfigDict(extra="forbid")
@@ -31,7 +31,7 @@ class Range(BaseModel):
     high: Text | Number | None = Field(None, alias="to")
 
 
-Keywords = dict[str, Value | list[Value | Range] | Range]
+Keywords = dict[str, Value | list[Value | ValueInterval] | ValueInterval]
 Page = Annotated[int, Query(ge=0, le=10**9)]
 ARROW = "application/vnd.apache.arrow.stream"
 _ROWS_PER_BATCH = 50_000
@@ -74,7 +74,7 @@ def read_table(store: Opened, keywords: Keywords) -> StreamingResponse:
 
 def _unpack(keywords: Keywords) -> dict[str, object]:
     def unpack(value: object) -> object:
-        if isinstance(value, Range):
+        if isinstance(value, ValueInterval):
             return {"from": value.low, "to": value.high}
         return [unpack(each) for each in value] if isinstance(value, list) else value
 

@@ -20,7 +20,7 @@ from aurelius_catalog.hosting.free_space import has_room
 from aurelius_catalog.hosting.multipart_reader import PartReader
 from aurelius_catalog.hosting.stow_responses import (
     JSON_TYPE,
-    Outcome,
+    StoreOutcome,
     check_media_type,
     choose_status,
     describe_outcomes,
@@ -118,27 +118,27 @@ def _write(store: LocalStore, reader: PartReader, block: bytes) -> list[Path]:
     return reader.feed(block)
 
 
-def _store(store: LocalStore, received: list[Path], study: str | None, root: str) -> list[Outcome]:
-    outcomes: list[Outcome] = []
+def _store(store: LocalStore, received: list[Path], study: str | None, root: str) -> list[StoreOutcome]:
+    outcomes: list[StoreOutcome] = []
     objects: list[tuple[FileDataset, Path]] = []
     for path in received:
         try:
             objects.append((read_result(path), path))
         except ResultRefused as error:
-            outcomes.append(Outcome(failure=error.reason, comment=str(error)))
+            outcomes.append(StoreOutcome(failure=error.reason, comment=str(error)))
     # What others of the request refer to comes before them.
     for dataset, path in sorted(objects, key=lambda pair: pair[0].SOPClassUID not in SEGMENTATIONS):
         outcomes.append(_store_one(store, dataset, path, study, root))
     return outcomes
 
 
-def _store_one(store: LocalStore, dataset: FileDataset, path: Path, study: str | None, root: str) -> Outcome:
+def _store_one(store: LocalStore, dataset: FileDataset, path: Path, study: str | None, root: str) -> StoreOutcome:
     named = str(dataset.SOPClassUID), str(dataset.SOPInstanceUID)
     try:
         store.add_result(dataset, path, study)
     except ResultRefused as error:
-        return Outcome(*named, error.reason, str(error))
+        return StoreOutcome(*named, error.reason, str(error))
     except AureliusError as error:
-        return Outcome(*named, FAILED, str(error))
+        return StoreOutcome(*named, FAILED, str(error))
     place = f"studies/{dataset.StudyInstanceUID}/series/{dataset.SeriesInstanceUID}"
-    return Outcome(*named, url=f"{root}/{place}/instances/{dataset.SOPInstanceUID}")
+    return StoreOutcome(*named, url=f"{root}/{place}/instances/{dataset.SOPInstanceUID}")

@@ -26,10 +26,10 @@ from pydicom import dcmread
 
 from aurelius_catalog.local.images import LocalImages
 from aurelius_catalog.records import InstanceRecord, SlideLevel, SlideRecord
+from aurelius_catalog.slides import tiles
 from aurelius_catalog.slides.placement import place_file, read_placement
 from aurelius_catalog.slides.reading import choose_instances, open_files
 from aurelius_deidentify.media_types import DICOM
-from aurelius_catalog.slides import tiles
 
 #: Slides held open, seconds until one is opened anew, bytes of decoded tiles that all of them keep together.
 MOST_SLIDES = 16
@@ -67,7 +67,7 @@ class OpenedSlide:
         return tiles.make_tile(self.slide, level, column, row)
 
 
-class Shelf:
+class OpenSlides:
     """Slides held open for everybody; the rights are asked at each touch.
 
     A slide that is put back is closed once the last tile in work is done with it.
@@ -161,4 +161,4 @@ def _read_positive(text: str | None) -> float | None:
 
 
 #: The slides of this process.
-SHELF = Shelf()
+SHELF = OpenSlides()

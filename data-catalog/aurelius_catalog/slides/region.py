@@ -15,7 +15,7 @@ MOST_PICTURE_PX = 1 << 26
 
 
 @dataclass(frozen=True)
-class Region:
+class SlideRegion:
     """A region, and how it becomes a picture.
 
     Parameters
@@ -49,7 +49,7 @@ class Region:
 
 def choose_region(
     x_um: float, y_um: float, width_um: float, height_um: float, size_px: int | tuple[int, int]
-) -> Region:
+) -> SlideRegion:
     """Check what somebody asks for; see `aurelius_catalog.slide.Slide.read_region`.
 
     Raises
@@ -60,7 +60,7 @@ def choose_region(
     if not (width_um > 0 and height_um > 0 and np.isfinite([x_um, y_um, width_um, height_um]).all()):
         raise InvalidRequest("A region has a place and a size larger than nothing, in micrometres.")
     columns, rows = choose_size(size_px, width_um, height_um)
-    return Region((x_um, y_um), (width_um / columns, height_um / rows), columns, rows)
+    return SlideRegion((x_um, y_um), (width_um / columns, height_um / rows), columns, rows)
 
 
 def choose_size(size_px: int | tuple[int, int], width: float, height: float) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from aurelius_catalog.errors import InvalidVolume
 from aurelius_catalog.objects import CLASSES, BulkAnnotations, StoredSegmentation, StructureSet, Waveform
 from aurelius_catalog.objects.reading import find_visible
 from aurelius_catalog.viewing.overlays import Overlay, gather_overlays
-from aurelius_catalog.viewing.picture_viewer import Film
+from aurelius_catalog.viewing.picture_viewer import PictureViewer
 from aurelius_catalog.viewing.volume_viewer import view_volume
 from aurelius_catalog.viewing.windows import Window, read_window
 
@@ -85,4 +85,4 @@ def show_image(
     if is_volume and "c" not in image.dims and image.sizes["z"] > 1:
         affine = np.array(image.attrs["affine_lps"])
         return view_volume(image.to_numpy(), affine, overlays, window=range_shown, opacity=opacity)
-    return Film(image, overlays, range_shown, opacity)
+    return PictureViewer(image, overlays, range_shown, opacity)

@@ -24,7 +24,7 @@ STEPS_PER_SECOND = 8
 UNITS = {"t": "s", "z": "mm"}
 
 
-class Film(ipywidgets.VBox):
+class PictureViewer(ipywidgets.VBox):
     """One picture of several, with a slider; frames are read when they are shown.
 
     Parameters

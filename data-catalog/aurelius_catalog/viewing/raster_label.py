@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from aurelius_catalog.errors import InvalidRequest
 from aurelius_catalog.records import SlideRecord
 from aurelius_catalog.slides.placement import Place
-from aurelius_catalog.slides.region import MOST_PICTURE_PX, Region
-from aurelius_catalog.viewing.slide_label import Mark, SlideLabel
+from aurelius_catalog.slides.region import MOST_PICTURE_PX, SlideRegion
+from aurelius_catalog.viewing.slide_label import LegendEntry, SlideLabel
 
 #: Reads (x, y, width, height) in pixels: ``(mark, y, x)`` bool, or float32 0 … 1; nothing beside the picture.
 Reader = Callable[[int, int, int, int], NDArray[np.generic]]
@@ -41,7 +41,7 @@ class MatrixLabel(SlideLabel):
         opacity: float,
         name: str,
         slide: SlideRecord,
-        marks: Sequence[Mark],
+        marks: Sequence[LegendEntry],
         place: Place,
         size: tuple[int, int],
     ) -> None:
@@ -79,7 +79,7 @@ class MatrixLabel(SlideLabel):
                 overview[:, y : y + part.shape[1], x : x + part.shape[2]] = part
         return overview
 
-    def _sample(self, region: Region, numbers: Sequence[int]) -> NDArray[np.generic]:
+    def _sample(self, region: SlideRegion, numbers: Sequence[int]) -> NDArray[np.generic]:
         (mpp_x, mpp_y), place = self.slide.mpp, self.place
         x_um, y_um = region.middles_um
         columns = np.floor((x_um / mpp_x - place.x) / place.by_x).astype(np.int64)
@@ -103,7 +103,7 @@ def _reduce(layers: NDArray[np.generic], by: int) -> NDArray[np.generic]:
 
 
 def _paint(
-    chosen: Sequence[tuple[Mark, NDArray[np.generic]]], shape: tuple[int, ...], opacity: float
+    chosen: Sequence[tuple[LegendEntry, NDArray[np.generic]]], shape: tuple[int, ...], opacity: float
 ) -> NDArray[np.uint8]:
     """Lay colours over one another: ``(y, x, c)`` uint8 RGBA."""
     colour, cover = np.zeros((*shape, 3), np.float32), np.zeros((*shape, 1), np.float32)

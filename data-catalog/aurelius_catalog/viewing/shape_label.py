@@ -14,8 +14,8 @@ from aurelius_catalog.objects.bulk_annotations import AnnotationGroup
 from aurelius_catalog.objects.contours import fill_polygon
 from aurelius_catalog.records import SlideRecord
 from aurelius_catalog.slides.placement import Place, find_unit
-from aurelius_catalog.slides.region import Region
-from aurelius_catalog.viewing.slide_label import Mark, SlideLabel
+from aurelius_catalog.slides.region import SlideRegion
+from aurelius_catalog.viewing.slide_label import LegendEntry, SlideLabel
 
 LINE_PX = 2
 #: What is smaller than this on the screen is shown as a dot.
@@ -60,7 +60,7 @@ class ShapeLabel(SlideLabel):
 
     def __init__(self, name: str, slide: SlideRecord, groups: Sequence[AnnotationGroup]) -> None:
         finest = slide.levels[0]
-        marks = [Mark(each.number, each.label, each.colour or choose_colour(each.number)) for each in groups]
+        marks = [LegendEntry(each.number, each.label, each.colour or choose_colour(each.number)) for each in groups]
         super().__init__(name, slide, marks, Place(), (finest.width, finest.height))
         self._groups = [_Group.of(each, find_unit(slide)) for each in groups]
 
@@ -83,7 +83,7 @@ class ShapeLabel(SlideLabel):
             _draw_dots(picture, places, mark.colour, POINT_PX if group.source.kind == "POINT" else 0)
         return np.asarray(picture)
 
-    def _sample(self, region: Region, numbers: Sequence[int]) -> NDArray[np.generic]:
+    def _sample(self, region: SlideRegion, numbers: Sequence[int]) -> NDArray[np.generic]:
         masks = np.zeros((len(numbers), region.rows, region.columns), bool)
         step = np.array(region.step_um) / self.slide.mpp
         corner = np.array(region.corner_um) / self.slide.mpp

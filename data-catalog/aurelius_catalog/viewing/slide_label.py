@@ -16,14 +16,14 @@ from aurelius_catalog.dicom.segments import Colour
 from aurelius_catalog.errors import InvalidLabel, NotFound
 from aurelius_catalog.records import SlideRecord
 from aurelius_catalog.slides.placement import Place
-from aurelius_catalog.slides.region import Region, choose_region
+from aurelius_catalog.slides.region import SlideRegion, choose_region
 
 #: Tiles of labels are half transparent: where two lay over one another a seam would show, so they have no overlap.
 TILE_PX = 512
 
 
 @dataclass(frozen=True)
-class Mark:
+class LegendEntry:
     """One thing that a label knows: its number, what it means, and the colour it is shown in."""
 
     number: int
@@ -49,7 +49,7 @@ class SlideLabel(ABC):
     """
 
     def __init__(
-        self, name: str, slide: SlideRecord, marks: Sequence[Mark], place: Place, size: tuple[int, int]
+        self, name: str, slide: SlideRecord, marks: Sequence[LegendEntry], place: Place, size: tuple[int, int]
     ) -> None:
         self.name, self.slide, self.marks = name, slide, tuple(marks)
         self.place, self.size = place, size
@@ -77,7 +77,7 @@ class SlideLabel(ABC):
         """
 
     @abstractmethod
-    def _sample(self, region: Region, numbers: Sequence[int]) -> NDArray[np.generic]:
+    def _sample(self, region: SlideRegion, numbers: Sequence[int]) -> NDArray[np.generic]:
         """Return ``(mark, y, x)`` bool, or float32 0 … 1, at the middles of the pixels of a region."""
 
     def read_region(
@@ -127,7 +127,7 @@ class SlideLabel(ABC):
         combined = _combine(values, numbers)
         return xr.DataArray(combined, coordinates, ("y", "x"), name="label", attrs={**attributes, "units": "segment"})
 
-    def _find_mark(self, label: str) -> Mark:
+    def _find_mark(self, label: str) -> LegendEntry:
         for mark in self.marks:
             if mark.label == label:
                 return mark

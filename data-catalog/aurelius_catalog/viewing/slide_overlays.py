@@ -19,7 +19,7 @@ from aurelius_catalog.slides.placement import Place, find_unit, locate_picture, 
 from aurelius_catalog.store import Store
 from aurelius_catalog.viewing.raster_label import MatrixLabel, Reader
 from aurelius_catalog.viewing.shape_label import ShapeLabel
-from aurelius_catalog.viewing.slide_label import Mark, SlideLabel
+from aurelius_catalog.viewing.slide_label import LegendEntry, SlideLabel
 
 if TYPE_CHECKING:
     from aurelius_catalog.series import Segmentation, Series
@@ -136,7 +136,9 @@ def _of_segmentation(
     ours = store.get_series(record.SeriesInstanceUID).FrameOfReferenceUID
     if record.SeriesInstanceUID not in stored.referenced_series and theirs != ours:
         raise InvalidLabel("This segmentation was drawn on another slide.")
-    marks = [Mark(each.number, each.label, each.colour or choose_colour(each.number)) for each in stored.segments]
+    marks = [
+        LegendEntry(each.number, each.label, each.colour or choose_colour(each.number)) for each in stored.segments
+    ]
 
     def read(x: int, y: int, width: int, height: int) -> NDArray[np.generic]:
         return stored.read_part(x, y, width, height, apart=True)
@@ -165,7 +167,9 @@ def _of_array(record: SlideRecord, array: xr.DataArray, opacity: float) -> Slide
         names = array.attrs.get("labels")
         reader = _read_numbers(values, numbers)
     said = dict(zip(range(1, len(names) + 1), names, strict=True)) if names is not None else {}
-    marks = [Mark(number, str(said.get(number, f"segment {number}")), choose_colour(number)) for number in numbers]
+    marks = [
+        LegendEntry(number, str(said.get(number, f"segment {number}")), choose_colour(number)) for number in numbers
+    ]
     return MatrixLabel(reader, opacity, name, record, marks, _place_array(record, array), (width, height))
 
 

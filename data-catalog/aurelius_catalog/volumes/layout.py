@@ -23,7 +23,7 @@ Axis = tuple[str, tuple[Any, ...], str]
 
 
 @dataclass(frozen=True)
-class Layout:
+class VolumeLayout:
     """Frames that make one array.
 
     Parameters
@@ -95,7 +95,7 @@ _MOMENTS = ("AcquisitionDateTime", "AcquisitionTime", "ContentTime")
 _DIFFUSION_ORDER = ("TemporalPositionIndex", "TemporalPositionIdentifier", "AcquisitionNumber", "InstanceNumber")
 
 
-def lay_out(planes: Planes) -> list[Layout]:
+def lay_out(planes: Planes) -> list[VolumeLayout]:
     """Part the frames of a series into arrays; nothing is left out.
 
     Frames of one format and orientation belong together. Where several lie at one place, what the headers say of
@@ -105,10 +105,10 @@ def lay_out(planes: Planes) -> list[Layout]:
     groups: dict[tuple[Hashable, int], list[int]] = {}
     for number, key in enumerate(zip(planes.formats, _number_directions(planes), strict=True)):
         groups.setdefault(key, []).append(number)
-    found: list[Layout] = []
+    found: list[VolumeLayout] = []
     for (_, direction), numbers in groups.items():
         group = planes.select(numbers)
-        found += [Layout(group, len(group), placed=False)] if direction < 0 else _stack(group)
+        found += [VolumeLayout(group, len(group), placed=False)] if direction < 0 else _stack(group)
     if len(groups) > 1:
         found = [
             replace(layout, apart=layout.apart or "images differ in size, kind or orientation") for layout in found
@@ -129,7 +129,7 @@ def _number_directions(planes: Planes) -> list[int]:
     return numbers.tolist()
 
 
-def _stack(planes: Planes) -> list[Layout]:
+def _stack(planes: Planes) -> list[VolumeLayout]:
     """Part frames of one format and orientation."""
     places = _find_places(planes)
     counts = np.bincount(places)
@@ -141,7 +141,7 @@ def _stack(planes: Planes) -> list[Layout]:
             ordered = planes.select(order)
             runs = find_runs(measure_depths(ordered.select(range(len(counts)))))
             if len(runs) == 1:
-                return [Layout(ordered, len(counts), axes)]
+                return [VolumeLayout(ordered, len(counts), axes)]
     return _part_by_mark(planes, places)
 
 
@@ -234,17 +234,17 @@ def _order_diffusion(planes: Planes, table: NDArray[np.int64]) -> tuple[tuple[Ax
     return None
 
 
-def _part_at_gaps(planes: Planes) -> list[Layout]:
+def _part_at_gaps(planes: Planes) -> list[VolumeLayout]:
     depths = measure_depths(planes)
     parts = [planes.select(range(len(planes))[run]) for run in find_runs(depths)]
     steps = np.diff(depths)
     apart = ""
     if len(parts) > 1:
         apart = f"slices are missing or unevenly spaced ({steps.min():.3f} to {steps.max():.3f} mm)"
-    return [Layout(part, len(part), apart=apart) for part in parts]
+    return [VolumeLayout(part, len(part), apart=apart) for part in parts]
 
 
-def _part_by_mark(planes: Planes, places: NDArray[np.int64]) -> list[Layout]:
+def _part_by_mark(planes: Planes, places: NDArray[np.int64]) -> list[VolumeLayout]:
     """Part frames of which some lie at one place into volumes in which none do."""
     for mark in MARKS:
         values = [_freeze(value) for value in planes.read(mark.keyword)]
@@ -266,7 +266,7 @@ def _part_by_mark(planes: Planes, places: NDArray[np.int64]) -> list[Layout]:
     return _part(planes, places, list(turns.values()), apart)
 
 
-def _part(planes: Planes, places: NDArray[np.int64], groups: list[list[int]], apart: str) -> list[Layout]:
+def _part(planes: Planes, places: NDArray[np.int64], groups: list[list[int]], apart: str) -> list[VolumeLayout]:
     parts = [planes.select(sorted(numbers, key=lambda number: places[number])) for numbers in groups]
     return [replace(layout, apart=layout.apart or apart) for part in parts for layout in _part_at_gaps(part)]
 
@@ -295,7 +295,7 @@ def _scale(values: Sequence[Any], mark: _Mark) -> list[Any]:
     return list(values)
 
 
-def describe_layouts(layouts: Sequence[Layout]) -> str:
+def describe_layouts(layouts: Sequence[VolumeLayout]) -> str:
     """Say what the parts of a series are, for people."""
     kinds: Counter[str] = Counter()
     for layout in layouts:
@@ -306,7 +306,7 @@ def describe_layouts(layouts: Sequence[Layout]) -> str:
     return "; ".join(lines[:8]) + ("; …" if len(lines) > 8 else "")
 
 
-def choose_one(layouts: Sequence[Layout]) -> Layout:
+def choose_one(layouts: Sequence[VolumeLayout]) -> VolumeLayout:
     """Return the only array of a series.
 
     Raises

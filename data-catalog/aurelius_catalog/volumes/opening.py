@@ -15,7 +15,7 @@ from aurelius_catalog.errors import InvalidVolume
 from aurelius_catalog.records import InstanceRecord
 from aurelius_catalog.store import Store
 from aurelius_catalog.volumes.geometry import Geometry, measure_geometry
-from aurelius_catalog.volumes.layout import Layout, choose_one, lay_out
+from aurelius_catalog.volumes.layout import VolumeLayout, choose_one, lay_out
 from aurelius_catalog.volumes.lazy_array import FrameArray
 from aurelius_catalog.volumes.planes import list_planes
 from aurelius_catalog.volumes.voxels import PixelSource
@@ -67,7 +67,7 @@ def open_volumes(
 
 
 def open_one(
-    store: Store, layout: Layout, *, chunks: Any = None, dtype: Any = None, allow_shear: bool = False
+    store: Store, layout: VolumeLayout, *, chunks: Any = None, dtype: Any = None, allow_shear: bool = False
 ) -> xr.DataArray:
     """Open frames that are known to form one array."""
     source = PixelSource(store, layout.planes, dtype)
@@ -85,12 +85,12 @@ def open_one(
     return image.chunk(_choose_chunks(chunks, image), token=token)
 
 
-def _name_axes(layout: Layout, source: PixelSource) -> tuple[str, ...]:
+def _name_axes(layout: VolumeLayout, source: PixelSource) -> tuple[str, ...]:
     first = "z" if layout.placed else "t" if find_moments(layout) is not None else "frame"
     return (first, "y", "x", "c")[: 1 + len(source.shape)]
 
 
-def find_moments(layout: Layout) -> list[float] | None:
+def find_moments(layout: VolumeLayout) -> list[float] | None:
     """Return when each frame of a film was taken, in seconds from the first (PS3.3 C.7.6.5); None if it is none."""
     count = layout.n_slices
     if layout.placed or count < 2:
@@ -102,7 +102,7 @@ def find_moments(layout: Layout) -> list[float] | None:
 
 
 def _make_coordinates(
-    layout: Layout, geometry: Geometry | None, shape: tuple[int, ...], names: tuple[str, ...]
+    layout: VolumeLayout, geometry: Geometry | None, shape: tuple[int, ...], names: tuple[str, ...]
 ) -> dict[str, Any]:
     coordinates: dict[str, Any] = {name: (name, list(values), {"units": unit}) for name, values, unit in layout.axes}
     size = dict(zip(names, shape, strict=True))
@@ -120,7 +120,7 @@ def _make_coordinates(
     return coordinates
 
 
-def _find_pixel_size(layout: Layout) -> tuple[float | None, float | None]:
+def _find_pixel_size(layout: VolumeLayout) -> tuple[float | None, float | None]:
     """Return how far rows and columns are apart in mm, in the patient or on the detector; None if nobody knows."""
     for keyword in ("PixelSpacing", "ImagerPixelSpacing"):
         if (found := layout.planes.read(keyword)[0]) is not None:
@@ -128,7 +128,7 @@ def _find_pixel_size(layout: Layout) -> tuple[float | None, float | None]:
     return None, None
 
 
-def _describe(layout: Layout, source: PixelSource, geometry: Geometry | None) -> dict[str, Any]:
+def _describe(layout: VolumeLayout, source: PixelSource, geometry: Geometry | None) -> dict[str, Any]:
     first = layout.planes.first
     attributes: dict[str, Any] = {"units": find_units(layout) if source.rescaled else ""}
     if source.rescaled and (kind := layout.planes.read(MODALITY_TABLE)[0]) is not None:
@@ -148,7 +148,7 @@ def _describe(layout: Layout, source: PixelSource, geometry: Geometry | None) ->
     return attributes
 
 
-def find_units(layout: Layout) -> str:
+def find_units(layout: VolumeLayout) -> str:
     """Return the unit of rescaled voxels as DICOM names it, such as HU or BQML; empty if it names none."""
     planes = layout.planes
     if (units := planes.read("Units")[0]) is not None:  # PET, PS3.3 C.8.9.1

@@ -5,7 +5,7 @@ A `Profile` says what becomes of each attribute; a `StudySession` of a `Deidenti
 
 from __future__ import annotations
 
-from aurelius_deidentify.header.deidentified_object import Rewritten
+from aurelius_deidentify.header.deidentified_object import DeidentifiedObject
 from aurelius_deidentify.header.deidentifier import Deidentifier, deidentify_file
 from aurelius_deidentify.header.part10 import read_identified
 from aurelius_deidentify.header.profile import Profile, Rule, load_profile
@@ -14,11 +14,11 @@ from aurelius_deidentify.header.study_session import StudySession
 from aurelius_deidentify.header.table import ProfileTable, Row, load_table
 
 __all__ = [
+    "DeidentifiedObject",
     "Deidentifier",
     "Profile",
     "ProfileTable",
     "PseudonymKey",
-    "Rewritten",
     "Row",
     "Rule",
     "StudySession",

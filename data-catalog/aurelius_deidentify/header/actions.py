@@ -70,7 +70,7 @@ class Attribute:
 
 
 @dataclass(frozen=True)
-class Items:
+class SequenceItems:
     """The items of a sequence as they will be written."""
 
     value: bytes
@@ -84,14 +84,14 @@ class Walker(Protocol):
 
     context: Context
 
-    def walk_items(self, attribute: Attribute, mode: str | None = None) -> Items:
+    def walk_items(self, attribute: Attribute, mode: str | None = None) -> SequenceItems:
         """De-identify the items of a sequence."""
 
     def map_uid(self, uid: str) -> str:
         """Return the new UID for an original one."""
 
 
-Made = bytes | Items | None
+Made = bytes | SequenceItems | None
 Action = Callable[[Attribute, Walker], Made]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from aurelius_deidentify.header.elements import Found, Unfamiliar, split_items
+from aurelius_deidentify.header.elements import Found, UnknownStructure, split_items
 from aurelius_deidentify.header.profile import Profile, Rule
 from aurelius_deidentify.header.structured_content import find_content_rule
 from aurelius_deidentify.header.values import STRINGS
@@ -38,7 +38,7 @@ def choose_mode(mode: str, data: bytes, item: list[Found], implicit: bool, profi
     if concept is not None:
         try:
             inner = split_items(data, concept[2], concept[3], implicit)
-        except Unfamiliar:
+        except UnknownStructure:
             return None
         if inner:
             code = (_read(data, inner[0], CODE_VALUE), _read(data, inner[0], CODING_SCHEME))

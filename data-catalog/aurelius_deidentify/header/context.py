@@ -10,9 +10,9 @@ from functools import lru_cache
 from pydicom.charset import convert_encodings
 from pydicom.datadict import DicomDictionary
 
-from aurelius_deidentify.header.elements import Unfamiliar, split_items
+from aurelius_deidentify.header.elements import UnknownStructure, split_items
 from aurelius_deidentify.header.identifiers import identifying_values
-from aurelius_deidentify.header.outcome_cache import Memory
+from aurelius_deidentify.header.outcome_cache import OutcomeCache
 from aurelius_deidentify.header.profile import Profile
 from aurelius_deidentify.header.pseudonyms import PseudonymKey
 from aurelius_deidentify.header.values import CODES, STRINGS, decode_text
@@ -56,7 +56,7 @@ class Context:
     encodings: Sequence[str]
     words: frozenset[str]
     phrases: tuple[str, ...] = field(init=False)
-    memories: dict[tuple[str, bool], Memory] = field(default_factory=dict)
+    memories: dict[tuple[str, bool], OutcomeCache] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.phrases = tuple(word for word in self.words if not word.isalnum())
@@ -93,7 +93,7 @@ def read_nested(
     """Yield (keyword, VR, text) of each element in a sequence, at any depth; nothing where the bytes are no items."""
     try:
         items = split_items(data, start, end, implicit)
-    except Unfamiliar:
+    except UnknownStructure:
         return
     for item in items:
         for head, _, value, value_end, _ in item:

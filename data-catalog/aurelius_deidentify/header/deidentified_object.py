@@ -15,14 +15,14 @@ from pydicom.tag import BaseTag
 
 from aurelius_deidentify.header.elements import Found
 from aurelius_deidentify.header.key_attributes import CHARACTER_SET
-from aurelius_deidentify.header.outcome_cache import Outcome
+from aurelius_deidentify.header.outcome_cache import ElementOutcome
 from aurelius_deidentify.header.part10 import Part10, find_meta, make_meta
 
 Elements = dict[BaseTag, RawDataElement]
 
 
 @dataclass(frozen=True)
-class Rewritten:
+class DeidentifiedObject:
     """A de-identified object; the file to write is ``head + pixels + tail``.
 
     Parameters
@@ -51,8 +51,8 @@ class Rewritten:
     actions: Mapping[str, int]
     _source: Part10 = field(repr=False)
     _found: list[Found] = field(repr=False)
-    _before: list[Outcome] = field(repr=False)
-    _after: list[Outcome] = field(repr=False)
+    _before: list[ElementOutcome] = field(repr=False)
+    _after: list[ElementOutcome] = field(repr=False)
     _encodings: Sequence[str] = field(repr=False)
 
     @property

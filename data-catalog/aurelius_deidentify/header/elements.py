@@ -1,7 +1,7 @@
 """Elements as they stand in little-endian bytes: finding where each begins and ends, and writing them again.
 
 Only the hot copy path parses by itself, and only what it is sure of: at anything it does not understand it stops with
-`Unfamiliar`, and pydicom reads the object instead (`aurelius_deidentify.header.part10`).
+`UnknownStructure`, and pydicom reads the object instead (`aurelius_deidentify.header.part10`).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _write_long = Struct("<HH2s2xL").pack
 _write_implicit = Struct("<HHL").pack
 
 
-class Unfamiliar(Exception):
+class UnknownStructure(Exception):
     """These bytes are nothing the hot copy path is sure of."""
 
 
@@ -98,7 +98,7 @@ def scan(data: bytes, start: int, end: int, implicit: bool, depth: int = 0) -> t
         At bytes that are no element, tags out of order, or an element that ends behind ``end``.
     """
     if depth > DEEPEST:
-        raise Unfamiliar
+        raise UnknownStructure
     found: list[Found] = []
     heads, size = (_implicit, 4) if implicit else (_explicit, 6)
     position, last = start, -1
@@ -107,7 +107,7 @@ def scan(data: bytes, start: int, end: int, implicit: bool, depth: int = 0) -> t
         head = heads.get(opening) or _learn_head(opening, implicit)
         tag = head.tag
         if tag <= last:
-            raise Unfamiliar
+            raise UnknownStructure
         last = tag
         if implicit:
             value = position + 8
@@ -128,7 +128,7 @@ def scan(data: bytes, start: int, end: int, implicit: bool, depth: int = 0) -> t
                 return found, position + 8
             value_end = behind = value + length
         if behind > end or head.group == 0xFFFE:
-            raise Unfamiliar
+            raise UnknownStructure
         found.append((head, position, value, value_end, behind))
         position = behind
     return found, position
@@ -149,10 +149,10 @@ def split_items(data: bytes, start: int, end: int, implicit: bool, depth: int = 
         if tag == SEQUENCE_END:
             break
         if tag != ITEM:
-            raise Unfamiliar
+            raise UnknownStructure
         limit = end if length == UNDEFINED_LENGTH else position + length
         if limit > end:
-            raise Unfamiliar
+            raise UnknownStructure
         found, position = scan(data, position, limit, implicit, depth + 1)
         items.append(found)
     return items
@@ -173,7 +173,7 @@ def write_element(tag: int, VR: str, value: bytes, implicit: bool) -> bytes:
     if VR in LONG_VRS:
         return _write_long(tag >> 16, tag & 0xFFFF, VR.encode(), len(value)) + value
     if len(value) > 0xFFFF:
-        raise Unfamiliar
+        raise UnknownStructure
     return _write_short(tag >> 16, tag & 0xFFFF, VR.encode(), len(value)) + value
 
 
@@ -184,7 +184,7 @@ def write_item(content: bytes) -> bytes:
 
 def _learn_head(opening: bytes, implicit: bool) -> Head:
     if len(opening) != (4 if implicit else 6):
-        raise Unfamiliar
+        raise UnknownStructure
     group, element = _read_tag(opening, 0)
     tag = group << 16 | element
     VR = ""
@@ -194,7 +194,7 @@ def _learn_head(opening: bytes, implicit: bool) -> Head:
     elif group != 0xFFFE:
         VR = opening[4:].decode("latin-1")
         if VR not in SHORT_VRS and VR not in LONG_VRS:
-            raise Unfamiliar
+            raise UnknownStructure
     heads = _implicit if implicit else _explicit
     if len(heads) > MOST_HEADS:
         heads.clear()
@@ -204,7 +204,7 @@ def _learn_head(opening: bytes, implicit: bool) -> Head:
 
 def _read_delimiter(data: bytes, position: int, end: int) -> tuple[int, int]:
     if position + 8 > end:
-        raise Unfamiliar
+        raise UnknownStructure
     group, element = _read_tag(data, position)
     return group << 16 | element, _read_u32(data, position + 4)[0]
 
@@ -216,7 +216,7 @@ def _skip_items(data: bytes, position: int, end: int, implicit: bool, depth: int
         if tag == SEQUENCE_END:
             return position, position + 8
         if tag != ITEM:
-            raise Unfamiliar
+            raise UnknownStructure
         position += 8
         if length == UNDEFINED_LENGTH:
             _, position = scan(data, position, end, implicit, depth + 1)
@@ -232,5 +232,5 @@ def _skip_fragments(data: bytes, position: int, end: int) -> tuple[int, int]:
         if tag == SEQUENCE_END:
             return position - 8, position
         if tag != ITEM or length == UNDEFINED_LENGTH:
-            raise Unfamiliar
+            raise UnknownStructure
         position += length

@@ -7,13 +7,13 @@ from pydicom.dataelem import RawDataElement
 from aurelius_deidentify.header.elements import Head, write_element, write_item
 from aurelius_deidentify.header.json_values import Fragment, make_fragment
 from aurelius_deidentify.header.key_attributes import PATIENT_ID, PATIENT_NAME
-from aurelius_deidentify.header.outcome_cache import Outcome
+from aurelius_deidentify.header.outcome_cache import ElementOutcome
 from aurelius_deidentify.header.profile import Profile
 
 IDENTITY_REMOVED, METHOD, METHOD_CODES, TEMPORAL = 0x00120062, 0x00120063, 0x00120064, 0x00280303
 
 
-def make_statement(profile: Profile, pseudonym: str, implicit: bool) -> list[Outcome]:
+def make_statement(profile: Profile, pseudonym: str, implicit: bool) -> list[ElementOutcome]:
     """Return the elements that stand in every object of a patient (PS3.15 section E.1.1, PS3.3 section C.12.1)."""
     plain = [
         (PATIENT_NAME, "PN", pseudonym),
@@ -26,14 +26,14 @@ def make_statement(profile: Profile, pseudonym: str, implicit: bool) -> list[Out
     return [*stated, _state_codes(profile, implicit)]
 
 
-def _state(tag: int, VR: str, value: bytes, implicit: bool, fragment: Fragment | None = None) -> Outcome:
+def _state(tag: int, VR: str, value: bytes, implicit: bool, fragment: Fragment | None = None) -> ElementOutcome:
     head = Head(tag, VR)
     element = RawDataElement(head.base, VR, len(value), value, 0, implicit, True)
     fragment = fragment or make_fragment(VR, value, ["ascii"])
-    return Outcome(head, "", write_element(tag, VR, value, implicit), fragment, element)
+    return ElementOutcome(head, "", write_element(tag, VR, value, implicit), fragment, element)
 
 
-def _state_codes(profile: Profile, implicit: bool) -> Outcome:
+def _state_codes(profile: Profile, implicit: bool) -> ElementOutcome:
     items, fragments = [], []
     for value, scheme, meaning in profile.codes:
         code = [

@@ -22,7 +22,7 @@ from aurelius_deidentify.header.key_attributes import (
     TELLING,
 )
 from aurelius_deidentify.header.method_attributes import make_statement
-from aurelius_deidentify.header.outcome_cache import Outcome
+from aurelius_deidentify.header.outcome_cache import ElementOutcome
 from aurelius_deidentify.header.profile import Profile
 from aurelius_deidentify.header.pseudonyms import PseudonymKey
 from aurelius_deidentify.header.values import decode_text
@@ -34,7 +34,7 @@ MOST_ROOMS = 64
 
 
 @dataclass(frozen=True)
-class Room:
+class ObjectContext:
     """What is remembered for one kind of object of one patient.
 
     Parameters
@@ -50,13 +50,13 @@ class Room:
     """
 
     walker: ElementWalker
-    statement: list[Outcome]
+    statement: list[ElementOutcome]
     stated: frozenset[int]
     PatientID: str
     PatientName: str
 
 
-class Rooms:
+class ObjectContexts:
     """The rooms of one study.
 
     Parameters
@@ -72,7 +72,7 @@ class Rooms:
     ) -> None:
         self.key, self.site, self.profile = key, site, profile
         self.evidence, self.uids = evidence, uids
-        self._rooms: dict[tuple[object, ...], Room] = {}
+        self._rooms: dict[tuple[object, ...], ObjectContext] = {}
         self._words: dict[bytes, frozenset[str]] = {}
 
     def forget_much(self) -> None:
@@ -82,7 +82,7 @@ class Rooms:
             self._rooms.clear()
             self._words.clear()
 
-    def find(self, data: bytes, found: list[Found], implicit: bool) -> Room:
+    def find(self, data: bytes, found: list[Found], implicit: bool) -> ObjectContext:
         """Return what is remembered for objects like this one."""
         named: dict[int, bytes] = {}
         keyed: list[bytes] = []
@@ -119,7 +119,7 @@ class Rooms:
 
     def _open_room(
         self, implicit: bool, nested: frozenset[str], texts: dict[int, str], encodings: Sequence[str]
-    ) -> Room:
+    ) -> ObjectContext:
         number = texts.get(PATIENT_ID, "").strip() or f"study {texts[STUDY]}"
         words = nested | collect_words(
             (DicomDictionary[tag][4], DicomDictionary[tag][0], text) for tag, text in texts.items() if tag in TELLING
@@ -137,4 +137,4 @@ class Rooms:
         statement = make_statement(self.profile, context.pseudonym, implicit)
         walker = ElementWalker(context, self.evidence, self.uids)
         stated = frozenset(outcome.tag for outcome in statement)
-        return Room(walker, statement, stated, texts.get(PATIENT_ID, ""), texts.get(PATIENT_NAME, ""))
+        return ObjectContext(walker, statement, stated, texts.get(PATIENT_ID, ""), texts.get(PATIENT_NAME, ""))

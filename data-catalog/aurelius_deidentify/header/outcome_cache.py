@@ -16,7 +16,7 @@ OUTCOME_BYTES = 1000
 Counts = tuple[tuple[tuple[str, str], int], ...]
 
 
-class Outcome:
+class ElementOutcome:
     """What became of one element.
 
     Parameters
@@ -53,7 +53,7 @@ class Outcome:
         self.source: RawDataElement | None = None
 
 
-class Memory:
+class OutcomeCache:
     """The outcomes of elements looked at in one way.
 
     Parameters
@@ -67,11 +67,16 @@ class Memory:
     __slots__ = ("private", "public", "size_bytes")
 
     def __init__(self) -> None:
-        self.public: dict[bytes, Outcome] = {}
-        self.private: dict[str, dict[bytes | Head, Outcome]] = {}
+        self.public: dict[bytes, ElementOutcome] = {}
+        self.private: dict[str, dict[bytes | Head, ElementOutcome]] = {}
         self.size_bytes = 0
 
-    def remember(self, known: dict[bytes | Head, Outcome] | dict[bytes, Outcome], raw: bytes, outcome: Outcome) -> None:
+    def remember(
+        self,
+        known: dict[bytes | Head, ElementOutcome] | dict[bytes, ElementOutcome],
+        raw: bytes,
+        outcome: ElementOutcome,
+    ) -> None:
         """Keep an outcome for the next element with these bytes, unless they are too many."""
         sequence = len(outcome.letters) > 1
         if len(raw) <= (LONGEST_SEQUENCE_REMEMBERED if sequence else LONGEST_REMEMBERED):

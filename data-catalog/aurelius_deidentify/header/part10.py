@@ -16,7 +16,7 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 
 from aurelius_deidentify.errors import NotDeidentifiable
-from aurelius_deidentify.header.elements import PIXELS, UNDEFINED_LENGTH, Found, Unfamiliar, scan, write_element
+from aurelius_deidentify.header.elements import PIXELS, UNDEFINED_LENGTH, Found, UnknownStructure, scan, write_element
 
 #: This software in file meta (PS3.10 section 7.1).
 IMPLEMENTATION_CLASS_UID = "2.25.190443377651720918366370523911406384217"
@@ -70,13 +70,13 @@ def open_part10(source: bytes) -> Part10:
     meta, end = find_meta(source)
     syntax = _read_syntax(source, meta)
     if not syntax or syntax in UNFAMILIAR or end > len(source):
-        raise Unfamiliar
+        raise UnknownStructure
     if syntax != DEFLATED:
         return Part10(source, end, syntax == IMPLICIT, syntax, (source, meta))
     try:
         inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(source[end:])
     except zlib.error:
-        raise Unfamiliar from None
+        raise UnknownStructure from None
     return Part10(inflated, 0, implicit=False, syntax=syntax, meta=(source, meta), deflated=True)
 
 
@@ -85,7 +85,7 @@ def find_meta(source: bytes) -> tuple[list[Found], int]:
     if source[128:META_START] != b"DICM":
         raise NotDeidentifiable("This is not a DICOM Part 10 file.")
     if source[META_START : META_START + 8] != b"\2\0\0\0UL\4\0":
-        raise Unfamiliar
+        raise UnknownStructure
     end = META_START + 12 + int.from_bytes(source[META_START + 8 : META_START + 12], "little")
     return scan(source, META_START, end, implicit=False)
 

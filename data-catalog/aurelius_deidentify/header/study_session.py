@@ -14,11 +14,11 @@ from operator import attrgetter
 from pydicom import Dataset, FileDataset
 
 from aurelius_deidentify.errors import NotDeidentifiable
-from aurelius_deidentify.header.deidentified_object import Rewritten
+from aurelius_deidentify.header.deidentified_object import DeidentifiedObject
 from aurelius_deidentify.header.elements import PIXELS, scan
 from aurelius_deidentify.header.key_attributes import SOP_CLASS, SOP_INSTANCE
-from aurelius_deidentify.header.object_contexts import Rooms
-from aurelius_deidentify.header.outcome_cache import Outcome
+from aurelius_deidentify.header.object_contexts import ObjectContexts
+from aurelius_deidentify.header.outcome_cache import ElementOutcome
 from aurelius_deidentify.header.part10 import (
     DAMAGED,
     Part10,
@@ -55,9 +55,9 @@ class StudySession:
         #: Every original UID met so far, with its new one.
         self.uids: dict[str, str] = {}
         self._touched: Counter[tuple[str, str]] = Counter()
-        self._uses: Counter[Outcome] = Counter()
+        self._uses: Counter[ElementOutcome] = Counter()
         self._rewrites = 0
-        self._rooms = Rooms(key, site, profile, self.evidence, self.uids)
+        self._rooms = ObjectContexts(key, site, profile, self.evidence, self.uids)
 
     @property
     def touched(self) -> Counter[tuple[str, str]]:
@@ -65,7 +65,7 @@ class StudySession:
         self._sum_up()
         return +self._touched
 
-    def rewrite(self, source: bytes) -> Rewritten:
+    def rewrite(self, source: bytes) -> DeidentifiedObject:
         """Return the de-identified version of a Part 10 file.
 
         Raises
@@ -85,7 +85,7 @@ class StudySession:
             with _no_quotes():
                 return self._rewrite_read(read_identified(BytesIO(source)))
 
-    def take_back(self, rewritten: Rewritten) -> None:
+    def take_back(self, rewritten: DeidentifiedObject) -> None:
         """Leave an object out of `touched` that is not given away after all; its UIDs and evidence stay known."""
         self._uses.subtract(rewritten._before)
 
@@ -104,7 +104,7 @@ class StudySession:
                 self._touched[pair] += number * uses
         self._uses.clear()
 
-    def _rewrite_read(self, dataset: FileDataset) -> Rewritten:
+    def _rewrite_read(self, dataset: FileDataset) -> DeidentifiedObject:
         """Rewrite what the hot path does not understand: pydicom reads it, and writes it again."""
         part10, pixels = translate(dataset)
         rewritten = self._rewrite(part10)
@@ -114,7 +114,7 @@ class StudySession:
         head = write_encoded(result, *dataset.original_encoding)
         return replace(rewritten, head=head, pixels=memoryview(b""), tail=b"")
 
-    def _rewrite(self, source: Part10) -> Rewritten:
+    def _rewrite(self, source: Part10) -> DeidentifiedObject:
         data = source.data
         found, _ = scan(data, source.start, len(data), source.implicit)
         pixels = next((one for one in reversed(found) if one[0].tag in PIXELS), None)
@@ -136,7 +136,7 @@ class StudySession:
         body = memoryview(b"") if pixels is None else memoryview(data)[pixels[1] : pixels[4]]
         if source.deflated:
             head, body, tail = deflate(b"".join((head, body, tail))), memoryview(b""), b""
-        return Rewritten(
+        return DeidentifiedObject(
             meta + head,
             body,
             tail,
@@ -153,7 +153,7 @@ class StudySession:
         )
 
 
-def _get(outcomes: list[Outcome], tag: int) -> bytes:
+def _get(outcomes: list[ElementOutcome], tag: int) -> bytes:
     """Return the new value of an attribute that every object has."""
     for outcome in outcomes:
         if outcome.tag == tag and outcome.element is not None:

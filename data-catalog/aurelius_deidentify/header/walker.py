@@ -7,20 +7,20 @@ from typing import Any
 
 from pydicom.dataelem import RawDataElement
 
-from aurelius_deidentify.header.actions import ACTIONS, Attribute, Items
+from aurelius_deidentify.header.actions import ACTIONS, Attribute, SequenceItems
 from aurelius_deidentify.header.content import choose_child_mode, choose_mode, find_rule
 from aurelius_deidentify.header.context import Context, read_nested
 from aurelius_deidentify.header.elements import PIXELS, Found, Head, split_items, write_element, write_item
 from aurelius_deidentify.header.identifiers import identifying_values
 from aurelius_deidentify.header.json_values import make_fragment
-from aurelius_deidentify.header.outcome_cache import OUTCOME_BYTES, Memory, Outcome
+from aurelius_deidentify.header.outcome_cache import OUTCOME_BYTES, ElementOutcome, OutcomeCache
 from aurelius_deidentify.header.profile import REMOVE, Rule
 from aurelius_deidentify.header.values import CODES, TEXT, decode_text
 
 #: VRs whose values identify even where nobody knows what the attribute means.
 TELLING_VRS = frozenset({"DA", "DT", "PN", "SQ", "UI"})
 #: A private creator met in a data set: its name, its head, where its outcome stands, what is known of its attributes.
-Creator = tuple[str, Head, int, dict[bytes | Head, Outcome]]
+Creator = tuple[str, Head, int, dict[bytes | Head, ElementOutcome]]
 
 
 class ElementWalker:
@@ -40,9 +40,9 @@ class ElementWalker:
         self.context = context
         self.evidence = evidence
         self.uids = uids
-        self.kept_creators: dict[tuple[Head, str], Outcome] = {}
+        self.kept_creators: dict[tuple[Head, str], ElementOutcome] = {}
 
-    def walk_elements(self, data: bytes, found: list[Found], mode: str, implicit: bool) -> list[Outcome]:
+    def walk_elements(self, data: bytes, found: list[Found], mode: str, implicit: bool) -> list[ElementOutcome]:
         """Return the outcomes of the elements of a data set or item, in their order.
 
         Parameters
@@ -57,9 +57,9 @@ class ElementWalker:
         memories = self.context.memories
         memory = memories.get((mode, implicit))
         if memory is None:
-            memory = memories[mode, implicit] = Memory()
+            memory = memories[mode, implicit] = OutcomeCache()
         known = memory.public
-        outcomes: list[Outcome] = []
+        outcomes: list[ElementOutcome] = []
         creators: dict[int, Creator] = {}
         for one in found:
             head, start, _, _, end = one
@@ -80,7 +80,7 @@ class ElementWalker:
             outcomes.append(outcome)
         return outcomes
 
-    def walk_items(self, attribute: Attribute, mode: str | None = None) -> Items:
+    def walk_items(self, attribute: Attribute, mode: str | None = None) -> SequenceItems:
         """De-identify the items of a sequence; see `Walker`."""
         mode = mode or choose_child_mode(attribute.mode)
         data, implicit = attribute.value, attribute.implicit
@@ -103,7 +103,7 @@ class ElementWalker:
                 letters.append(outcome.letters)
                 for pair, number in outcome.counts:
                     counts[pair] += number
-        return Items(b"".join(parts), fragments, "".join(letters), counts)
+        return SequenceItems(b"".join(parts), fragments, "".join(letters), counts)
 
     def map_uid(self, uid: str) -> str:
         """Return the new UID for an original one, and note the pair."""
@@ -118,10 +118,10 @@ class ElementWalker:
         one: Found,
         mode: str,
         implicit: bool,
-        memory: Memory,
+        memory: OutcomeCache,
         creators: dict[int, Creator],
-        outcomes: list[Outcome],
-    ) -> Outcome:
+        outcomes: list[ElementOutcome],
+    ) -> ElementOutcome:
         """Return the outcome of a private element; its creator stays only if something of its block stays."""
         head, start, value, value_end, end = one
         if head.is_creator:
@@ -138,7 +138,7 @@ class ElementWalker:
             if outcome is None:
                 rule = self._find_private(head, creator, mode)
                 if rule is REMOVE and head.VR not in TELLING_VRS:
-                    outcome = known[head] = Outcome(head, "X")
+                    outcome = known[head] = ElementOutcome(head, "X")
                     memory.size_bytes += OUTCOME_BYTES
                 else:
                     outcome = self._settle(data, one, rule, mode, implicit)
@@ -152,7 +152,7 @@ class ElementWalker:
             return REMOVE
         return self.context.profile.find_private((head.group, creator, head.tag & 0xFF), head.VR)
 
-    def _keep_creator(self, found: Creator, outcomes: list[Outcome]) -> None:
+    def _keep_creator(self, found: Creator, outcomes: list[ElementOutcome]) -> None:
         creator, head, position, _ = found
         dropped = outcomes[position]
         if not dropped.output:
@@ -163,7 +163,7 @@ class ElementWalker:
                 self.kept_creators[head, creator] = kept
             outcomes[position] = kept
 
-    def _settle(self, data: bytes, one: Found, rule: Rule, mode: str, implicit: bool) -> Outcome:
+    def _settle(self, data: bytes, one: Found, rule: Rule, mode: str, implicit: bool) -> ElementOutcome:
         """Carry out the action for an element that is met for the first time."""
         head, _, start, end, _ = one
         value = data[start:end]
@@ -172,13 +172,13 @@ class ElementWalker:
         made = ACTIONS[rule.action](attribute, self)
         if made is None or made != value:
             self._note(attribute)
-        outcome = Outcome(head, rule.action) if made is None else self._finish(head, VR, made, rule.action)
+        outcome = ElementOutcome(head, rule.action) if made is None else self._finish(head, VR, made, rule.action)
         outcome.source = RawDataElement(head.base, head.VR or None, len(value), value, 0, implicit, True)
         return outcome
 
-    def _finish(self, head: Head, VR: str, made: bytes | Items, action: str) -> Outcome:
+    def _finish(self, head: Head, VR: str, made: bytes | SequenceItems, action: str) -> ElementOutcome:
         tag, implicit = head.tag, self.context.implicit
-        if isinstance(made, Items):
+        if isinstance(made, SequenceItems):
             fragment: dict[str, Any] | None = {"vr": "SQ", "Value": made.fragments}
             counts = Counter({(head.key, action): 1}) + made.counts
             content, letters, pairs = made.value, action + made.letters, tuple(counts.items())
@@ -187,7 +187,7 @@ class ElementWalker:
             content, letters, pairs = made, action, ()
         output = write_element(tag, VR, content, implicit)
         element = RawDataElement(head.base, VR, len(content), content, 0, implicit, True)
-        return Outcome(head, letters, output, fragment, element, pairs)
+        return ElementOutcome(head, letters, output, fragment, element, pairs)
 
     def _choose_VR(self, found: str, rule: Rule, implicit: bool) -> tuple[str, bool]:
         """Return the VR to work with, and whether what was found is of a kind that PS3.6 allows."""

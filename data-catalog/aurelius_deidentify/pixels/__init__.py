@@ -9,6 +9,6 @@ from __future__ import annotations
 from aurelius_deidentify.pixels.face import shows_face
 from aurelius_deidentify.pixels.judge import judge_pixels
 from aurelius_deidentify.pixels.mask import mask_pixels
-from aurelius_deidentify.pixels.verdict import PixelVerdict, Region, Word
+from aurelius_deidentify.pixels.verdict import MaskRegion, PixelVerdict, Word
 
-__all__ = ["PixelVerdict", "Region", "Word", "judge_pixels", "mask_pixels", "shows_face"]
+__all__ = ["MaskRegion", "PixelVerdict", "Word", "judge_pixels", "mask_pixels", "shows_face"]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aurelius_deidentify.pixels.rendering import Picture
-from aurelius_deidentify.pixels.verdict import Region, Word
+from aurelius_deidentify.pixels.verdict import MaskRegion, Word
 from aurelius_deidentify.pixels.words import count_letters
 
 #: Only from what is surely a word; from noise a mask would run across the image.
@@ -53,7 +53,7 @@ def grow_words(words: Iterable[Word], views: Iterable[Picture]) -> list[Word]:
     return grown
 
 
-def _grow(region: Region, picture: Picture) -> Region:
+def _grow(region: MaskRegion, picture: Picture) -> MaskRegion:
     band = picture[region.y : region.bottom].astype(np.int16)
     steps = np.abs(np.diff(band, axis=1))
     steps = np.partition(steps, -2, axis=0)[-2] if len(steps) > 1 else steps[0]  # one speck is no ink
@@ -65,7 +65,7 @@ def _grow(region: Region, picture: Picture) -> Region:
     gap, longest = round(GAP_HEIGHTS * region.height) + 1, round(LONGEST_HEIGHTS * region.height)
     right = region.right + _reach(ink[region.right :], gap, longest)
     left = region.x - _reach(ink[: region.x][::-1], gap, longest)
-    return Region(left, region.y, right - left, region.height)
+    return MaskRegion(left, region.y, right - left, region.height)
 
 
 def _reach(ink: NDArray[np.bool_], gap: int, longest: int) -> int:

@@ -25,7 +25,7 @@ from aurelius_deidentify.pixels.rendering import (
     raise_ink,
     to_bytes,
 )
-from aurelius_deidentify.pixels.verdict import PixelVerdict, Region, Word
+from aurelius_deidentify.pixels.verdict import MaskRegion, PixelVerdict, Word
 from aurelius_deidentify.pixels.words import Evidence, choose_words, cover_words, join_regions
 
 #: All looks at one object together.
@@ -79,7 +79,7 @@ def _judge_image(original: Dataset, source: bytes, evidence: Collection[str]) ->
     views = make_views(dataset)
     if all(is_page(view) for view in views) and not rules.is_ultrasound(original):
         return PixelVerdict("person", "It looks like a sheet of paper or a page of text.", method="ocr")
-    search = Search(Reader(LIMIT_S), evidence, measured=rules.is_measured(original))
+    search = TextSearch(Reader(LIMIT_S), evidence, measured=rules.is_measured(original))
     words = search.find_words(views)
     rows, columns = views[0].shape
     if not words:
@@ -104,7 +104,11 @@ def _judge_silence(original: Dataset) -> PixelVerdict:
 
 
 def _decide(
-    words: list[Word], regions: tuple[Region, ...], size: tuple[int, int], ultrasound: bool, evidence: Collection[str]
+    words: list[Word],
+    regions: tuple[MaskRegion, ...],
+    size: tuple[int, int],
+    ultrasound: bool,
+    evidence: Collection[str],
 ) -> PixelVerdict:
     columns, rows = size
     masked = np.zeros((rows, columns), bool)
@@ -143,7 +147,7 @@ def make_views(dataset: Dataset) -> list[Picture]:
 
 
 @dataclass(frozen=True)
-class Search:
+class TextSearch:
     """How words are looked for in the pictures of one object.
 
     Parameters
@@ -186,13 +190,13 @@ def is_page(picture: Picture) -> bool:
     return bool((light >= PAPER_LEVEL).mean() > PAPER_PART)
 
 
-def read_content_region(original: Dataset, columns: int, rows: int) -> Region:
+def read_content_region(original: Dataset, columns: int, rows: int) -> MaskRegion:
     """Return where on an ultrasound's screen the image is (PS3.3 C.8.5.5.1), or what lies below a usual header."""
     regions = []
     for item in original.get("SequenceOfUltrasoundRegions") or []:
         try:
             x, y = int(item.RegionLocationMinX0), int(item.RegionLocationMinY0)
-            regions.append(Region(x, y, int(item.RegionLocationMaxX1) - x, int(item.RegionLocationMaxY1) - y))
+            regions.append(MaskRegion(x, y, int(item.RegionLocationMaxX1) - x, int(item.RegionLocationMaxY1) - y))
         except (AttributeError, TypeError, ValueError, ArithmeticError, InvalidRequest):
             continue  # a region without place or area says nothing
     if regions:
@@ -202,13 +206,13 @@ def read_content_region(original: Dataset, columns: int, rows: int) -> Region:
         if joined.y > 0:
             return joined
     top = max(round(rows * HEADER_PART), 1)
-    return Region(0, top, columns, max(rows - top, 1))
+    return MaskRegion(0, top, columns, max(rows - top, 1))
 
 
-def _cover_header(regions: tuple[Region, ...], screen: Region, columns: int) -> list[Region]:
+def _cover_header(regions: tuple[MaskRegion, ...], screen: MaskRegion, columns: int) -> list[MaskRegion]:
     """Return the strip above an ultrasound's image, as deep as the text in it reaches; none if it is empty."""
     depth = max((min(region.bottom, screen.y) for region in regions if region.y < screen.y), default=0)
-    return [Region(0, 0, columns, depth)] if depth else []
+    return [MaskRegion(0, 0, columns, depth)] if depth else []
 
 
 def _drop_repeated(pictures: list[Picture]) -> list[Picture]:

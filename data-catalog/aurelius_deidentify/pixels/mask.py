@@ -16,7 +16,7 @@ from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, RLELos
 from aurelius_deidentify.errors import NotDeidentifiable
 from aurelius_deidentify.pixels.rendering import count_frames
 from aurelius_deidentify.pixels.rules import OVERLAY_BIT_POSITIONS
-from aurelius_deidentify.pixels.verdict import Region
+from aurelius_deidentify.pixels.verdict import MaskRegion
 
 #: Transfer syntaxes that have lost something for good (PS3.5 annex A.4); others can be, and then say so themselves.
 LOSSY = frozenset(f"1.2.840.10008.1.2.4.{end}" for end in (50, 51, 81))
@@ -24,7 +24,7 @@ LARGEST_DECODED_BYTES = 4 << 30
 FAILED = "The regions cannot be blacked out: the pixels cannot be decoded ({})."
 
 
-def mask_pixels(part10: bytes, regions: Iterable[Region]) -> bytes:
+def mask_pixels(part10: bytes, regions: Iterable[MaskRegion]) -> bytes:
     """Return a Part 10 file whose pixels are black in the regions, in every frame.
 
     Native pixel data keeps its transfer syntax; compressed pixel data becomes RLE Lossless, so that values outside the
@@ -59,7 +59,7 @@ def mask_pixels(part10: bytes, regions: Iterable[Region]) -> bytes:
     return target.getvalue()
 
 
-def _blacken(dataset: Dataset, regions: tuple[Region, ...]) -> None:
+def _blacken(dataset: Dataset, regions: tuple[MaskRegion, ...]) -> None:
     frames, interpretation = _decode(dataset)
     if int(dataset.BitsAllocated) == 1:
         raise NotDeidentifiable("The regions cannot be blacked out: the image has one bit for each pixel.")

@@ -13,7 +13,7 @@ from PIL import Image
 
 from aurelius_deidentify.errors import NotDeidentifiable
 from aurelius_deidentify.pixels.rendering import Picture
-from aurelius_deidentify.pixels.verdict import Region, Word
+from aurelius_deidentify.pixels.verdict import MaskRegion, Word
 
 #: Small writing is enlarged, large images are not: (up to this many columns or rows, factors).
 SCALES = ((160, (4.0,)), (400, (3.0, 2.0)), (700, (3.0, 1.5)), (1300, (2.0, 1.0)), (4000, (1.0, 0.5)))
@@ -99,7 +99,7 @@ def choose_factors(picture: Picture) -> tuple[float, ...]:
     return next((factors for limit, factors in SCALES if longest <= limit), HUGE)
 
 
-def blank(picture: Picture, regions: tuple[Region, ...]) -> Picture:
+def blank(picture: Picture, regions: tuple[MaskRegion, ...]) -> Picture:
     """Return a copy with the regions filled by the picture's usual value, so that no edge attracts the reader."""
     copy = picture.copy()
     usual = np.uint8(np.median(picture))
@@ -116,4 +116,4 @@ def _parse(line: str, factor: float, columns: int, rows: int) -> Word | None:
     left, top, width, height = (int(field) / factor for field in fields[6:10])
     x, y = min(max(int(left), 0), columns - 1), min(max(int(top), 0), rows - 1)
     right, bottom = min(int(left + width) + 1, columns), min(int(top + height) + 1, rows)
-    return Word(fields[11].strip(), float(fields[10]), Region(x, y, max(right - x, 1), max(bottom - y, 1)))
+    return Word(fields[11].strip(), float(fields[10]), MaskRegion(x, y, max(right - x, 1), max(bottom - y, 1)))

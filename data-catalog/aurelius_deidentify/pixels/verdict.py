@@ -11,7 +11,7 @@ Outcome = Literal["clean", "mask", "person"]
 
 
 @dataclass(frozen=True)
-class Region:
+class MaskRegion:
     """A rectangle of an image, in pixels from the top left corner; it holds for every frame.
 
     Raises
@@ -39,23 +39,23 @@ class Region:
         """First row below it."""
         return self.y + self.height
 
-    def covers(self, other: Region) -> bool:
+    def covers(self, other: MaskRegion) -> bool:
         """Whether the other region lies within this one."""
         return self.x <= other.x and self.y <= other.y and self.right >= other.right and self.bottom >= other.bottom
 
-    def meets(self, other: Region) -> bool:
+    def meets(self, other: MaskRegion) -> bool:
         """Whether the two share a pixel or touch."""
         return self.x <= other.right and other.x <= self.right and self.y <= other.bottom and other.y <= self.bottom
 
-    def join(self, other: Region) -> Region:
+    def join(self, other: MaskRegion) -> MaskRegion:
         """Return the smallest region that holds both."""
         x, y = min(self.x, other.x), min(self.y, other.y)
-        return Region(x, y, max(self.right, other.right) - x, max(self.bottom, other.bottom) - y)
+        return MaskRegion(x, y, max(self.right, other.right) - x, max(self.bottom, other.bottom) - y)
 
-    def pad(self, margin: int, columns: int, rows: int) -> Region:
+    def pad(self, margin: int, columns: int, rows: int) -> MaskRegion:
         """Return the region with a margin on each side, cut at the borders of the image."""
         x, y = max(self.x - margin, 0), max(self.y - margin, 0)
-        return Region(x, y, min(self.right + margin, columns) - x, min(self.bottom + margin, rows) - y)
+        return MaskRegion(x, y, min(self.right + margin, columns) - x, min(self.bottom + margin, rows) - y)
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Word:
 
     text: str
     confidence: float
-    region: Region
+    region: MaskRegion
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class PixelVerdict:
 
     outcome: Outcome
     reason: str
-    regions: tuple[Region, ...] = ()
+    regions: tuple[MaskRegion, ...] = ()
     words: tuple[Word, ...] = ()
     method: str = "rule"
 

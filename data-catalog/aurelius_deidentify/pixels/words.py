@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-from aurelius_deidentify.pixels.verdict import Region, Word
+from aurelius_deidentify.pixels.verdict import MaskRegion, Word
 
 #: (least confidence, least letters and digits) of what is believed at one look.
 BELIEVED = ((60.0, 3), (80.0, 2))
@@ -55,15 +55,15 @@ def choose_words(
     return chosen
 
 
-def cover_words(words: Iterable[Word], columns: int, rows: int) -> tuple[Region, ...]:
+def cover_words(words: Iterable[Word], columns: int, rows: int) -> tuple[MaskRegion, ...]:
     """Return padded regions that hold all the words; those that touch on one line become one."""
     padded = [word.region.pad(2 + round(word.region.height * PADDING_HEIGHTS), columns, rows) for word in words]
     return join_regions(padded)
 
 
-def join_regions(regions: Iterable[Region]) -> tuple[Region, ...]:
+def join_regions(regions: Iterable[MaskRegion]) -> tuple[MaskRegion, ...]:
     """Join regions that touch and lie on one line, and drop those within others."""
-    joined: list[Region] = []
+    joined: list[MaskRegion] = []
     for region in sorted(regions, key=lambda region: (region.y, region.x)):
         current = region
         while (
@@ -147,6 +147,6 @@ def _are_neighbours(word: Word, other: Word) -> bool:
     return gap <= NEIGHBOUR_HEIGHTS * min(one.height, two.height)
 
 
-def _on_one_line(one: Region, two: Region) -> bool:
+def _on_one_line(one: MaskRegion, two: MaskRegion) -> bool:
     shared = min(one.bottom, two.bottom) - max(one.y, two.y)
     return shared >= 0.5 * min(one.height, two.height)

@@ -24,7 +24,7 @@ Patch = tuple[int, bytes]
 
 
 @dataclass(frozen=True)
-class Segment:
+class JpegSegment:
     """One marker segment: ``start`` is its 0xFF, ``end`` lies behind its payload."""
 
     marker: int
@@ -36,7 +36,7 @@ class _Short(Exception):
     """The bytes at hand end within the header."""
 
 
-def list_segments(data: bytes) -> Iterator[Segment]:
+def list_segments(data: bytes) -> Iterator[JpegSegment]:
     """Yield the segments of a JPEG stream in order, entropy-coded data skipped.
 
     Raises
@@ -50,7 +50,7 @@ def list_segments(data: bytes) -> Iterator[Segment]:
         raise NotDeidentifiable("A JPEG stream ends too early: the picture is damaged. Export it anew.") from None
 
 
-def _walk(data: bytes, *, through_scans: bool) -> Iterator[Segment]:
+def _walk(data: bytes, *, through_scans: bool) -> Iterator[JpegSegment]:
     if data[:2] != b"\xff\xd8":
         raise NotDeidentifiable("JPEG data does not begin as such: the picture is damaged. Export it anew.")
     place = 2
@@ -63,14 +63,14 @@ def _walk(data: bytes, *, through_scans: bool) -> Iterator[Segment]:
             raise NotDeidentifiable("JPEG data has no marker where one must be: the picture is damaged.")
         marker = data[place + 1]
         if marker == EOI:
-            yield Segment(marker, place, place + 2)
+            yield JpegSegment(marker, place, place + 2)
             return
         if place + 4 > len(data):
             raise _Short
         end = place + 2 + int.from_bytes(data[place + 2 : place + 4], "big")
         if end > len(data):
             raise _Short
-        yield Segment(marker, place, end)
+        yield JpegSegment(marker, place, end)
         if marker == SOS:
             if not through_scans:
                 return
@@ -109,7 +109,7 @@ def blank_jpeg(read: Callable[[int], bytes], size: int) -> list[Patch]:
     return [patch for each in segments if (patch := _blank_segment(data, each)) is not None]
 
 
-def _blank_segment(data: bytes, segment: Segment) -> Patch | None:
+def _blank_segment(data: bytes, segment: JpegSegment) -> Patch | None:
     if segment.marker != COM and not APP0 <= segment.marker <= 0xEF:
         return None
     start, kept = segment.start + 4, 0

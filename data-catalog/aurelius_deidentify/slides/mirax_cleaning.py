@@ -90,14 +90,14 @@ def plan_mirax(path: Path) -> MiraxPlan:
     """
     folder = path.with_suffix("")
     try:
-        return _Planner(folder).plan
+        return _MiraxPlanner(folder).plan
     except (LookupError, ValueError, struct.error, configparser.Error) as error:
         raise NotDeidentifiable(DAMAGED.format(f"unexpected {type(error).__name__}")) from None
     except FileNotFoundError:
         raise NotDeidentifiable(DAMAGED.format("a file of its folder is missing")) from None
 
 
-class _Planner:
+class _MiraxPlanner:
     """Reads the description and walks the index; the plan is complete once it is made."""
 
     def __init__(self, folder: Path) -> None:

@@ -25,7 +25,7 @@ DAMAGED = "The TIFF structure is damaged: {}. Nothing of it was stored; export t
 
 
 @dataclass(frozen=True)
-class Layout:
+class TiffLayout:
     """How numbers are written in one file."""
 
     order: str
@@ -105,10 +105,10 @@ class TiffFile:
         self.size = os.fstat(self._descriptor).st_size
         head = self.read(0, 16)
         order = "<" if head[:2] == b"II" else ">"
-        self.layout = Layout(order, head[2:4] in (b"+\0", b"\0+"), ndpi=False)
+        self.layout = TiffLayout(order, head[2:4] in (b"+\0", b"\0+"), ndpi=False)
         first = self.layout.unpack(head[8:16] if self.layout.big else head[4:8])
         if not self.layout.big and (ndpi_first := self._find_ndpi(head, first)) is not None:
-            self.layout, first = Layout(order, big=False, ndpi=True), ndpi_first
+            self.layout, first = TiffLayout(order, big=False, ndpi=True), ndpi_first
         self._seen: set[int] = set()
         self.directories = list(self._walk(first))
 

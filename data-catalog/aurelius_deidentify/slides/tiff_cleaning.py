@@ -84,11 +84,11 @@ def plan_tiff(path: Path) -> CleaningPlan | None:
             return None
         width, height = measure(tiff, tiff.directories[0])
         plan = CleaningPlan(path, kind, width, height)
-        _Planner(tiff, plan).fill()
+        _TiffPlanner(tiff, plan).fill()
     return plan
 
 
-class _Planner:
+class _TiffPlanner:
     """Fills a plan; holds what all of its steps need."""
 
     def __init__(self, tiff: TiffFile, plan: CleaningPlan) -> None:

@@ -20,7 +20,7 @@ NOTICE = "audit head"
 
 
 @dataclass(frozen=True)
-class Mark:
+class SignedEvent:
     """A signed statement that the event ``event_id`` had this hash: a head, or a checkpoint.
 
     A checkpoint says besides that the events up to and including it were removed because their time was over.
@@ -43,13 +43,13 @@ class Mark:
         return self.public_key == public_key and verify_signature(public_key, self.statement, self.signature)
 
 
-def make_mark(vault: Vault, kind: str, event_id: int, digest: str) -> Mark:
+def make_mark(vault: Vault, kind: str, event_id: int, digest: str) -> SignedEvent:
     """Sign a head or a checkpoint."""
-    draft = Mark(kind, event_id, digest, datetime.now(UTC).isoformat(), vault.public_key, "")
-    return Mark(**{**asdict(draft), "signature": vault.sign(draft.statement)})
+    draft = SignedEvent(kind, event_id, digest, datetime.now(UTC).isoformat(), vault.public_key, "")
+    return SignedEvent(**{**asdict(draft), "signature": vault.sign(draft.statement)})
 
 
-def sign_head(engine: Engine, vault: Vault) -> Mark | None:
+def sign_head(engine: Engine, vault: Vault) -> SignedEvent | None:
     """Sign where the audit log stands; None if nothing happened since, or if its signed past is gone.
 
     Such a log is not signed again: a new signature would cover up what was done to it.
@@ -70,32 +70,32 @@ def sign_head(engine: Engine, vault: Vault) -> Mark | None:
     return head
 
 
-def insert_mark(connection: Connection, table: Table, mark: Mark) -> None:
+def insert_mark(connection: Connection, table: Table, mark: SignedEvent) -> None:
     """Keep a head or a checkpoint in its table."""
     values = asdict(mark)
     del values["kind"]
     connection.execute(insert(table).values({**values, "at": datetime.fromisoformat(mark.at)}))
 
 
-def read_mark(kind: str, row: RowMapping) -> Mark:
+def read_mark(kind: str, row: RowMapping) -> SignedEvent:
     """Turn a row of `audit_heads` or `audit_checkpoints` into what was signed."""
     at = row["at"].astimezone(UTC).isoformat()
-    return Mark(kind, row["event_id"], row["hash"], at, row["public_key"], row["signature"])
+    return SignedEvent(kind, row["event_id"], row["hash"], at, row["public_key"], row["signature"])
 
 
-def read_head(notice: str | None) -> Mark | None:
+def read_head(notice: str | None) -> SignedEvent | None:
     """Turn the vault's copy of the newest head into what was signed."""
-    return Mark(**json.loads(notice)) if notice else None
+    return SignedEvent(**json.loads(notice)) if notice else None
 
 
-def find_checkpoint(connection: Connection) -> Mark | None:
+def find_checkpoint(connection: Connection) -> SignedEvent | None:
     """Return the newest checkpoint."""
     newest = select(audit_checkpoints).order_by(audit_checkpoints.c.event_id.desc()).limit(1)
     row = connection.execute(newest).mappings().first()
     return read_mark("checkpoint", row) if row else None
 
 
-def read_outside_head(settings: IntakeSettings) -> Mark | None:
+def read_outside_head(settings: IntakeSettings) -> SignedEvent | None:
     """Return the newest head as the vault keeps it; this takes no key."""
     return read_head(read_notice(settings, NOTICE))
 
@@ -106,7 +106,7 @@ def _find_newest(connection: Connection) -> tuple[int, str] | None:
     return (row[0], row[1]) if row else None
 
 
-def _still_holds(connection: Connection, head: Mark) -> bool:
+def _still_holds(connection: Connection, head: SignedEvent) -> bool:
     checkpoint = find_checkpoint(connection)
     if checkpoint is not None and checkpoint.event_id >= head.event_id:
         return True

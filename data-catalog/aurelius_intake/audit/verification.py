@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 
 from aurelius_catalog.index.audit_log import GENESIS, hash_event
 from aurelius_catalog.index.schema import audit_events, audit_heads
-from aurelius_intake.audit.signatures import Mark, find_checkpoint, read_mark
+from aurelius_intake.audit.signatures import SignedEvent, find_checkpoint, read_mark
 
 BATCH = 1000
 Event = Mapping[str, Any]
@@ -72,7 +72,7 @@ class Chain:
     """
 
     expected: str
-    heads: Mapping[int, Mark]
+    heads: Mapping[int, SignedEvent]
     find_event: Callable[[str], int | None]
     before: int = 0
     events: int = 0
@@ -108,7 +108,7 @@ class Chain:
         self.faults.append(Fault(number, kind, f"record {number} was found {kind}: {text}"))
 
 
-def check_log(connection: Connection, public_key: str | None, outside: Mark | None = None) -> Finding:
+def check_log(connection: Connection, public_key: str | None, outside: SignedEvent | None = None) -> Finding:
     """Read the whole audit log and find what was edited, removed, moved, rewritten or cut off.
 
     Parameters
@@ -154,8 +154,8 @@ def read_events(connection: Connection, after: int, to: int | None = None) -> It
 
 
 def _read_heads(
-    connection: Connection, public_key: str | None, outside: Mark | None
-) -> tuple[dict[int, Mark], list[Fault]]:
+    connection: Connection, public_key: str | None, outside: SignedEvent | None
+) -> tuple[dict[int, SignedEvent], list[Fault]]:
     rows = connection.execute(select(audit_heads).order_by(audit_heads.c.id)).mappings()
     marks = [read_mark("head", row) for row in rows] + ([outside] if outside else [])
     heads, faults = {}, []

@@ -48,7 +48,7 @@ class CertifiedObject:
 
 
 @dataclass(frozen=True)
-class Batch:
+class CertificateEntry:
     """What came at one time, and the profile it was treated by.
 
     Parameters
@@ -102,7 +102,7 @@ class Certificate:
 
     StudyInstanceUID: str
     site: str
-    batches: tuple[Batch, ...]
+    batches: tuple[CertificateEntry, ...]
     content_sha256: str = ""
     signature: str = ""
     public_key: str = ""
@@ -187,7 +187,7 @@ def issue_certificate(
         known = earlier.objects
         if all(known.get(item.SOPInstanceUID) == item for item in objects):
             return earlier
-    batch = Batch(
+    batch = CertificateEntry(
         issued_at=datetime.now(UTC).isoformat(timespec="seconds"),
         profile=_describe_profile(profile),
         objects=tuple(sorted(objects, key=lambda item: item.SOPInstanceUID)),
@@ -230,7 +230,7 @@ def parse_certificate(text: str) -> Certificate:
     try:
         read = json.loads(text)
         batches = tuple(
-            Batch(
+            CertificateEntry(
                 batch["issued_at"],
                 batch["profile"],
                 tuple(CertifiedObject(**item) for item in batch["objects"]),

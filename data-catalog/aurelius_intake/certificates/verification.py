@@ -38,7 +38,7 @@ class Keeper(Protocol):
 
 
 @dataclass(frozen=True)
-class Verification:
+class CertificateVerification:
     """What came of checking a certificate.
 
     Parameters
@@ -58,7 +58,7 @@ class Verification:
     derived: int
 
 
-def verify_certificate(settings: IntakeSettings, StudyInstanceUID: str, vault: Keeper) -> Verification:
+def verify_certificate(settings: IntakeSettings, StudyInstanceUID: str, vault: Keeper) -> CertificateVerification:
     """Hash every stored file of a study again, check its header by the profile, and search it for residue.
 
     Parameters
@@ -105,7 +105,7 @@ def verify_certificate(settings: IntakeSettings, StudyInstanceUID: str, vault: K
             for finding in _check_file(data, item.sha256, row.media_type, profile, scanner):
                 findings.append(f"Object {item.SOPInstanceUID}: {finding}")
     derived = len(stored) - len(checked) - len(strangers)
-    return Verification(tuple(findings), len(checked), len(scanner.values), scanned, derived)
+    return CertificateVerification(tuple(findings), len(checked), len(scanner.values), scanned, derived)
 
 
 def _check_seal(certificate: Certificate, public_key: str) -> Iterator[str]:

@@ -32,7 +32,7 @@ BROKEN = "Named like a slide, a picture or a NIfTI volume, but its content is no
 
 
 @dataclass(frozen=True)
-class Foreign:
+class ForeignFile:
     """A file that is no DICOM, understood, and said whose it is.
 
     Parameters
@@ -92,7 +92,7 @@ class Foreign:
         return file.getvalue()
 
 
-def read_foreign(path: Path, projects: Collection[str] = ()) -> Foreign | None:
+def read_foreign(path: Path, projects: Collection[str] = ()) -> ForeignFile | None:
     """Understand a file that is no DICOM; None if it is DICOM, or nothing that is known here.
 
     Parameters
@@ -120,11 +120,11 @@ def read_foreign(path: Path, projects: Collection[str] = ()) -> Foreign | None:
         header = _make_header(path, sidecar, RawDataStorage, sidecar.Modality)
         project = _check_project(sidecar, projects)
         flags = frozenset({"face"} if shows_face([_describe_volume(sidecar, nifti)]) else ())
-        return Foreign(path, _list_files(path), NIFTI, header, nifti.evidence, project, flags, nifti.write)
+        return ForeignFile(path, _list_files(path), NIFTI, header, nifti.evidence, project, flags, nifti.write)
     if is_picture(head):
         sidecar = read_sidecar(path, "XC")
         header = _make_header(path, sidecar, "", sidecar.Modality or "OT")
-        return Foreign(path, _list_files(path), DICOM, header, frozenset(), _check_project(sidecar, projects))
+        return ForeignFile(path, _list_files(path), DICOM, header, frozenset(), _check_project(sidecar, projects))
     if path.name.lower().endswith(SUFFIXES):
         raise NotDeidentifiable(BROKEN)
     return None
@@ -143,7 +143,7 @@ def find_principal(path: Path) -> Path:
     return next((each for each in named if each.is_file() and each.name.lower().endswith(SUFFIXES)), path)
 
 
-def _read_slide(slide: SlidePlan, projects: Collection[str]) -> Foreign:
+def _read_slide(slide: SlidePlan, projects: Collection[str]) -> ForeignFile:
     sidecar = read_sidecar(slide.path, "SM")
     header = _make_header(slide.path, sidecar, SLIDE_CLASS, "SM")
     header.Manufacturer = slide.Manufacturer
@@ -151,7 +151,7 @@ def _read_slide(slide: SlidePlan, projects: Collection[str]) -> Foreign:
     header.TotalPixelMatrixColumns, header.TotalPixelMatrixRows = slide.width, slide.height
     project = _check_project(sidecar, projects)
     files = _list_files(slide.path)
-    return Foreign(slide.path, files, slide.media_type, header, slide.evidence, project, _write=slide.write)
+    return ForeignFile(slide.path, files, slide.media_type, header, slide.evidence, project, _write=slide.write)
 
 
 def _describe_volume(sidecar: Sidecar, nifti: NiftiPlan) -> Dataset:

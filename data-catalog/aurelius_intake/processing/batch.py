@@ -10,17 +10,17 @@ from typing import Any
 
 from aurelius_catalog.index.deidentified import DeidentifiedFile
 from aurelius_deidentify.header import StudySession
-from aurelius_intake.zone.items import IntakeItem, State
+from aurelius_intake.zone.items import IntakeItem, ItemState
 
 #: Where the original of an object that ended is kept.
-FOLDERS: Mapping[State, str] = {
-    State.STORED: "processed",
-    State.DUPLICATE: "processed",
-    State.UNPACKED: "processed",
-    State.LISTED: "processed",
-    State.CONFLICT: "quarantine",
-    State.QUARANTINED: "quarantine",
-    State.FAILED: "failed",
+FOLDERS: Mapping[ItemState, str] = {
+    ItemState.STORED: "processed",
+    ItemState.DUPLICATE: "processed",
+    ItemState.UNPACKED: "processed",
+    ItemState.LISTED: "processed",
+    ItemState.CONFLICT: "quarantine",
+    ItemState.QUARANTINED: "quarantine",
+    ItemState.FAILED: "failed",
 }
 
 
@@ -44,7 +44,7 @@ class Findings:
 
 
 @dataclass(frozen=True)
-class Ready:
+class ReadyObject:
     """An object whose de-identified draft is written.
 
     Parameters
@@ -64,17 +64,17 @@ class Ready:
 
 
 @dataclass(frozen=True)
-class Ending:
+class Disposition:
     """An object that has got its disposition."""
 
     item: IntakeItem
-    state: State
+    state: ItemState
     reason: str | None
     findings: Findings
 
 
 @dataclass
-class Prepared:
+class PreparedObject:
     """A pile on its way.
 
     Parameters
@@ -98,8 +98,8 @@ class Prepared:
     site: str
     session: StudySession
     drafts: Path
-    ready: list[Ready] = field(default_factory=list)
-    endings: list[Ending] = field(default_factory=list)
+    ready: list[ReadyObject] = field(default_factory=list)
+    endings: list[Disposition] = field(default_factory=list)
     unsettled: list[IntakeItem] = field(default_factory=list)
     people: dict[str, tuple[str, str]] = field(default_factory=dict)
     projects: set[str] = field(default_factory=set)
@@ -107,6 +107,6 @@ class Prepared:
     residue_values: int = 0
     started: float = field(default_factory=time.monotonic)
 
-    def end(self, item: IntakeItem, state: State, reason: str | None, findings: Findings | None = None) -> None:
+    def end(self, item: IntakeItem, state: ItemState, reason: str | None, findings: Findings | None = None) -> None:
         """Give an object its disposition."""
-        self.endings.append(Ending(item, state, reason, findings or Findings()))
+        self.endings.append(Disposition(item, state, reason, findings or Findings()))

@@ -14,14 +14,14 @@ from typing import Any
 from aurelius_catalog.dicom.frame_locations import locate_frames
 from aurelius_catalog.errors import NotDeidentifiable
 from aurelius_catalog.index.deidentified import DeidentifiedFile, read_deidentified
-from aurelius_deidentify.header import Profile, Rewritten
+from aurelius_deidentify.header import DeidentifiedObject, Profile
 from aurelius_deidentify.media_types import find_suffix
 from aurelius_deidentify.pixels import PixelVerdict, judge_pixels, mask_pixels
 from aurelius_deidentify.residue.false_positives import name_places
 from aurelius_deidentify.residue.scanner import ResidueScanner, find_residue
-from aurelius_intake.foreign.recognition import Foreign
+from aurelius_intake.foreign.recognition import ForeignFile
 from aurelius_intake.processing.admissibility import find_refusal
-from aurelius_intake.processing.batch import Findings, Prepared, Ready
+from aurelius_intake.processing.batch import Findings, PreparedObject, ReadyObject
 from aurelius_intake.zone.decisions import Approvals
 from aurelius_intake.zone.items import IntakeItem
 
@@ -38,7 +38,7 @@ class Refused(NotDeidentifiable):
         self.findings = findings
 
 
-class Draft:
+class StudyDraft:
     """A draft, and its bytes until they were searched.
 
     Parameters
@@ -51,7 +51,7 @@ class Draft:
         The file in three parts, the middle one its pixel data; None where it is too large to be held.
     """
 
-    def __init__(self, ready: Ready, out: Rewritten, pieces: Pieces | None) -> None:
+    def __init__(self, ready: ReadyObject, out: DeidentifiedObject, pieces: Pieces | None) -> None:
         self.ready, self.out, self.pieces = ready, out, pieces
 
     def find_residue(self, scanner: ResidueScanner) -> list[str]:
@@ -90,7 +90,7 @@ class Drafter:
         self.profile = f"{profile.name}@{profile.version}"
         self._profile_hash = profile.sha256
 
-    def draft(self, prepared: Prepared, item: IntakeItem, content: bytes) -> Draft:
+    def draft(self, prepared: PreparedObject, item: IntakeItem, content: bytes) -> StudyDraft:
         """De-identify a DICOM object.
 
         Raises
@@ -105,7 +105,7 @@ class Drafter:
             prepared.session.take_back(out)  # what is not given away is not certified
             raise
 
-    def _judge(self, prepared: Prepared, item: IntakeItem, content: bytes, out: Rewritten) -> Draft:
+    def _judge(self, prepared: PreparedObject, item: IntakeItem, content: bytes, out: DeidentifiedObject) -> StudyDraft:
         """Write the draft, unless something speaks against it."""
         approval = self.approvals.find(item.digest)
         findings = Findings(out.pseudonym, dict(out.actions))
@@ -124,9 +124,9 @@ class Drafter:
         )
         file, pieces = self._write(path, out) if masked is None else self._write_masked(path, out, masked)
         prepared.people[out.pseudonym] = (out.PatientID, out.PatientName)
-        return Draft(Ready(item, findings, file, verdict.summary), out, pieces)
+        return StudyDraft(ReadyObject(item, findings, file, verdict.summary), out, pieces)
 
-    def draft_foreign(self, prepared: Prepared, item: IntakeItem, foreign: Foreign) -> Draft:
+    def draft_foreign(self, prepared: PreparedObject, item: IntakeItem, foreign: ForeignFile) -> StudyDraft:
         """Clean a file that is no DICOM object.
 
         Raises
@@ -146,13 +146,13 @@ class Drafter:
             file = DeidentifiedFile(path, out.header, "", (), digest, size, foreign.media_type, record)
             prepared.people[out.pseudonym] = (out.PatientID, out.PatientName)
             said = "clean by rule: whatever is no pixel of the image itself was left out"
-            draft = Draft(Ready(item, Findings(out.pseudonym, dict(out.actions)), file, said), out, None)
+            draft = StudyDraft(ReadyObject(item, Findings(out.pseudonym, dict(out.actions)), file, said), out, None)
         prepared.session.evidence |= foreign.evidence
         prepared.projects |= {foreign.project} if foreign.project else set()
         prepared.flags |= foreign.flags
         return draft
 
-    def _write(self, path: Path, out: Rewritten) -> tuple[DeidentifiedFile, Pieces]:
+    def _write(self, path: Path, out: DeidentifiedObject) -> tuple[DeidentifiedFile, Pieces]:
         pieces = (out.head, out.pixels, out.tail)
         size = write_pieces(path, pieces)
         digest = hashlib.sha256(out.head)
@@ -166,13 +166,13 @@ class Drafter:
             path, out.header, syntax, frames, digest.hexdigest(), size, deidentification=record
         ), pieces
 
-    def _write_masked(self, path: Path, out: Rewritten, masked: bytes) -> tuple[DeidentifiedFile, Pieces]:
+    def _write_masked(self, path: Path, out: DeidentifiedObject, masked: bytes) -> tuple[DeidentifiedFile, Pieces]:
         write_pieces(path, (masked,))
         file = replace(read_deidentified(path), deidentification=self._describe_profile(out))
         start = file.frames[0][0] - PIXEL_HEADER_BYTES if file.frames else len(masked)
         return file, (masked[:start], memoryview(masked)[start:], b"")
 
-    def _describe_profile(self, out: Rewritten) -> dict[str, Any]:
+    def _describe_profile(self, out: DeidentifiedObject) -> dict[str, Any]:
         return {"profile": self.profile, "sha256": self._profile_hash, "actions": dict(out.actions)}
 
 
@@ -193,7 +193,7 @@ def write_pieces(path: Path, pieces: Iterable[bytes | memoryview]) -> int:
     return size
 
 
-def _read_table(out: Rewritten) -> bytes | None:
+def _read_table(out: DeidentifiedObject) -> bytes | None:
     table: bytes | None = out.dataset.get("ExtendedOffsetTable")
     return table
 

@@ -26,25 +26,25 @@ from aurelius_deidentify.header import load_profile
 from aurelius_deidentify.residue.scanner import ResidueReport
 from aurelius_intake.certificates.certificate import CertifiedObject, issue_certificate
 from aurelius_intake.metrics import STUDY_SECONDS
-from aurelius_intake.processing.batch import FOLDERS, Prepared, Ready
+from aurelius_intake.processing.batch import FOLDERS, PreparedObject, ReadyObject
 from aurelius_intake.processing.flags import find_flags
 from aurelius_intake.processing.preparation import Preparation
 from aurelius_intake.processing.sources import SHORTAGES
 from aurelius_intake.receiving.archive import name_draft, reveal
-from aurelius_intake.receiving.inbox import Inbox, Pile
+from aurelius_intake.receiving.inbox import Inbox, StudyBatch
 from aurelius_intake.settings import IntakeSettings
 from aurelius_intake.vault import Vault
 from aurelius_intake.zone.folders import Zone
-from aurelius_intake.zone.items import IntakeItem, Items, State
+from aurelius_intake.zone.items import IntakeItem, IntakeItems, ItemState
 
 log = logging.getLogger("aurelius.intake")
 PATIENCE_S = 5.0
 WITHDRAWN = "Withdrawn: this patient's images must not come in again."
 #: Whose reasons are written beside the original.
-EXPLAINED = frozenset({State.CONFLICT, State.QUARANTINED, State.FAILED})
+EXPLAINED = frozenset({ItemState.CONFLICT, ItemState.QUARANTINED, ItemState.FAILED})
 
 
-class Desk:
+class Pipeline:
     """Takes piles from the inboxes, one after the other, and gives every file of them a disposition.
 
     Whatever moment the process dies at, the next one continues: a file leaves the inbox only after its end was
@@ -69,7 +69,7 @@ class Desk:
         self.settings = settings
         self.vault = vault
         self.zone = Zone(settings)
-        self.items = Items(self.zone.database)
+        self.items = IntakeItems(self.zone.database)
         self.inbox = Inbox(self.zone, settings.intake_quiet_s)
         self.store = LocalStore(settings, Person.service("intake"))
         self.profile = load_profile(settings.intake_profile)
@@ -86,7 +86,7 @@ class Desk:
         """Take every pile that came to rest; returns how many files were given a disposition."""
         return sum(self.take(self.inbox.collect(site), stop) for site in self.zone.list_sites())
 
-    def take(self, piles: Iterable[Pile], stop: Event) -> int:
+    def take(self, piles: Iterable[StudyBatch], stop: Event) -> int:
         """Take piles of files; returns how many files were given a disposition."""
         taken = 0
         with ThreadPoolExecutor(1, "finish") as finisher:
@@ -99,7 +99,7 @@ class Desk:
                 pending = following
             return taken + self._await(pending, stop)
 
-    def _begin(self, pile: Pile, finisher: ThreadPoolExecutor, stop: Event) -> Future[int] | None:
+    def _begin(self, pile: StudyBatch, finisher: ThreadPoolExecutor, stop: Event) -> Future[int] | None:
         try:
             return finisher.submit(self._finish, self.preparation.prepare(pile))
         except (OSError, OperationalError) as error:
@@ -124,7 +124,7 @@ class Desk:
         log.error("a study must wait %g s: %s", PATIENCE_S, _explain(error))
         stop.wait(PATIENCE_S)
 
-    def _finds_room(self, pile: Pile) -> bool:
+    def _finds_room(self, pile: StudyBatch) -> bool:
         """Whether the pile may be taken; what changes about that is said once."""
         full = not has_room(self.settings, pile.size_bytes)
         if full != self._full:
@@ -138,7 +138,7 @@ class Desk:
 
     # -- finishing -------------------------------------------------------------------------------
 
-    def _finish(self, prepared: Prepared) -> int:
+    def _finish(self, prepared: PreparedObject) -> int:
         try:
             if prepared.ready:
                 self._store(prepared, prepared.ready)
@@ -148,7 +148,7 @@ class Desk:
         self._observe(time.monotonic() - prepared.started)
         return len(prepared.endings) + len(prepared.unsettled)
 
-    def _store(self, prepared: Prepared, ready: Sequence[Ready]) -> None:
+    def _store(self, prepared: PreparedObject, ready: Sequence[ReadyObject]) -> None:
         files = tuple(each.file for each in ready)
         flags = find_flags(files) | prepared.flags
         study = DeidentifiedStudy(prepared.site, files, flags, frozenset(prepared.projects))
@@ -162,14 +162,14 @@ class Desk:
             for pseudonym in study.patients:
                 if self.store.has_withdrawn(pseudonym):  # at this very moment, perhaps
                     self.vault.forget(pseudonym)
-            self._end_all(prepared, ready, State.QUARANTINED, WITHDRAWN)
+            self._end_all(prepared, ready, ItemState.QUARANTINED, WITHDRAWN)
         except Exception as error:
             self._store_apart(prepared, ready, error)
         else:
             self._certify(prepared, study, ready)
-            self._end_all(prepared, ready, State.STORED, None)
+            self._end_all(prepared, ready, ItemState.STORED, None)
 
-    def _remember(self, prepared: Prepared, study: DeidentifiedStudy) -> None:
+    def _remember(self, prepared: PreparedObject, study: DeidentifiedStudy) -> None:
         """Seal the way back before anybody can see what it leads back from."""
         for pseudonym, (PatientID, PatientName) in prepared.people.items():
             self.vault.remember(
@@ -182,7 +182,7 @@ class Desk:
                 evidence=prepared.session.evidence,
             )
 
-    def _certify(self, prepared: Prepared, study: DeidentifiedStudy, ready: Sequence[Ready]) -> None:
+    def _certify(self, prepared: PreparedObject, study: DeidentifiedStudy, ready: Sequence[ReadyObject]) -> None:
         scanned = sum(file.size_bytes for file in study.files)
         issue_certificate(
             self.settings,
@@ -196,9 +196,9 @@ class Desk:
             public_key=self.vault.public_key,
         )
 
-    def _store_apart(self, prepared: Prepared, ready: Sequence[Ready], error: Exception) -> None:
+    def _store_apart(self, prepared: PreparedObject, ready: Sequence[ReadyObject], error: Exception) -> None:
         """Store the other series of a study although one of them cannot be stored."""
-        series: dict[str, list[Ready]] = defaultdict(list)
+        series: dict[str, list[ReadyObject]] = defaultdict(list)
         for each in ready:
             series[each.file.SeriesInstanceUID].append(each)
         if len(series) > 1:
@@ -206,13 +206,15 @@ class Desk:
                 self._store(prepared, part)
             return
         said = str(error) if isinstance(error, AureliusError) else f"unexpected {type(error).__name__}"
-        self._end_all(prepared, ready, State.FAILED, f"The catalog could not take its series: {said}")
+        self._end_all(prepared, ready, ItemState.FAILED, f"The catalog could not take its series: {said}")
 
-    def _end_all(self, prepared: Prepared, ready: Iterable[Ready], state: State, reason: str | None) -> None:
+    def _end_all(
+        self, prepared: PreparedObject, ready: Iterable[ReadyObject], state: ItemState, reason: str | None
+    ) -> None:
         for each in ready:
             prepared.end(each.item, state, reason, each.findings)
 
-    def _record(self, prepared: Prepared) -> None:
+    def _record(self, prepared: PreparedObject) -> None:
         """Record how every object ended, in one transaction, then move the originals to where they are kept."""
         profile = self.preparation.drafter.profile
         changes: list[dict[str, Any]] = [
@@ -244,7 +246,7 @@ class Desk:
         ended = [replace(ending.item, **change) for ending, change in zip(prepared.endings, changes, strict=True)]
         self._settle([*prepared.unsettled, *ended])
 
-    def _place(self, item: IntakeItem, state: State) -> str:
+    def _place(self, item: IntakeItem, state: ItemState) -> str:
         return self.zone.place(FOLDERS[state], item.site, item.name, item.id)
 
     def _settle(self, ended: Sequence[IntakeItem]) -> None:
@@ -253,7 +255,7 @@ class Desk:
         for item in ended:
             beside = item.reason if item.state in EXPLAINED else None
             try:
-                if item.state == State.UNPACKED:
+                if item.state == ItemState.UNPACKED:
                     archive = self.zone.inbox / item.site / item.name
                     reveal(name_draft(archive, item.id), archive)
                 self.zone.move(item.site, [item.name, *item.companions], item.location, beside)

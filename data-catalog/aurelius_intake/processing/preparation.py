@@ -14,16 +14,16 @@ from aurelius_catalog.access.projects import load_rules
 from aurelius_catalog.errors import AureliusError, NotDeidentifiable
 from aurelius_deidentify.header import Deidentifier, Profile, PseudonymKey
 from aurelius_deidentify.residue.scanner import ResidueScanner
-from aurelius_intake.foreign.recognition import Foreign, read_foreign
-from aurelius_intake.processing.batch import Findings, Prepared
-from aurelius_intake.processing.drafting import Draft, Drafter, Refused
+from aurelius_intake.foreign.recognition import ForeignFile, read_foreign
+from aurelius_intake.processing.batch import Findings, PreparedObject
+from aurelius_intake.processing.drafting import Drafter, Refused, StudyDraft
 from aurelius_intake.processing.sources import Source, read_large, read_portions
 from aurelius_intake.receiving.archive import count_listed, is_archive, name_draft, unpack
-from aurelius_intake.receiving.header_peek import Glance, glance_at
-from aurelius_intake.receiving.inbox import GLANCE_BYTES, Pile
+from aurelius_intake.receiving.header_peek import HeaderPeek, glance_at
+from aurelius_intake.receiving.inbox import GLANCE_BYTES, StudyBatch
 from aurelius_intake.settings import IntakeSettings
 from aurelius_intake.zone.folders import Zone
-from aurelius_intake.zone.items import FINAL, IntakeItem, Items, State
+from aurelius_intake.zone.items import FINAL, IntakeItem, IntakeItems, ItemState
 
 log = logging.getLogger("aurelius.intake")
 RESIDUE = "Residue: something that identifies the patient is left in what would be given away"
@@ -44,13 +44,15 @@ class Preparation:
         What pseudonyms are made with, and what is done to headers.
     """
 
-    def __init__(self, settings: IntakeSettings, zone: Zone, items: Items, key: PseudonymKey, profile: Profile) -> None:
+    def __init__(
+        self, settings: IntakeSettings, zone: Zone, items: IntakeItems, key: PseudonymKey, profile: Profile
+    ) -> None:
         self.settings, self.zone, self.items = settings, zone, items
         self.drafter = Drafter(zone.root, profile)
         self.find_deidentifier = cache(lambda site: Deidentifier(key, site, profile))
         self._piles = 0
 
-    def prepare(self, pile: Pile) -> Prepared:
+    def prepare(self, pile: StudyBatch) -> PreparedObject:
         """Take every file of a pile as far as it goes without the catalog.
 
         Raises
@@ -61,7 +63,7 @@ class Preparation:
         self._piles += 1
         drafts = self.zone.drafts / f"{os.getpid()}-{self._piles}"
         drafts.mkdir(parents=True, exist_ok=True, mode=0o700)
-        prepared = Prepared(pile.site, self.find_deidentifier(pile.site).open_study(), drafts)
+        prepared = PreparedObject(pile.site, self.find_deidentifier(pile.site).open_study(), drafts)
         try:
             if pile.is_study:
                 for sources in read_portions(pile, self.zone.inbox / pile.site):
@@ -74,29 +76,29 @@ class Preparation:
             raise
         return prepared
 
-    def _take_objects(self, prepared: Prepared, sources: list[Source]) -> None:
+    def _take_objects(self, prepared: PreparedObject, sources: list[Source]) -> None:
         """Draft DICOM objects; what may not be drafted gets its disposition."""
         received = self.items.receive(prepared.site, [source.arrival for source in sources])
-        drafts: list[Draft] = []
+        drafts: list[StudyDraft] = []
         for source, (item, twin) in zip(sources, received, strict=True):
             if self._may_go_on(prepared, source, item, twin):
                 drafts += self._draft(prepared, source, item)
         self._search(prepared, drafts)
 
-    def _take_other(self, prepared: Prepared, pile: Pile) -> None:
+    def _take_other(self, prepared: PreparedObject, pile: StudyBatch) -> None:
         """Take what belongs to no study: an archive, a DICOMDIR, a slide with its companions, or anything."""
         paths = tuple(sorted((file.path for file in pile.files), key=lambda path: str(path) != pile.key))
         source = read_large(paths, self.zone.inbox / pile.site)
         if source is None:
             return
         understood = self._understand(source)
-        if isinstance(understood, Foreign):
+        if isinstance(understood, ForeignFile):
             source = _name(source, understood.header)
         [(item, twin)] = self.items.receive(prepared.site, [source.arrival])
         if self._may_go_on(prepared, source, item, twin):
             self._search(prepared, self._draft(prepared, source, item, understood))
 
-    def _understand(self, source: Source) -> Foreign | Exception | None:
+    def _understand(self, source: Source) -> ForeignFile | Exception | None:
         """Read what is no DICOM, because its UID must be known first; why it cannot be read is said with its record."""
         try:
             projects = load_rules(self.settings.projects_file).keys()
@@ -106,55 +108,59 @@ class Preparation:
         except Exception as error:
             return error
 
-    def _may_go_on(self, prepared: Prepared, source: Source, item: IntakeItem, twin: IntakeItem | None) -> bool:
+    def _may_go_on(self, prepared: PreparedObject, source: Source, item: IntakeItem, twin: IntakeItem | None) -> bool:
         findings = Findings(self._name_patient(prepared.site, source.glance))
         if item.state in FINAL:
             prepared.unsettled.append(item)
         elif not source.is_readable:
-            prepared.end(item, State.FAILED, NOT_READABLE)
+            prepared.end(item, ItemState.FAILED, NOT_READABLE)
         elif twin is None:
             return True
         elif source.is_same(twin):
-            prepared.end(item, State.DUPLICATE, f"The same content came before, as item {twin.id}.", findings)
+            prepared.end(item, ItemState.DUPLICATE, f"The same content came before, as item {twin.id}.", findings)
         else:
             reason = f"Conflict: item {twin.id} has the same UID and other content."
-            prepared.end(item, State.CONFLICT, reason, findings)
+            prepared.end(item, ItemState.CONFLICT, reason, findings)
         return False
 
     def _draft(
-        self, prepared: Prepared, source: Source, item: IntakeItem, understood: Foreign | Exception | None = None
-    ) -> list[Draft]:
+        self,
+        prepared: PreparedObject,
+        source: Source,
+        item: IntakeItem,
+        understood: ForeignFile | Exception | None = None,
+    ) -> list[StudyDraft]:
         """Write the de-identified draft of a file; what gets none gets its disposition."""
         try:
-            if isinstance(understood, Foreign):
+            if isinstance(understood, ForeignFile):
                 return [self.drafter.draft_foreign(prepared, item, understood)]
             if source.glance.is_object:
                 return [self.drafter.draft(prepared, item, source.content)]
             return self._draft_other(prepared, source, item, understood)
         except Refused as refused:
-            prepared.end(item, State.QUARANTINED, str(refused), refused.findings)
+            prepared.end(item, ItemState.QUARANTINED, str(refused), refused.findings)
         except AureliusError as error:  # foreseen: it cannot be de-identified, or has not what the index needs
             findings = Findings(self._name_patient(prepared.site, source.glance))
-            prepared.end(item, State.QUARANTINED, str(error), findings)
+            prepared.end(item, ItemState.QUARANTINED, str(error), findings)
         except OSError:
             raise
         except Exception as error:
             log.error("item %d: unexpected %s", item.id, type(error).__name__)
             said = f"Unexpected {type(error).__name__}: please report it, without the file."
-            prepared.end(item, State.FAILED, said)
+            prepared.end(item, ItemState.FAILED, said)
         return []
 
     def _draft_other(
-        self, prepared: Prepared, source: Source, item: IntakeItem, trouble: Exception | None
-    ) -> list[Draft]:
+        self, prepared: PreparedObject, source: Source, item: IntakeItem, trouble: Exception | None
+    ) -> list[StudyDraft]:
         with source.path.open("rb") as file:
             start = file.read(GLANCE_BYTES)
         if glance_at(start).is_directory:
             said = f"A DICOMDIR; it lists {count_listed(source.path)} files, which come in by themselves."
-            prepared.end(item, State.LISTED, said)
+            prepared.end(item, ItemState.LISTED, said)
         elif is_archive(source.path, start):
             count = unpack(source.path, name_draft(source.path, item.id), self.settings)
-            prepared.end(item, State.UNPACKED, f"An archive of {count} files, which come in by themselves.")
+            prepared.end(item, ItemState.UNPACKED, f"An archive of {count} files, which come in by themselves.")
         elif trouble is not None:
             raise trouble
         elif start[128:132] == b"DICM":
@@ -163,7 +169,7 @@ class Preparation:
             raise NotDeidentifiable(NOTHING_KNOWN)
         return []
 
-    def _search(self, prepared: Prepared, drafts: list[Draft]) -> None:
+    def _search(self, prepared: PreparedObject, drafts: list[StudyDraft]) -> None:
         """Look in every byte of the drafts for everything that identifies the patient."""
         if not drafts:
             return
@@ -174,17 +180,17 @@ class Preparation:
             if places:
                 prepared.session.take_back(draft.out)
                 reason = f"{RESIDUE}, in {', '.join(places)}."
-                prepared.end(draft.ready.item, State.QUARANTINED, reason, draft.ready.findings)
+                prepared.end(draft.ready.item, ItemState.QUARANTINED, reason, draft.ready.findings)
             else:
                 prepared.ready.append(draft.ready)
 
-    def _record_progress(self, prepared: Prepared) -> None:
+    def _record_progress(self, prepared: PreparedObject) -> None:
         """Record who waits to be stored, and whose it is: somebody may withdraw the patient at this moment."""
         for pseudonym in prepared.people:
             ids = [ready.item.id for ready in prepared.ready if ready.findings.pseudonym == pseudonym]
             self.items.mark_deidentified(ids, pseudonym)
 
-    def _name_patient(self, site: str, glance: Glance) -> str | None:
+    def _name_patient(self, site: str, glance: HeaderPeek) -> str | None:
         if not glance.is_object:
             return None
         return self.find_deidentifier(site).key.name_patient(

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from blake3 import blake3
 
-from aurelius_intake.receiving.header_peek import NOTHING, Glance, glance_at
-from aurelius_intake.receiving.inbox import Pile, Waiting
+from aurelius_intake.receiving.header_peek import NOTHING, HeaderPeek, glance_at
+from aurelius_intake.receiving.inbox import StudyBatch, Waiting
 from aurelius_intake.zone.items import Arrival, IntakeItem
 
 #: Of a study so much is held in memory at a time.
@@ -43,7 +43,7 @@ class Source:
 
     path: Path
     content: bytes
-    glance: Glance
+    glance: HeaderPeek
     arrival: Arrival
 
     @property
@@ -58,7 +58,7 @@ class Source:
         return twin.digest == hashlib.sha256(self.content).hexdigest()  # taken by an earlier version
 
 
-def read_portions(pile: Pile, inbox: Path) -> Iterator[list[Source]]:
+def read_portions(pile: StudyBatch, inbox: Path) -> Iterator[list[Source]]:
     """Yield the files of a study in portions that fit into memory; what is gone is left out.
 
     Parameters

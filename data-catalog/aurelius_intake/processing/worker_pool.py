@@ -14,8 +14,8 @@ from threading import Event, Thread
 from typing import Any
 
 from aurelius_intake.metrics import STUDY_SECONDS
-from aurelius_intake.processing.pipeline import Desk
-from aurelius_intake.receiving.inbox import Pile
+from aurelius_intake.processing.pipeline import Pipeline
+from aurelius_intake.receiving.inbox import StudyBatch
 from aurelius_intake.settings import IntakeSettings
 from aurelius_intake.vault import open_vault
 from aurelius_intake.zone.lock import mark_worker
@@ -29,7 +29,7 @@ Taken = tuple[int, list[float]]
 _worker: _Worker | None = None
 
 
-class Crew:
+class StudyWorkers:
     """A desk whose piles are taken by other processes.
 
     Parameters
@@ -40,12 +40,12 @@ class Crew:
         This process' own: it watches the inboxes, the others take.
     """
 
-    def __init__(self, settings: IntakeSettings, desk: Desk) -> None:
+    def __init__(self, settings: IntakeSettings, desk: Pipeline) -> None:
         self.settings, self.desk = settings, desk
         self._context = multiprocessing.get_context("spawn")
         self._stopping = self._context.Event()
         self._pool = self._hire()
-        self._busy: dict[Future[Taken], tuple[Pile, ...]] = {}
+        self._busy: dict[Future[Taken], tuple[StudyBatch, ...]] = {}
 
     def work(self, stop: Event) -> int:
         """Hand out every pile that came to rest; returns how many files got a disposition meanwhile."""
@@ -73,7 +73,7 @@ class Crew:
         arguments = (self.settings, self._stopping, logging.getLogger().level)
         return ProcessPoolExecutor(self.settings.intake_workers, self._context, _start_worker, arguments)
 
-    def _hand_out(self, piles: tuple[Pile, ...]) -> None:
+    def _hand_out(self, piles: tuple[StudyBatch, ...]) -> None:
         try:
             self._busy[self._pool.submit(_take, piles)] = piles
         except BrokenProcessPool:
@@ -104,7 +104,7 @@ class Crew:
 class _Worker:
     def __init__(self, settings: IntakeSettings, stopping: Any) -> None:
         self.durations_s: list[float] = []
-        self.desk = Desk(settings, open_vault(settings), self.durations_s.append)
+        self.desk = Pipeline(settings, open_vault(settings), self.durations_s.append)
         self.stopping = stopping
         self.alive = mark_worker(self.desk.zone)
 
@@ -125,7 +125,7 @@ def _die_with_parent() -> None:
         os._exit(1)  # at once: whatever was at work is taken up by the next intake
 
 
-def _take(piles: Sequence[Pile]) -> Taken:
+def _take(piles: Sequence[StudyBatch]) -> Taken:
     if _worker is None:
         raise RuntimeError("a worker was given files before it was ready")
     _worker.durations_s.clear()

@@ -18,7 +18,7 @@ ATTEMPTS = 5
 
 
 @dataclass(frozen=True)
-class Draft:
+class ArrivedObject:
     """An object that has arrived whole.
 
     Parameters
@@ -50,7 +50,7 @@ class Arrivals:
         shutil.rmtree(self.folder, ignore_errors=True)  # what an earlier process left was never acknowledged
         self.folder.mkdir(parents=True, mode=0o700)
 
-    def deliver(self, drafts: Sequence[Draft], site: str, batch: str) -> None:
+    def deliver(self, drafts: Sequence[ArrivedObject], site: str, batch: str) -> None:
         """Move objects into ``inbox/<site>/<way>/<batch>/``; on return they survive a power cut.
 
         Raises
@@ -70,7 +70,7 @@ class Arrivals:
                     path.unlink()
 
 
-def move_into(drafts: Sequence[Draft], folder: Path, root: Path) -> None:
+def move_into(drafts: Sequence[ArrivedObject], folder: Path, root: Path) -> None:
     """Move synced files into a folder below ``root``, under free names, and sync the folders.
 
     Raises

@@ -42,7 +42,7 @@ _LENGTH = struct.Struct("<I").unpack_from
 
 
 @dataclass(frozen=True)
-class Glance:
+class HeaderPeek:
     """What a header says first: empty strings for what it does not say, and for what is no DICOM file."""
 
     SOPClassUID: str = ""
@@ -65,10 +65,10 @@ class Glance:
         return self.MediaClassUID == MEDIA_DIRECTORY
 
 
-NOTHING = Glance()
+NOTHING = HeaderPeek()
 
 
-def glance_at(start: bytes) -> Glance:
+def glance_at(start: bytes) -> HeaderPeek:
     """Look at a Part 10 file.
 
     Parameters
@@ -79,7 +79,7 @@ def glance_at(start: bytes) -> Glance:
     if start[MARK_AT:META_AT] != b"DICM":
         return NOTHING
     try:
-        return Glance(**_walk(start))
+        return HeaderPeek(**_walk(start))
     except (_Unusual, struct.error, UnicodeDecodeError):
         return _ask_pydicom(start)
 
@@ -143,7 +143,7 @@ def _read_text(value: bytes) -> str:
     return value.decode("ascii").split("\\")[0].strip(" \0")
 
 
-def _ask_pydicom(start: bytes) -> Glance:
+def _ask_pydicom(start: bytes) -> HeaderPeek:
     names = [name for tag, name in WANTED.items() if tag >> 16 > 2]
     try:
         with warnings.catch_warnings():
@@ -152,6 +152,6 @@ def _ask_pydicom(start: bytes) -> Glance:
             values = {name: str(header.get(name) or "") for name in names}
             values["TransferSyntaxUID"] = str(header.file_meta.get("TransferSyntaxUID") or "")
             values["MediaClassUID"] = str(header.file_meta.get("MediaStorageSOPClassUID") or "")
-            return Glance(**values)
+            return HeaderPeek(**values)
     except Exception:  # whatever it is, the desk will look at the whole file and say why
         return NOTHING

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aurelius_intake.foreign.recognition import find_principal
-from aurelius_intake.receiving.header_peek import MARK_AT, META_AT, NOTHING, Glance, glance_at
+from aurelius_intake.receiving.header_peek import MARK_AT, META_AT, NOTHING, HeaderPeek, glance_at
 from aurelius_intake.zone.folders import Zone
 
 #: Objects that refer to others, which should be there first.
@@ -37,11 +37,11 @@ class Waiting:
     path: Path
     stamp: tuple[int, int]
     changed: float
-    glance: Glance
+    glance: HeaderPeek
 
 
 @dataclass(frozen=True)
-class Pile:
+class StudyBatch:
     """Files of a site that came to rest and belong together: a study, or something that is no DICOM object.
 
     Parameters
@@ -85,7 +85,7 @@ class Inbox:
         self.quiet_s = quiet_s
         self._seen: dict[str, dict[Path, Waiting]] = {}
 
-    def collect(self, site: str) -> list[Pile]:
+    def collect(self, site: str) -> list[StudyBatch]:
         """Return what came to rest in the inbox of a site; studies of derived objects only come last."""
         before = self._seen.get(site, {})
         now = self._seen[site] = {}
@@ -99,7 +99,7 @@ class Inbox:
             groups[seen.glance.StudyInstanceUID or _find_principal(path)].append(seen)
         resting = [entry for entry in groups.items() if all(seen.changed <= border for seen in entry[1])]
         resting.sort(key=lambda entry: all(seen.glance.Modality in DERIVED for seen in entry[1]))
-        return [Pile(site, key, tuple(sorted(group, key=_order))) for key, group in resting]
+        return [StudyBatch(site, key, tuple(sorted(group, key=_order))) for key, group in resting]
 
 
 def _look(path: Path, before: Waiting | None) -> Waiting:
@@ -109,7 +109,7 @@ def _look(path: Path, before: Waiting | None) -> Waiting:
     return Waiting(path, stamp, max(status.st_mtime, status.st_ctime), glance)
 
 
-def _glance_at_file(path: Path) -> Glance:
+def _glance_at_file(path: Path) -> HeaderPeek:
     try:
         with path.open("rb", buffering=0) as file:
             start = file.read(GLANCE_BYTES)

@@ -14,7 +14,7 @@ from pydicom import dcmread
 from aurelius_catalog.errors import InvalidRequest, NotFound
 from aurelius_catalog.hosting.free_space import has_room
 from aurelius_catalog.hosting.multipart_reader import PartReader
-from aurelius_intake.receiving.delivery import Draft
+from aurelius_intake.receiving.delivery import ArrivedObject
 from aurelius_intake.receiving.dicomweb_client import RemoteServer, Withheld
 from aurelius_intake.receiving.pull_journal import Journal, SeriesName
 from aurelius_intake.settings import IntakeSettings
@@ -100,12 +100,12 @@ class Puller:
                 reader.discard()
 
     def _land(self, series: SeriesName, parts: Sequence[Path], wanted: set[str]) -> None:
-        drafts: list[Draft] = []
+        drafts: list[ArrivedObject] = []
         for path in parts:
             uid = _read_uid(path)
             if uid in wanted:
                 wanted.discard(uid)
-                drafts.append(Draft(path, uid))
+                drafts.append(ArrivedObject(path, uid))
             else:
                 log.warning("the server sent something that was not asked for; it is left out")
                 path.unlink()

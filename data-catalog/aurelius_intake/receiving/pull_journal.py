@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from aurelius_catalog.durable_files import sync_file, sync_folder
 from aurelius_catalog.errors import InvalidRequest
-from aurelius_intake.receiving.delivery import Draft, move_into
+from aurelius_intake.receiving.delivery import ArrivedObject, move_into
 from aurelius_intake.zone.folders import Zone
 
 TABLE = """
@@ -80,13 +80,13 @@ class Journal:
         )
         return {row[0] for row in rows}
 
-    def land(self, series: SeriesName, drafts: Sequence[Draft]) -> None:
+    def land(self, series: SeriesName, drafts: Sequence[ArrivedObject]) -> None:
         """Enter objects that are whole, then move them to the inbox."""
         named = []
         for draft in drafts:
             sync_file(draft.path)
             path = draft.path.rename(self.folder / f"{draft.SOPInstanceUID}.dcm")
-            named.append(Draft(path, draft.SOPInstanceUID))
+            named.append(ArrivedObject(path, draft.SOPInstanceUID))
         sync_folder(self.folder)
         values = [(self.site, series.StudyInstanceUID, series.SeriesInstanceUID, each.SOPInstanceUID) for each in named]
         self._database.execute("BEGIN IMMEDIATE")
@@ -104,9 +104,9 @@ class Journal:
             if row is None:
                 path.unlink()  # not finished, or not entered: it will be fetched again
             else:
-                self._move(SeriesName(*row), [Draft(path, path.stem)])
+                self._move(SeriesName(*row), [ArrivedObject(path, path.stem)])
 
-    def _move(self, series: SeriesName, drafts: Sequence[Draft]) -> None:
+    def _move(self, series: SeriesName, drafts: Sequence[ArrivedObject]) -> None:
         inbox = self.zone.inbox / self.site
         inbox.mkdir(exist_ok=True)
         move_into(drafts, inbox / "pull" / series.StudyInstanceUID / series.SeriesInstanceUID, self.zone.inbox)

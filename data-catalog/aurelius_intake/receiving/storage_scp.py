@@ -25,7 +25,7 @@ from pynetdicom.transport import ThreadedAssociationServer
 from aurelius_catalog.errors import InvalidRequest
 from aurelius_catalog.hosting.free_space import has_room
 from aurelius_intake.metrics import ASSOCIATIONS, RECEIVED, REFUSED
-from aurelius_intake.receiving.delivery import Arrivals, Draft
+from aurelius_intake.receiving.delivery import Arrivals, ArrivedObject
 from aurelius_intake.receiving.sites import AE_TITLE, Site
 from aurelius_intake.settings import IntakeSettings
 from aurelius_intake.zone.folders import Zone
@@ -48,7 +48,7 @@ CALLING_UNKNOWN, CALLED_UNKNOWN = (1, 1, 3), (1, 1, 7)
 
 
 @dataclass
-class Visit:
+class IncomingAssociation:
     """What one association brings: to which site, from whom, into which folder."""
 
     site: str
@@ -78,7 +78,7 @@ class Listener:
         self.settings = settings
         self.titles = {site.called_ae: (name, site) for name, site in sites.items() if site.called_ae}
         self.arrivals = Arrivals(zone, "dimse")
-        self._visits: WeakKeyDictionary[Association, Visit] = WeakKeyDictionary()
+        self._visits: WeakKeyDictionary[Association, IncomingAssociation] = WeakKeyDictionary()
         self._ae = _make_entity()
         self._server: ThreadedAssociationServer | None = None
         self._tempdir = tempfile.tempdir
@@ -144,7 +144,7 @@ class Listener:
             self._refuse(event.assoc, CALLING_UNKNOWN, f"{_show(calling)} may not call {called}")
         else:
             batch = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(4)}"
-            self._visits[event.assoc] = Visit(name, calling, batch)
+            self._visits[event.assoc] = IncomingAssociation(name, calling, batch)
             event.assoc.acceptor.ae_title = called
 
     def _refuse(self, association: Association, reason: tuple[int, int, int], why: str) -> None:
@@ -160,7 +160,7 @@ class Listener:
             if not has_room(self.settings, draft.stat().st_size):
                 raise OSError("the disk is too full")
             uid = str(cast(C_STORE, event.request).AffectedSOPInstanceUID)
-            self.arrivals.deliver([Draft(draft, uid)], visit.site, visit.batch)
+            self.arrivals.deliver([ArrivedObject(draft, uid)], visit.site, visit.batch)
         except OSError:
             log.error("an object for %s is refused: too little free disk", visit.site)
             REFUSED.labels("dimse", "disk").inc()

@@ -24,13 +24,13 @@ from aurelius_catalog.hosting.login import current_person
 from aurelius_catalog.hosting.multipart_reader import PartReader
 from aurelius_catalog.hosting.stow_responses import (
     JSON_TYPE,
-    Outcome,
+    StoreOutcome,
     check_media_type,
     choose_status,
     describe_outcomes,
 )
 from aurelius_intake.metrics import RECEIVED, REFUSED
-from aurelius_intake.receiving.delivery import UID_VALUE, Arrivals, Draft
+from aurelius_intake.receiving.delivery import UID_VALUE, Arrivals, ArrivedObject
 from aurelius_intake.receiving.sites import Site
 from aurelius_intake.settings import IntakeSettings
 from aurelius_intake.zone.folders import Zone
@@ -54,7 +54,7 @@ class Sent:
     failure: int | None = None
 
 
-class StowDoor:
+class StowRoutes:
     """The STOW-RS routes of the intake.
 
     Parameters
@@ -117,11 +117,11 @@ class StowDoor:
         objects = [_look_at(path, study) for path in received]
         taken = [each for each in objects if each.failure is None]
         batch = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(4)}"
-        self.arrivals.deliver([Draft(each.path, each.SOPInstanceUID) for each in taken], site, batch)
+        self.arrivals.deliver([ArrivedObject(each.path, each.SOPInstanceUID) for each in taken], site, batch)
         RECEIVED.labels(site, "stow").inc(len(taken))
         REFUSED.labels("stow", "object").inc(len(objects) - len(taken))
         log.info("a request for %s brought %d objects, %d of them taken", site, len(objects), len(taken))
-        outcomes = [Outcome(each.SOPClassUID, each.SOPInstanceUID, each.failure) for each in objects]
+        outcomes = [StoreOutcome(each.SOPClassUID, each.SOPInstanceUID, each.failure) for each in objects]
         return JSONResponse(describe_outcomes(outcomes), choose_status(outcomes), media_type=JSON_TYPE)
 
     def _check_sender(self, person: Person, site: str) -> None:

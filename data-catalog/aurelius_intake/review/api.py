@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 
 from aurelius_catalog.errors import InvalidRequest
-from aurelius_deidentify.pixels import Region
+from aurelius_deidentify.pixels import MaskRegion
 from aurelius_intake.access import Steward
 from aurelius_intake.review.flagged import MEANINGS, FlaggedStudy
 from aurelius_intake.review.release import ReleaseDesk, WaitingObject
@@ -88,10 +88,10 @@ def reject(steward: Steward, desk: Opened, item_id: ItemId, decision: Rejection)
     desk.reject(item_id, steward, decision.reason)
 
 
-def _to_region(values: tuple[int, int, int, int]) -> Region:
+def _to_region(values: tuple[int, int, int, int]) -> MaskRegion:
     if max(values) >= 2**31:
         raise InvalidRequest("A region is [x, y, width, height] in pixels.")
-    return Region(*values)
+    return MaskRegion(*values)
 
 
 def _to_json(waiting: WaitingObject) -> dict[str, Any]:

@@ -13,16 +13,16 @@ from aurelius_catalog.access.person import Action, Person
 from aurelius_catalog.errors import AlreadyDecided, InvalidRequest, NotFound
 from aurelius_catalog.index.audit_log import append_event
 from aurelius_catalog.index.database import open_engine
-from aurelius_deidentify.pixels import Region
+from aurelius_deidentify.pixels import MaskRegion
 from aurelius_intake.review.flagged import FlaggedStudies
 from aurelius_intake.review.originals import Original, describe_original, put_back, render_original
 from aurelius_intake.settings import IntakeSettings
 from aurelius_intake.zone.decisions import Approval, Approvals
 from aurelius_intake.zone.folders import Zone
-from aurelius_intake.zone.items import IntakeItem, Items, State
+from aurelius_intake.zone.items import IntakeItem, IntakeItems, ItemState
 
 #: What waits for a person.
-WAITING = (State.QUARANTINED, State.CONFLICT)
+WAITING = (ItemState.QUARANTINED, ItemState.CONFLICT)
 LONGEST_REASON = 1000
 
 
@@ -45,7 +45,7 @@ class WaitingObject:
     item: IntakeItem
     original: Original
     words: tuple[str, ...]
-    regions: tuple[Region, ...]
+    regions: tuple[MaskRegion, ...]
 
 
 class ReleaseDesk:
@@ -64,7 +64,7 @@ class ReleaseDesk:
 
     def __init__(self, settings: IntakeSettings) -> None:
         self.zone = Zone(settings)
-        self.items = Items(self.zone.database)
+        self.items = IntakeItems(self.zone.database)
         self.approvals = Approvals(self.zone.root)
         self._audit = open_engine(settings)
         self.flagged = FlaggedStudies(self._audit, settings.files)
@@ -101,7 +101,7 @@ class ReleaseDesk:
             )
         return render_original(path, frame)
 
-    def release(self, item_id: int, person: Person, reason: str, regions: Iterable[Region] = ()) -> None:
+    def release(self, item_id: int, person: Person, reason: str, regions: Iterable[MaskRegion] = ()) -> None:
         """Let an object through: it goes back into the inbox, with the regions to be blacked out on its way.
 
         What nobody can override (a file that was cut off, identifying values left in the output) still holds it back.
@@ -121,10 +121,10 @@ class ReleaseDesk:
         """
         person.require(Action.STEWARD)
         item = self._get(item_id)
-        if item.state is State.RELEASED:
+        if item.state is ItemState.RELEASED:
             return
         self._require_waiting(item)
-        if item.state is State.CONFLICT:
+        if item.state is ItemState.CONFLICT:
             raise InvalidRequest("Another object is stored under the same UID: this one can only be rejected.")
         original = describe_original(self._find_original(item), item.digest)
         reason = _require_reason(reason, original)
@@ -152,13 +152,13 @@ class ReleaseDesk:
         """
         person.require(Action.STEWARD)
         item = self._get(item_id)
-        if item.state is State.REJECTED:
+        if item.state is ItemState.REJECTED:
             return
         self._require_waiting(item)
         reason = _require_reason(reason, describe_original(self.zone.root / item.location, item.digest))
         detail = {"site": item.site, "reason": reason, "was": item.reason or ""}
         append_event(self._audit, person, "reject", f"item {item.id}", detail)
-        self.items.advance(item, State.REJECTED, reason=f"Rejected by {person.name}: {reason}")
+        self.items.advance(item, ItemState.REJECTED, reason=f"Rejected by {person.name}: {reason}")
         self.approvals.forget_verdict(item.id)
 
     def _end_release(self, item: IntakeItem) -> None:
@@ -173,7 +173,7 @@ class ReleaseDesk:
             if source.name.startswith(note.name.removesuffix(".reason.txt")):
                 note.unlink(missing_ok=True)
         location = str(first.relative_to(self.zone.root))
-        self.items.advance(item, State.RELEASED, location=location, settled=True)
+        self.items.advance(item, ItemState.RELEASED, location=location, settled=True)
         self.approvals.forget_verdict(item.id)
 
     def _was_cut_off(self, item: IntakeItem) -> bool:
@@ -216,7 +216,7 @@ def _require_reason(reason: str, original: Original) -> str:
     return reason
 
 
-def _require_inside(regions: Iterable[Region], original: Original) -> tuple[Region, ...]:
+def _require_inside(regions: Iterable[MaskRegion], original: Original) -> tuple[MaskRegion, ...]:
     wanted = tuple(regions)
     if any(region.x >= original.Columns or region.y >= original.Rows for region in wanted):
         raise InvalidRequest(f"A region lies outside of the image, which is {original.Columns} × {original.Rows}.")

@@ -15,7 +15,7 @@ from aurelius_intake.access import require_steward
 from aurelius_intake.certificates import api as certificates
 from aurelius_intake.metrics import list_collectors
 from aurelius_intake.receiving.sites import Site
-from aurelius_intake.receiving.stow import StowDoor
+from aurelius_intake.receiving.stow import StowRoutes
 from aurelius_intake.review import api as review
 from aurelius_intake.service.status import describe_status
 from aurelius_intake.settings import IntakeSettings
@@ -56,7 +56,7 @@ def create_app(settings: IntakeSettings, zone: Zone, sites: Mapping[str, Site]) 
         guarded.include_router(each)
     app = create_service("intake", collectors=list_collectors(describe))
     mount_router(app, guarded)
-    mount_router(app, StowDoor(settings, zone, sites).router)
+    mount_router(app, StowRoutes(settings, zone, sites).router)
     return app
 
 

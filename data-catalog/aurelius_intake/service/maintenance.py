@@ -14,7 +14,7 @@ from aurelius_intake.withdrawal.withdrawal import finish_withdrawals
 SIGN_S = 60.0
 
 
-class Upkeep:
+class Maintenance:
     """Chores that need the vault's key and are due once a minute, and after every batch.
 
     Parameters

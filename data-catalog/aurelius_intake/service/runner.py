@@ -9,10 +9,10 @@ from contextlib import closing, contextmanager
 from threading import Event
 
 from aurelius_catalog.errors import KeyUnusable
-from aurelius_intake.processing.pipeline import Desk
-from aurelius_intake.processing.worker_pool import Crew
+from aurelius_intake.processing.pipeline import Pipeline
+from aurelius_intake.processing.worker_pool import StudyWorkers
 from aurelius_intake.service.listeners import has_service, start_listener, start_service
-from aurelius_intake.service.maintenance import Upkeep
+from aurelius_intake.service.maintenance import Maintenance
 from aurelius_intake.settings import IntakeSettings
 from aurelius_intake.vault import Vault, open_vault
 from aurelius_intake.zone.folders import Zone
@@ -68,8 +68,8 @@ def wait_for_vault(settings: IntakeSettings, stop: Event) -> Vault | None:
 
 def _serve(settings: IntakeSettings, zone: Zone, vault: Vault, stop: Event, once: bool) -> None:
     with hold_lock(zone):
-        upkeep = Upkeep(settings, vault)
-        desk = Desk(settings, vault)
+        upkeep = Maintenance(settings, vault)
+        desk = Pipeline(settings, vault)
         desk.recover()
         upkeep.tend(at_once=True)
         with start_listener(settings, zone), open_crew(settings, desk) as crew:
@@ -78,16 +78,18 @@ def _serve(settings: IntakeSettings, zone: Zone, vault: Vault, stop: Event, once
 
 
 @contextmanager
-def open_crew(settings: IntakeSettings, desk: Desk) -> Iterator[Desk | Crew]:
+def open_crew(settings: IntakeSettings, desk: Pipeline) -> Iterator[Pipeline | StudyWorkers]:
     """Give the desk, or several processes with a desk each, while the block runs."""
     if settings.intake_workers == 1:
         yield desk
         return
-    with closing(Crew(settings, desk)) as crew:
+    with closing(StudyWorkers(settings, desk)) as crew:
         yield crew
 
 
-def _work(crew: Desk | Crew, zone: Zone, settings: IntakeSettings, upkeep: Upkeep, stop: Event, once: bool) -> None:
+def _work(
+    crew: Pipeline | StudyWorkers, zone: Zone, settings: IntakeSettings, upkeep: Maintenance, stop: Event, once: bool
+) -> None:
     patience_s = 2 * settings.intake_quiet_s + 10
     moved = time.monotonic()
     while not stop.is_set():

@@ -17,18 +17,18 @@ from aurelius_catalog.hosting.free_space import describe_disk
 from aurelius_deidentify.header.profile_file import parse_profile
 from aurelius_intake.settings import IntakeSettings
 from aurelius_intake.zone.folders import Zone
-from aurelius_intake.zone.items import FINAL, IntakeItem, Items, State
+from aurelius_intake.zone.items import FINAL, IntakeItem, IntakeItems, ItemState
 from aurelius_intake.zone.lock import is_running
 
 COLOURS: dict[str, str] = {
-    State.STORED: "green",
-    State.DUPLICATE: "cyan",
-    State.CONFLICT: "yellow",
-    State.QUARANTINED: "yellow",
-    State.FAILED: "red",
+    ItemState.STORED: "green",
+    ItemState.DUPLICATE: "cyan",
+    ItemState.CONFLICT: "yellow",
+    ItemState.QUARANTINED: "yellow",
+    ItemState.FAILED: "red",
 }
 #: Ends that are shown even where nothing ended so.
-USUAL = (State.STORED, State.DUPLICATE, State.CONFLICT, State.QUARANTINED, State.FAILED)
+USUAL = (ItemState.STORED, ItemState.DUPLICATE, ItemState.CONFLICT, ItemState.QUARANTINED, ItemState.FAILED)
 #: The pace is counted over so long.
 PACE_MINUTES = 5
 
@@ -91,7 +91,7 @@ class Status:
 def describe_status(settings: IntakeSettings) -> Status:
     """Count and list everything that came in."""
     zone = Zone(settings)
-    items = Items(zone.database)
+    items = IntakeItems(zone.database)
     counted = items.count()
     # A file leaves the inbox only once its end is recorded; one that is recorded and still there is not pending.
     leaving = Counter(item.site for item in items.list_unsettled())
@@ -99,9 +99,11 @@ def describe_status(settings: IntakeSettings) -> Status:
     for site in sorted({*zone.list_sites(), *(name for name, _ in counted)}):
         waiting = sum(1 for _ in zone.list_waiting(site)) if (zone.inbox / site).is_dir() else 0
         counts = {
-            str(state): counted.get((site, state), 0) for state in State if state in USUAL or (site, state) in counted
+            str(state): counted.get((site, state), 0)
+            for state in ItemState
+            if state in USUAL or (site, state) in counted
         }
-        counts.pop(State.RECEIVED, None)
+        counts.pop(ItemState.RECEIVED, None)
         sites[site] = {"pending": max(waiting - leaving[site], 0), **counts}
     profile = parse_profile(settings.intake_profile)
     recent = items.count(since=datetime.now(UTC) - timedelta(minutes=PACE_MINUTES))
@@ -154,7 +156,7 @@ def _tabulate_sites(status: Status) -> Table:
     table = Table(title="What came in", title_justify="left")
     table.add_column("site")
     seen = {name for counts in status.sites.values() for name in counts}
-    columns = ["pending", *(str(state) for state in State if state in seen)]
+    columns = ["pending", *(str(state) for state in ItemState if state in seen)]
     for column in columns:
         table.add_column(column, justify="right")
     for site, counts in status.sites.items():
@@ -168,7 +170,7 @@ def _tabulate_sites(status: Status) -> Table:
 
 def _tabulate_troubled(troubled: tuple[IntakeItem, ...]) -> Table:
     """List files under the reason they share, the commonest reason first."""
-    groups: dict[tuple[str, State, str], list[IntakeItem]] = defaultdict(list)
+    groups: dict[tuple[str, ItemState, str], list[IntakeItem]] = defaultdict(list)
     for item in troubled:
         groups[item.site, item.state, item.reason or ""].append(item)
     table = Table(title="What did not get through", title_justify="left", expand=True)

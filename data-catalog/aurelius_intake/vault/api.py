@@ -14,13 +14,13 @@ from aurelius_catalog.hosting.login import current_person
 from aurelius_catalog.index.database import open_engine
 from aurelius_intake.settings import read_settings
 from aurelius_intake.vault.lifecycle import open_vault
-from aurelius_intake.vault.reidentification import Openings, Request
+from aurelius_intake.vault.reidentification import Reidentifications, Request
 
 router = APIRouter(prefix="/vault")
 Asking = Annotated[Person, Depends(current_person)]
 
 
-class Question(BaseModel):
+class ReidentificationRequest(BaseModel):
     """Whose identity is wanted (``*``: the maps of all patients), and why."""
 
     pseudonym: str = Field(max_length=64)
@@ -28,10 +28,10 @@ class Question(BaseModel):
 
 
 @cache
-def open_desk() -> Openings:
+def open_desk() -> Reidentifications:
     """Return this process's desk; the key is needed from the first question on, not before."""
     settings = read_settings()
-    return Openings(settings, open_vault(settings), open_engine(settings))
+    return Reidentifications(settings, open_vault(settings), open_engine(settings))
 
 
 @router.get("/requests")
@@ -41,7 +41,7 @@ def list_requests(person: Asking) -> list[dict[str, Any]]:
 
 
 @router.post("/requests")
-def ask(question: Question, person: Asking) -> dict[str, Any]:
+def ask(question: ReidentificationRequest, person: Asking) -> dict[str, Any]:
     """Ask to know who is behind a pseudonym."""
     return _describe(open_desk().ask(person, question.pseudonym, question.reason))
 

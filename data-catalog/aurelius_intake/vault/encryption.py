@@ -12,11 +12,11 @@ KEY_BYTES = 32
 NONCE_BYTES = 12  # NIST SP 800-38D section 8.2: 96 bits
 
 
-class SealBroken(Exception):
+class DecryptionFailed(Exception):
     """A sealed value was sealed with another key, was changed, or belongs to another place."""
 
 
-class Sealer:
+class Cipher:
     """Seals and opens values with one key.
 
     Parameters
@@ -44,7 +44,7 @@ class Sealer:
         try:
             return self._cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], place.encode())
         except (InvalidTag, ValueError) as error:
-            raise SealBroken(place) from error
+            raise DecryptionFailed(place) from error
 
 
 def verify_signature(public_key: str, data: bytes, signature: str) -> bool:

@@ -14,7 +14,7 @@ from sqlalchemy import insert, select
 from aurelius_catalog.errors import InvalidRequest, KeyUnusable
 from aurelius_intake.settings import IntakeSettings
 from aurelius_intake.vault import key_file
-from aurelius_intake.vault.encryption import KEY_BYTES, Sealer
+from aurelius_intake.vault.encryption import KEY_BYTES, Cipher
 from aurelius_intake.vault.tables import metadata, name_place, open_file, secrets
 from aurelius_intake.vault.vault import CHECK, Vault, is_opened_by, write_notice
 
@@ -124,7 +124,7 @@ def _finish_rotation(settings: IntakeSettings, vault: Vault) -> None:
             return
         with vault.begin() as connection:
             sealed = connection.execute(select(secrets.c.sealed).where(secrets.c.name == "check")).scalar_one()
-        if is_opened_by(Sealer(key_file.read_key_file(fresh)), sealed):
+        if is_opened_by(Cipher(key_file.read_key_file(fresh)), sealed):
             key_file.adopt_next(file)
         else:
             fresh.unlink()
@@ -135,7 +135,7 @@ def _write_vault(file: Path, key: bytes, secret: bytes) -> None:
     draft = file.with_name(f".{file.name}.{os.getpid()}")
     draft.unlink(missing_ok=True)
     draft.touch(mode=0o600)
-    signer, sealer, engine = Ed25519PrivateKey.generate(), Sealer(key), open_file(draft)
+    signer, sealer, engine = Ed25519PrivateKey.generate(), Cipher(key), open_file(draft)
     content = {"check": CHECK, "pseudonyms": secret, "signing": signer.private_bytes_raw()}
     try:
         with engine.begin() as connection:

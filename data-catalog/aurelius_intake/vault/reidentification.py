@@ -22,7 +22,7 @@ from aurelius_intake.vault.vault import Identity, Vault
 EVERYBODY = "*"
 
 
-class State(StrEnum):
+class ReidentificationState(StrEnum):
     """Where a request stands."""
 
     ASKED = "asked"
@@ -45,16 +45,16 @@ class Request:
     opened_at: str | None = None
 
     @property
-    def state(self) -> State:
+    def state(self) -> ReidentificationState:
         """Where it stands at this moment."""
         if self.opened_at is not None:
-            return State.OPENED
+            return ReidentificationState.OPENED
         if datetime.now(UTC) > datetime.fromisoformat(self.expires_at):
-            return State.EXPIRED
-        return State.APPROVED if self.approved_by else State.ASKED
+            return ReidentificationState.EXPIRED
+        return ReidentificationState.APPROVED if self.approved_by else ReidentificationState.ASKED
 
 
-class Openings:
+class Reidentifications:
     """The two-steward rule over a vault. Every step, and every refusal, is in the audit log; no identity is.
 
     Parameters
@@ -117,7 +117,7 @@ class Openings:
         def agree(request: Request) -> Request:
             if request.asked_by == person.name:
                 raise PermissionDenied("It takes two: another steward than the one who asked must agree.")
-            if request.state is not State.ASKED:
+            if request.state is not ReidentificationState.ASKED:
                 raise InvalidRequest(f"Request {number} cannot be approved: it is {request.state} already.")
             return replace(request, approved_by=person.name)
 
@@ -174,8 +174,12 @@ class Openings:
                 raise PermissionDenied(f"Request {number} can be opened by the steward who asked only.")
             if (request.pseudonym == EVERYBODY) is not for_all:
                 raise InvalidRequest(f"Request {number} is for {'one patient' if for_all else 'the maps of all'}.")
-            if request.state is not State.APPROVED:
-                hint = "another steward must approve it first" if request.state is State.ASKED else "ask anew"
+            if request.state is not ReidentificationState.APPROVED:
+                hint = (
+                    "another steward must approve it first"
+                    if request.state is ReidentificationState.ASKED
+                    else "ask anew"
+                )
                 raise InvalidRequest(f"Request {number} cannot be opened: it is {request.state}; {hint}.")
             return replace(request, opened_at=datetime.now(UTC).isoformat())
 

@@ -16,7 +16,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from aurelius_catalog.errors import KeyUnusable, NotFound
 from aurelius_deidentify.header.pseudonyms import PseudonymKey
-from aurelius_intake.vault.encryption import KEY_BYTES, SealBroken, Sealer
+from aurelius_intake.vault.encryption import KEY_BYTES, Cipher, DecryptionFailed
 from aurelius_intake.vault.tables import SEALED, name_place, notices, open_file, patients, secrets, studies
 
 #: What the entry ``check`` holds: whether it opens says whether a key is the right one.
@@ -52,7 +52,7 @@ class Vault:
         self.file = file
         self._list_keys = list_keys
         self._engine = open_file(file)
-        self._sealer = Sealer(list_keys()[0])
+        self._sealer = Cipher(list_keys()[0])
         with self.begin() as connection:
             self.pseudonyms = PseudonymKey(self._open_secret(connection, "pseudonyms"))
             self._signer = Ed25519PrivateKey.from_private_bytes(self._open_secret(connection, "signing"))
@@ -194,7 +194,7 @@ class Vault:
         """
         if len(new_key) != KEY_BYTES:
             raise KeyUnusable(f"A key has {KEY_BYTES} bytes, this one {len(new_key)}.")
-        fresh = Sealer(new_key)
+        fresh = Cipher(new_key)
         with self.begin() as connection:
             for table, name in SEALED:
                 for key in connection.execute(select(name)).scalars().all():
@@ -221,7 +221,7 @@ class Vault:
             with self._engine.begin() as connection:
                 self._check_key(connection)
                 yield connection
-        except SealBroken as error:
+        except DecryptionFailed as error:
             raise KeyUnusable(
                 f"The vault's entry {error} does not open: it was changed or moved. Restore vault.sqlite from your "
                 "safe copy."
@@ -256,7 +256,7 @@ class Vault:
         if is_opened_by(self._sealer, sealed):
             return
         for key in self._list_keys():
-            if is_opened_by(sealer := Sealer(key), sealed):
+            if is_opened_by(sealer := Cipher(key), sealed):
                 self._sealer = sealer
                 return
         raise KeyUnusable(
@@ -265,11 +265,11 @@ class Vault:
         )
 
 
-def is_opened_by(sealer: Sealer, sealed: bytes) -> bool:
+def is_opened_by(sealer: Cipher, sealed: bytes) -> bool:
     """Whether a sealer has the key that the entry ``check`` was sealed with."""
     try:
         return sealer.open(sealed, name_place(secrets, "check")) == CHECK
-    except SealBroken:
+    except DecryptionFailed:
         return False
 
 

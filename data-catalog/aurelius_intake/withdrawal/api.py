@@ -19,7 +19,7 @@ from aurelius_intake.withdrawal.withdrawal import withdraw_patient
 router = APIRouter()
 
 
-class Wish(BaseModel):
+class WithdrawalRequest(BaseModel):
     """Whom to withdraw, by pseudonym or as the hospital knows them, and why."""
 
     pseudonym: str = Field("", max_length=64)
@@ -35,7 +35,7 @@ def open_shared_vault() -> Vault:
 
 
 @router.post("/withdrawals")
-def withdraw(wish: Wish, person: Annotated[Person, Depends(current_person)]) -> dict[str, Any]:
+def withdraw(wish: WithdrawalRequest, person: Annotated[Person, Depends(current_person)]) -> dict[str, Any]:
     """Remove everything of a patient, and say how much it was."""
     if bool(wish.pseudonym) is bool(wish.site and wish.PatientID):
         raise InvalidRequest("Name the patient by pseudonym, or by site and PatientID.")

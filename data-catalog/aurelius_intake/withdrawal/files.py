@@ -14,7 +14,7 @@ from aurelius_catalog.durable_files import sync_folder
 from aurelius_intake.settings import IntakeSettings
 from aurelius_intake.vault import Vault
 from aurelius_intake.zone.folders import Zone
-from aurelius_intake.zone.items import FINAL, IntakeItem, Items, State
+from aurelius_intake.zone.items import FINAL, IntakeItem, IntakeItems, ItemState
 
 
 @dataclass(frozen=True)
@@ -75,12 +75,12 @@ def remove_originals(
     if not (settings.identified / "intake.sqlite").exists():
         return 0, 0
     zone = Zone(settings)
-    records = Items(zone.database)
+    records = IntakeItems(zone.database)
     mine = records.find(pseudonym=patient.pseudonym)
     mine += records.find(ids=_find_nameless(zone, vault, SOPInstanceUIDs))
     removed = pending = 0
     for item in mine + _find_holders(zone, records, mine, patient):
-        if item.state is State.WITHDRAWN:
+        if item.state is ItemState.WITHDRAWN:
             continue
         if item.state not in FINAL or not item.settled:
             pending += 1
@@ -95,11 +95,11 @@ def remove_originals(
     return removed, pending
 
 
-def _scrub(records: Items, item: IntakeItem) -> None:
+def _scrub(records: IntakeItems, item: IntakeItem) -> None:
     """Leave of a record only that there was an object, and whose, by pseudonym."""
     nothing = {"name": "", "companions": [], "digest": "", "location": "", "settled": True, "verdict": None}
     uids = {"SOPInstanceUID": None, "StudyInstanceUID": None}
-    records.advance(item, State.WITHDRAWN, reason=None, **nothing, **uids)
+    records.advance(item, ItemState.WITHDRAWN, reason=None, **nothing, **uids)
 
 
 def _find_nameless(zone: Zone, vault: Vault, SOPInstanceUIDs: Collection[str]) -> list[int]:
@@ -109,17 +109,17 @@ def _find_nameless(zone: Zone, vault: Vault, SOPInstanceUIDs: Collection[str]) -
         return [number for number, uid in connection.execute(query) if vault.pseudonyms.map_uid(uid) in SOPInstanceUIDs]
 
 
-def _find_holders(zone: Zone, records: Items, mine: Collection[IntakeItem], patient: Patient) -> list[IntakeItem]:
+def _find_holders(zone: Zone, records: IntakeItems, mine: Collection[IntakeItem], patient: Patient) -> list[IntakeItem]:
     """Find archives that the patient's objects came in, and directories of media that name the patient."""
     found = []
     for site in {item.site for item in mine} | ({patient.site} if patient.site else set()):
         names = [item.name for item in mine if item.site == site]
-        for archive in records.find(states=[State.UNPACKED], site=site):
+        for archive in records.find(states=[ItemState.UNPACKED], site=site):
             start = str(Path(archive.name).with_name(f"{Path(archive.name).stem}-unpacked"))
             if any(name.startswith(start) for name in names):
                 found.append(archive)
         number = (patient.PatientID or "").encode()
-        for listing in records.find(states=[State.LISTED], site=site):
+        for listing in records.find(states=[ItemState.LISTED], site=site):
             path = zone.root / listing.location
             if number and path.is_file() and number in path.read_bytes():
                 found.append(listing)

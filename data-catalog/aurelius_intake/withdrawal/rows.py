@@ -27,7 +27,7 @@ from aurelius_catalog.search.full_text import forget_words
 
 
 @dataclass(frozen=True)
-class Burial:
+class Tombstone:
     """Whom to withdraw, and what to write on the tombstones."""
 
     pseudonym: str
@@ -37,7 +37,7 @@ class Burial:
 
 
 @dataclass(frozen=True)
-class Gone:
+class DeletedRows:
     """How many rows went; of the datasets, how many were marked."""
 
     studies: int
@@ -48,7 +48,7 @@ class Gone:
     datasets: int
 
 
-def bury_rows(connection: Connection, burial: Burial) -> Gone:
+def bury_rows(connection: Connection, burial: Tombstone) -> DeletedRows:
     """Remove every row of a patient and leave tombstones; doing it again changes nothing."""
     study = select(studies.c.StudyInstanceUID).where(studies.c.PatientID == burial.pseudonym)
     serie = select(series.c.SeriesInstanceUID).where(series.c.StudyInstanceUID.in_(study))
@@ -74,7 +74,7 @@ def bury_rows(connection: Connection, burial: Burial) -> Gone:
     n_series = _run(connection, delete(series).where(series.c.StudyInstanceUID.in_(study)))
     forget_words(connection)
     n_studies = _run(connection, delete(studies).where(studies.c.PatientID == burial.pseudonym))
-    return Gone(n_studies, n_series, n_instances, n_labels, n_predictions, marked)
+    return DeletedRows(n_studies, n_series, n_instances, n_labels, n_predictions, marked)
 
 
 def list_buried(connection: Connection, pseudonym: str) -> dict[str, set[str]]:
@@ -86,7 +86,7 @@ def list_buried(connection: Connection, pseudonym: str) -> dict[str, set[str]]:
     return buried
 
 
-def _raise_stones(connection: Connection, burial: Burial, kind: str, uids: Select[Any]) -> None:
+def _raise_stones(connection: Connection, burial: Tombstone, kind: str, uids: Select[Any]) -> None:
     found = uids.subquery()
     told = [
         literal(kind),

@@ -28,7 +28,7 @@ from aurelius_intake.settings import IntakeSettings
 from aurelius_intake.vault import Identity, Vault
 from aurelius_intake.vault.reidentification import refuse_telltale
 from aurelius_intake.withdrawal.files import Patient, remove_derived, remove_originals, remove_studies
-from aurelius_intake.withdrawal.rows import Burial, bury_rows, is_withdrawn, list_buried
+from aurelius_intake.withdrawal.rows import Tombstone, bury_rows, is_withdrawn, list_buried
 
 __all__ = ["Withdrawal", "finish_withdrawals", "is_withdrawn", "withdraw_patient"]
 log = logging.getLogger("aurelius.withdrawal")
@@ -63,7 +63,7 @@ class Withdrawal:
 
 
 @dataclass(frozen=True)
-class Plan:
+class WithdrawalPlan:
     """What is written down, in the identified zone, before anything is removed."""
 
     pseudonym: str
@@ -116,7 +116,7 @@ def withdraw_patient(
     if identity is not None:
         refuse_telltale(reason, identity)
     site, PatientID = (identity.site, identity.PatientID) if identity else (None, None)
-    plan = Plan(pseudonym, person.name, reason.strip(), site, PatientID)
+    plan = WithdrawalPlan(pseudonym, person.name, reason.strip(), site, PatientID)
     place = _name_plan(settings, pseudonym)
     place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     write_private(place, lambda file: file.write(json.dumps(asdict(plan)).encode()))
@@ -126,14 +126,14 @@ def withdraw_patient(
 def finish_withdrawals(settings: IntakeSettings, vault: Vault) -> None:
     """Finish what was begun and cut off, or was waiting for objects on their way; quick where there is nothing."""
     for path in sorted((settings.identified / "withdrawals").glob("[!.]*.json")):
-        _carry_out(settings, vault, open_engine(settings), Plan(**json.loads(path.read_text())))
+        _carry_out(settings, vault, open_engine(settings), WithdrawalPlan(**json.loads(path.read_text())))
 
 
-def _carry_out(settings: IntakeSettings, vault: Vault, engine: Engine, plan: Plan) -> Withdrawal:
+def _carry_out(settings: IntakeSettings, vault: Vault, engine: Engine, plan: WithdrawalPlan) -> Withdrawal:
     pseudonym, person = plan.pseudonym, Person.of(plan.person, ())
     with writing(engine) as connection:  # from here on nobody sees anything of it
         fresh = not is_withdrawn(connection, pseudonym)
-        gone = bury_rows(connection, Burial(pseudonym, person.name, plan.reason, datetime.now(UTC)))
+        gone = bury_rows(connection, Tombstone(pseudonym, person.name, plan.reason, datetime.now(UTC)))
         if fresh or gone.instances:
             record_event(connection, person, "withdraw", pseudonym, {"reason": plan.reason, **vars(gone)})
         buried = list_buried(connection, pseudonym)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from aurelius_catalog.durable_files import write_private
-from aurelius_deidentify.pixels import PixelVerdict, Region, Word
+from aurelius_deidentify.pixels import MaskRegion, PixelVerdict, Word
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Approval:
     person: str
     reason: str
     at: datetime
-    regions: tuple[Region, ...] = ()
+    regions: tuple[MaskRegion, ...] = ()
     hidden: bool = False
 
     @property
@@ -61,7 +61,7 @@ class Approvals:
         told = _read_json(self._approvals / _name_file(digest))
         if told is None:
             return None
-        regions = tuple(Region(**region) for region in told["regions"])
+        regions = tuple(MaskRegion(**region) for region in told["regions"])
         return Approval(told["person"], told["reason"], datetime.fromisoformat(told["at"]), regions, told["hidden"])
 
     def record(self, digest: str, approval: Approval) -> None:
@@ -77,8 +77,8 @@ class Approvals:
         told = _read_json(self._findings / f"{number}.json")
         if told is None:
             return None
-        words = tuple(Word(w["text"], w["confidence"], Region(**w["region"])) for w in told["words"])
-        regions = tuple(Region(**region) for region in told["regions"])
+        words = tuple(Word(w["text"], w["confidence"], MaskRegion(**w["region"])) for w in told["words"])
+        regions = tuple(MaskRegion(**region) for region in told["regions"])
         return PixelVerdict(told["outcome"], told["reason"], regions, words, told["method"])
 
     def forget_verdict(self, number: int) -> None:

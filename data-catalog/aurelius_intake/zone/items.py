@@ -15,10 +15,10 @@ from sqlalchemy import Connection, Select, bindparam, create_engine, event, func
 
 from aurelius_intake.zone.item_table import items, prepare_table
 
-__all__ = ["FINAL", "TROUBLED", "Arrival", "IntakeItem", "Items", "State", "items"]
+__all__ = ["FINAL", "TROUBLED", "Arrival", "IntakeItem", "IntakeItems", "ItemState", "items"]
 
 
-class State(StrEnum):
+class ItemState(StrEnum):
     """Where an object stands: two steps on the way, and the ways to end."""
 
     RECEIVED = "received"
@@ -36,11 +36,11 @@ class State(StrEnum):
 
 
 #: Nothing happens any more by itself to an object in one of these.
-FINAL = frozenset(State) - {State.RECEIVED, State.DEIDENTIFIED}
+FINAL = frozenset(ItemState) - {ItemState.RECEIVED, ItemState.DEIDENTIFIED}
 #: What a steward should look at.
-TROUBLED = (State.CONFLICT, State.QUARANTINED, State.FAILED)
+TROUBLED = (ItemState.CONFLICT, ItemState.QUARANTINED, ItemState.FAILED)
 #: While an object is in one of these, no other may come in under its SOPInstanceUID.
-CLAIMING = (State.RECEIVED, State.DEIDENTIFIED, State.STORED)
+CLAIMING = (ItemState.RECEIVED, ItemState.DEIDENTIFIED, ItemState.STORED)
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class IntakeItem:
     site: str
     name: str
     companions: list[str]
-    state: State
+    state: ItemState
     reason: str | None
     digest: str
     SOPInstanceUID: str | None
@@ -96,7 +96,7 @@ _UNKNOWN: dict[str, Any] = dict.fromkeys(("reason", "pseudonym", "profile", "act
 
 @dataclass(frozen=True)
 class Arrival:
-    """A file at rest in an inbox: what `Items.receive` needs to know of it."""
+    """A file at rest in an inbox: what `IntakeItems.receive` needs to know of it."""
 
     name: str
     digest: str
@@ -105,7 +105,7 @@ class Arrival:
     companions: tuple[str, ...] = ()
 
 
-class Items:
+class IntakeItems:
     """The intake's own SQLite file.
 
     Parameters
@@ -164,7 +164,7 @@ class Items:
         with self._write() as connection:
             connection.execute(statement, rows)
 
-    def advance(self, item: IntakeItem, state: State, **changes: Any) -> IntakeItem:
+    def advance(self, item: IntakeItem, state: ItemState, **changes: Any) -> IntakeItem:
         """Record a new state, with whatever else became known; returns the item as it is now."""
         with self._write() as connection:
             values = {"state": state, "changed_at": datetime.now(UTC), **changes}
@@ -173,7 +173,7 @@ class Items:
 
     def mark_deidentified(self, ids: Collection[int], pseudonym: str) -> None:
         """Record that the drafts of a patient's objects are written."""
-        values = {"state": State.DEIDENTIFIED, "pseudonym": pseudonym, "changed_at": datetime.now(UTC)}
+        values = {"state": ItemState.DEIDENTIFIED, "pseudonym": pseudonym, "changed_at": datetime.now(UTC)}
         with self._write() as connection:
             connection.execute(update(items).where(items.c.id.in_(ids)).values(values))
 
@@ -198,7 +198,7 @@ class Items:
         self,
         *,
         ids: Collection[int] | None = None,
-        states: Collection[State] | None = None,
+        states: Collection[ItemState] | None = None,
         site: str | None = None,
         pseudonym: str | None = None,
     ) -> list[IntakeItem]:
@@ -223,13 +223,13 @@ class Items:
         """Return what a steward should look at, by site, oldest first."""
         return sorted(self.find(states=TROUBLED), key=lambda item: item.site)
 
-    def count(self, since: datetime | None = None) -> dict[tuple[str, State], int]:
+    def count(self, since: datetime | None = None) -> dict[tuple[str, ItemState], int]:
         """Return how many items each site has in each state; of those that changed since a moment, or of all."""
         statement = select(items.c.site, items.c.state, func.count()).group_by(items.c.site, items.c.state)
         if since is not None:
             statement = statement.where(items.c.changed_at > since)
         with self._read() as connection:
-            return {(site, State(state)): number for site, state, number in connection.execute(statement)}
+            return {(site, ItemState(state)): number for site, state, number in connection.execute(statement)}
 
     def find_last_change(self) -> datetime | None:
         """Return when an item last changed (UTC)."""
@@ -255,7 +255,7 @@ class Items:
                 **vars(arrival),
                 "companions": list(arrival.companions),
                 "site": site,
-                "state": State.RECEIVED,
+                "state": ItemState.RECEIVED,
                 "location": f"inbox/{site}/{arrival.name}",
                 "settled": False,
                 "received_at": now,
@@ -280,7 +280,7 @@ class Items:
             if item.state in FINAL or (self._root / item.location).exists():
                 claims.append(item)
             else:
-                gone = {"state": State.FAILED, "settled": True, "changed_at": datetime.now(UTC)}
+                gone = {"state": ItemState.FAILED, "settled": True, "changed_at": datetime.now(UTC)}
                 gone["reason"] = "The file left the inbox before it was taken."
                 connection.execute(update(items).where(items.c.id == item.id).values(gone))
         claims.sort(key=lambda item: item.id, reverse=True)
@@ -302,7 +302,7 @@ class Items:
 
 
 def _to_item(row: Any) -> IntakeItem:
-    return IntakeItem(**{**row, "state": State(row["state"])})
+    return IntakeItem(**{**row, "state": ItemState(row["state"])})
 
 
 def _prepare(connection: Any, _: Any) -> None:

@@ -45,7 +45,7 @@ class Parameter:
 
 
 @dataclass(frozen=True)
-class Report:
+class ReportNotebook:
     """A report notebook. ``name`` is its file name without the ending, ``sha256`` the hash of its bytes."""
 
     name: str
@@ -87,7 +87,7 @@ class Library:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def list_reports(self) -> list[Report]:
+    def list_reports(self) -> list[ReportNotebook]:
         """Return every readable report, by name; an unreadable one is left out, as nobody could run it."""
         reports = []
         for path in sorted(self.folder.glob("*.ipynb")):
@@ -97,7 +97,7 @@ class Library:
                 continue
         return reports
 
-    def get_report(self, name: str) -> Report:
+    def get_report(self, name: str) -> ReportNotebook:
         """Return one report.
 
         Raises
@@ -113,7 +113,7 @@ class Library:
         return read_report(self.folder / f"{name}.ipynb")
 
 
-def read_report(path: Path) -> Report:
+def read_report(path: Path) -> ReportNotebook:
     """Read title, description and parameters from a report notebook.
 
     Raises
@@ -132,7 +132,7 @@ def read_report(path: Path) -> Report:
     if not any("parameters" in cell.metadata.get("tags", ()) for cell in notebook.cells):
         raise ReportInvalid(f"{path.name} has no cell tagged 'parameters'.")
     title, description = _read_heading(notebook, path.stem)
-    return Report(
+    return ReportNotebook(
         name=path.stem,
         title=title,
         description=description,

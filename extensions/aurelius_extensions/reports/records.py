@@ -145,7 +145,7 @@ class Environment(Record):
     modified: bool | None
 
 
-class Run(Record):
+class ReportRun(Record):
     """The record of a finished run: content of ``run.json``."""
 
     id: str

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from fastapi import FastAPI
 
 from aurelius_annotation.server import access, cases, inference, page, saving, status
-from aurelius_annotation.server.dependencies import Desk
+from aurelius_annotation.server.dependencies import AnnotationContext
 from aurelius_annotation.server.predictor import Predictor
 from aurelius_annotation.server.settings import AnnotationSettings
 from aurelius_catalog.hosting.host import create_service, mount_router, run_service
@@ -17,7 +17,7 @@ from aurelius_catalog.hosting.host import create_service, mount_router, run_serv
 
 def create_app(settings: AnnotationSettings) -> FastAPI:
     """Make the application; the worker and the background findings live as long as it does."""
-    desk = Desk.set_up(settings)
+    desk = AnnotationContext.set_up(settings)
 
     @contextlib.asynccontextmanager
     async def keep_working(app: FastAPI) -> AsyncIterator[None]:

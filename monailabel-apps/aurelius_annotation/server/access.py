@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, HTTPException
 
-from aurelius_annotation.server.dependencies import DeskDependency, Viewer
+from aurelius_annotation.server.dependencies import ContextDependency, Viewer
 from aurelius_catalog.hosting.login import person_for_token
 
 router = APIRouter(prefix="/auth")
@@ -20,7 +20,7 @@ async def describe_login() -> dict[str, str | bool]:
 
 @router.post("/token")
 def give_token(
-    desk: DeskDependency, username: Annotated[str, Form()], password: Annotated[str, Form()]
+    desk: ContextDependency, username: Annotated[str, Form()], password: Annotated[str, Form()]
 ) -> dict[str, str]:
     """Exchange user name and hub token for the bearer the client sends from now on: the same hub token.
 

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import FileResponse, Response
 
 from aurelius_annotation.errors import NotOffered
-from aurelius_annotation.server.dependencies import Annotator, Desk, DeskDependency, Viewer
+from aurelius_annotation.server.dependencies import AnnotationContext, Annotator, ContextDependency, Viewer
 from aurelius_annotation.server.images import CachedImage, write_nrrd
 from aurelius_catalog.access.person import Person
 from aurelius_catalog.errors import InvalidRequest, NotFound
@@ -27,7 +27,7 @@ LEASE_MINUTES = 240.0
 
 
 @router.post("/activelearning/{strategy}")
-def give_next(strategy: str, desk: DeskDependency, person: Annotator) -> dict[str, Any]:
+def give_next(strategy: str, desk: ContextDependency, person: Annotator) -> dict[str, Any]:
     """Lease the next case to this person; an empty answer means there is none left."""
     if strategy not in ("first", "random"):
         raise NotFound("There is no such strategy: choose first or random.")
@@ -49,7 +49,7 @@ def give_next(strategy: str, desk: DeskDependency, person: Annotator) -> dict[st
     }
 
 
-async def identify_downloader(request: Request, desk: DeskDependency, image: str) -> tuple[Person, str]:
+async def identify_downloader(request: Request, desk: ContextDependency, image: str) -> tuple[Person, str]:
     """FastAPI dependency: who downloads which series, by login or, where the client sends none, by ticket."""
     if "authorization" in request.headers or request.headers.get("cookie"):
         person = await current_person(request)
@@ -62,7 +62,7 @@ Download = Annotated[tuple[Person, str], Depends(identify_downloader)]
 
 
 @router.api_route("/datastore/image", methods=["GET", "HEAD"])
-def send_image(request: Request, desk: DeskDependency, download: Download) -> Response:
+def send_image(request: Request, desk: ContextDependency, download: Download) -> Response:
     """Send a series as one NRRD file."""
     image = open_image(desk, *download)
     headers = {"ETag": f'"{image.sha256}"', "Cache-Control": "private, no-cache"}
@@ -72,7 +72,7 @@ def send_image(request: Request, desk: DeskDependency, download: Download) -> Re
 
 
 @router.get("/datastore/")
-def list_cases(desk: DeskDependency, person: Viewer, output: str = "stats") -> dict[str, Any]:
+def list_cases(desk: ContextDependency, person: Viewer, output: str = "stats") -> dict[str, Any]:
     """List the person's cases and their labels, in the shape of MONAI Label's data store."""
     store = desk.open_store(person)
     if output == "train":
@@ -97,7 +97,7 @@ def list_cases(desk: DeskDependency, person: Viewer, output: str = "stats") -> d
 
 
 @router.get("/datastore/label")
-def send_label(label: str, tag: str, desk: DeskDependency, person: Viewer) -> Response:
+def send_label(label: str, tag: str, desk: ContextDependency, person: Viewer) -> Response:
     """Send one label of a series: ``final`` (the newest drawn), ``original`` (the model's) or ``v<version>``."""
     uid = desk.tickets.read(label, person)
     store = desk.open_store(person)
@@ -110,7 +110,7 @@ def send_label(label: str, tag: str, desk: DeskDependency, person: Viewer) -> Re
     return Response(content, media_type="application/octet-stream", headers=headers)
 
 
-def open_image(desk: Desk, person: Person, SeriesInstanceUID: str) -> CachedImage:
+def open_image(desk: AnnotationContext, person: Person, SeriesInstanceUID: str) -> CachedImage:
     """Return the image of a series this person may see."""
     store = desk.open_store(person)
     return desk.images.open(store, store.get_series(SeriesInstanceUID))

@@ -20,7 +20,7 @@ from aurelius_catalog.settings import CatalogSettings
 
 
 @dataclass(frozen=True)
-class Desk:
+class AnnotationContext:
     """The parts of one running server."""
 
     settings: AnnotationSettings
@@ -29,7 +29,7 @@ class Desk:
     tickets: Tickets
 
     @classmethod
-    def set_up(cls, settings: AnnotationSettings) -> Desk:
+    def set_up(cls, settings: AnnotationSettings) -> AnnotationContext:
         """Make the parts; the worker is not started yet."""
         folder = settings.folder
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -46,16 +46,16 @@ class Desk:
         return LocalStore(CatalogSettings(home=self.settings.home), person)
 
 
-def get_desk(request: Request) -> Desk:
+def get_desk(request: Request) -> AnnotationContext:
     """FastAPI dependency: the server's parts."""
-    desk: Desk = request.app.state.desk
+    desk: AnnotationContext = request.app.state.desk
     return desk
 
 
-DeskDependency = Annotated[Desk, Depends(get_desk)]
+ContextDependency = Annotated[AnnotationContext, Depends(get_desk)]
 
 
-def get_viewer(desk: DeskDependency, person: Annotated[Person, Depends(current_person)]) -> Person:
+def get_viewer(desk: ContextDependency, person: Annotated[Person, Depends(current_person)]) -> Person:
     """FastAPI dependency: the person behind a request; their tickets work from now on."""
     desk.tickets.remember(person)
     return person

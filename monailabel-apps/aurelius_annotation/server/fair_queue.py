@@ -13,7 +13,7 @@ from aurelius_annotation.errors import Superseded
 
 
 @dataclass(frozen=True)
-class Outcome:
+class JobOutcome:
     """What a task gave: a file (the caller deletes it) and what the app says about it."""
 
     file: Path
@@ -36,7 +36,7 @@ class Job:
     task: Mapping[str, Any]
     person: str
     key: str | None
-    outcome: asyncio.Future[Outcome] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    outcome: asyncio.Future[JobOutcome] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     def fail(self, error: Exception) -> None:
         """End the job with an error, unless nobody waits for it any more."""
@@ -44,7 +44,7 @@ class Job:
             self.outcome.set_exception(error)
 
 
-class Turns:
+class FairQueue:
     """Waiting jobs, handed out in turns: one per person, people before the house."""
 
     def __init__(self) -> None:

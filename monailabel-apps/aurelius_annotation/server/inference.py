@@ -17,8 +17,8 @@ from fastapi.responses import JSONResponse, Response
 
 from aurelius_annotation.errors import UnknownModel, WorkerUnavailable
 from aurelius_annotation.files import write_atomically
-from aurelius_annotation.server.dependencies import Annotator, Desk, DeskDependency
-from aurelius_annotation.server.fair_queue import Outcome
+from aurelius_annotation.server.dependencies import AnnotationContext, Annotator, ContextDependency
+from aurelius_annotation.server.fair_queue import JobOutcome
 from aurelius_annotation.server.images import write_nrrd
 from aurelius_annotation.server.saving import parse_params, read_fitting, read_upload
 from aurelius_annotation.server.worker_pool import WorkerState
@@ -38,7 +38,7 @@ async def infer(
     request: Request,
     model: str,
     image: str,
-    desk: DeskDependency,
+    desk: ContextDependency,
     person: Annotator,
     params: Annotated[str, Form()] = "{}",
     label: Annotated[UploadFile | None, File()] = None,
@@ -113,7 +113,12 @@ def choose_options(config: Mapping[str, Any], options: Mapping[str, Any]) -> dic
 
 
 def _prepare_task(
-    desk: Desk, person: Person, model: str, image_id: str, options: Mapping[str, Any], label: UploadFile | None
+    desk: AnnotationContext,
+    person: Person,
+    model: str,
+    image_id: str,
+    options: Mapping[str, Any],
+    label: UploadFile | None,
 ) -> tuple[dict[str, Any], str]:
     known = desk.pool.info["models"]
     if model not in known:
@@ -143,7 +148,9 @@ def _prepare_task(
     return task, uid
 
 
-async def _wait_for(request: Request, desk: Desk, task: Mapping[str, Any], person: Person, key: str) -> Outcome:
+async def _wait_for(
+    request: Request, desk: AnnotationContext, task: Mapping[str, Any], person: Person, key: str
+) -> JobOutcome:
     waiting = asyncio.ensure_future(desk.pool.run(task, person=person.name, key=key))
     try:
         while not waiting.done():
@@ -158,7 +165,7 @@ async def _wait_for(request: Request, desk: Desk, task: Mapping[str, Any], perso
                 await waiting
 
 
-def _take_file(outcome: Outcome) -> bytes:
+def _take_file(outcome: JobOutcome) -> bytes:
     content = outcome.file.read_bytes()
     outcome.file.unlink()
     return content

@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from aurelius_annotation.server.cases import find_volumes
-from aurelius_annotation.server.dependencies import Annotator, Desk, DeskDependency, Viewer
+from aurelius_annotation.server.dependencies import AnnotationContext, Annotator, ContextDependency, Viewer
 from aurelius_catalog.access.person import Action, Person
 from aurelius_catalog.errors import Unreachable
 from aurelius_catalog.hosting.host import service_prefix
@@ -54,14 +54,14 @@ class CaseRow:
 
 
 @router.get("/", response_class=HTMLResponse)
-def show_page(request: Request, desk: DeskDependency, person: Viewer) -> HTMLResponse:
+def show_page(request: Request, desk: ContextDependency, person: Viewer) -> HTMLResponse:
     """Show how to connect, and the person's cases."""
     return render_page(request, desk, person)
 
 
 @router.post("/", response_class=HTMLResponse)
 def make_token(
-    request: Request, desk: DeskDependency, person: Annotator, make: Annotated[Literal["token"], Form()]
+    request: Request, desk: ContextDependency, person: Annotator, make: Annotated[Literal["token"], Form()]
 ) -> HTMLResponse:
     """Make an access token for Slicer and show it, once."""
     token = request_token(request, person)
@@ -69,7 +69,7 @@ def make_token(
 
 
 def render_page(
-    request: Request, desk: Desk, person: Person, token: str | None = None, refused: bool = False
+    request: Request, desk: AnnotationContext, person: Person, token: str | None = None, refused: bool = False
 ) -> HTMLResponse:
     """Fill the template."""
     scheme = request.headers.get("x-forwarded-proto", request.url.scheme).split(",")[0].strip()

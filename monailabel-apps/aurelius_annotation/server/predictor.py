@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aurelius_annotation.errors import WorkerUnavailable
-from aurelius_annotation.server.dependencies import Desk
-from aurelius_annotation.server.fair_queue import Outcome
+from aurelius_annotation.server.dependencies import AnnotationContext
+from aurelius_annotation.server.fair_queue import JobOutcome
 from aurelius_annotation.server.worker_pool import WorkerState
 from aurelius_catalog.access.person import Person
 from aurelius_catalog.errors import AureliusError
@@ -36,7 +36,7 @@ class Predictor:
         The server's parts.
     """
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: AnnotationContext) -> None:
         self.desk = desk
         self._given_up: set[tuple[str, str]] = set()
 
@@ -93,7 +93,7 @@ class Predictor:
         outcome = await self.desk.pool.run(task)
         await asyncio.to_thread(self._store, record, outcome)
 
-    def _store(self, record: SeriesRecord, outcome: Outcome) -> None:
+    def _store(self, record: SeriesRecord, outcome: JobOutcome) -> None:
         labelmap = read_result(outcome)
         finding = outcome.params["finding"]
         names = outcome.params["label_names"]
@@ -111,7 +111,7 @@ class Predictor:
         self._open_store().add_prediction(record.SeriesInstanceUID, prediction, found)
 
 
-def read_result(outcome: Outcome) -> NDArray[np.uint8]:
+def read_result(outcome: JobOutcome) -> NDArray[np.uint8]:
     """Read the label map a task gave, (z, y, x) uint8 on the grid of its image, and delete the file."""
     values, _ = nrrd.read(str(outcome.file), index_order="C")
     outcome.file.unlink()

@@ -15,7 +15,7 @@ import numpy as np
 from fastapi import APIRouter, File, Form, UploadFile
 
 from aurelius_annotation.files import write_atomically
-from aurelius_annotation.server.dependencies import Annotator, Desk, DeskDependency
+from aurelius_annotation.server.dependencies import AnnotationContext, Annotator, ContextDependency
 from aurelius_annotation.server.images import CachedImage
 from aurelius_annotation.server.label_grid import fit_to_grid, name_segments
 from aurelius_annotation.server.uploaded_label import VOXEL_BYTES, UploadedLabel, find_suffix, read_label
@@ -33,7 +33,7 @@ HEADER_BYTES = 1 << 20
 @router.put("/datastore/label")
 def save_label(
     image: str,
-    desk: DeskDependency,
+    desk: ContextDependency,
     person: Annotator,
     label: Annotated[UploadFile, File()],
     params: Annotated[str, Form()] = "{}",
@@ -118,7 +118,7 @@ def keep_aside(folder: Path, content: bytes, person: Person, SeriesInstanceUID: 
 
 
 def _add_version(
-    desk: Desk,
+    desk: AnnotationContext,
     person: Person,
     SeriesInstanceUID: str,
     image: CachedImage,

@@ -9,7 +9,7 @@ from fastapi import APIRouter, HTTPException
 
 from aurelius_annotation.errors import NotOffered
 from aurelius_annotation.server.cases import count_cases
-from aurelius_annotation.server.dependencies import DeskDependency, Viewer
+from aurelius_annotation.server.dependencies import ContextDependency, Viewer
 
 router = APIRouter()
 
@@ -20,7 +20,7 @@ STRATEGIES = {
 
 
 @router.get("/info/")
-def describe_server(desk: DeskDependency, person: Viewer) -> dict[str, Any]:
+def describe_server(desk: ContextDependency, person: Viewer) -> dict[str, Any]:
     """Describe models, strategies and progress in the shape MONAI Label's clients read."""
     app = desk.pool.info
     return {

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from aurelius_annotation.errors import TaskFailed, WorkerUnavailable
-from aurelius_annotation.server.fair_queue import Job, Outcome, Turns
+from aurelius_annotation.server.fair_queue import FairQueue, Job, JobOutcome
 from aurelius_annotation.server.settings import AnnotationSettings
 from aurelius_annotation.server.worker_process import WorkerLost, read_message, spawn_worker
 
@@ -51,12 +51,12 @@ class WorkerPool:
         self.settings = settings
         self.state = WorkerState.STARTING
         self.info: dict[str, Any] = {}
-        self._turns: Turns | None = None
+        self._turns: FairQueue | None = None
         self._runner: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Begin to keep a worker running; returns at once."""
-        self._turns = Turns()
+        self._turns = FairQueue()
         self._runner = asyncio.create_task(self._keep_running())
 
     async def stop(self) -> None:
@@ -68,7 +68,7 @@ class WorkerPool:
                 await self._runner
         self._fail_waiting()
 
-    async def run(self, task: Mapping[str, Any], *, person: str = "", key: str | None = None) -> Outcome:
+    async def run(self, task: Mapping[str, Any], *, person: str = "", key: str | None = None) -> JobOutcome:
         """Run a task when its turn comes; cancelling the wait drops it.
 
         Raises
@@ -167,4 +167,4 @@ class WorkerPool:
         elif job.outcome.done():  # nobody waits any more
             Path(message["file"]).unlink(missing_ok=True)
         else:
-            job.outcome.set_result(Outcome(Path(message["file"]), message["params"]))
+            job.outcome.set_result(JobOutcome(Path(message["file"]), message["params"]))

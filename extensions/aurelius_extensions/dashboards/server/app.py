@@ -25,7 +25,7 @@ from voila.static_file_handler import MultiStaticFileHandler
 from aurelius_catalog import CatalogSettings
 from aurelius_extensions.dashboards.server import handlers
 from aurelius_extensions.dashboards.server.identity import PERSON_HEADER, HubIdentity
-from aurelius_extensions.dashboards.server.metrics import Meter
+from aurelius_extensions.dashboards.server.metrics import DashboardMetrics
 from aurelius_extensions.dashboards.server.settings import DashboardSettings, read_address
 
 #: Preheated kernels per dashboard: as many people may arrive while one kernel starts. Stewards are few.
@@ -68,7 +68,9 @@ class DashboardServer(Voila):
         """Add what the handlers need, and quiet the access log: addresses carry login codes and kernel ids."""
         settings: dict[str, Any] = super().init_settings()
         pools = self.kernel_manager._pools
-        meter = Meter(lambda: len(self.kernel_manager.owners), lambda: sum(len(pool) for pool in pools.values()))
+        meter = DashboardMetrics(
+            lambda: len(self.kernel_manager.owners), lambda: sum(len(pool) for pool in pools.values())
+        )
         return settings | {
             "dashboards_folder": self.root_dir,
             "dashboards_meter": meter,
@@ -95,7 +97,7 @@ class DashboardServer(Voila):
             (f"api/kernels/{KERNEL_ID}/channels", handlers.OwnKernelChannels),
             (f"voila/api/shutdown/{KERNEL_ID}", handlers.OwnKernelEnd),
             (f"voila/query/{KERNEL_ID}", handlers.KernelRequestInfo),
-            ("?", handlers.ShelfPage),
+            ("?", handlers.RegistryPage),
             ("([a-z0-9][a-z0-9-]*)/?", handlers.DashboardPage, page),
         ]
         login = self.identity_provider.get_handlers()

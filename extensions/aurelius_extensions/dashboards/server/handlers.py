@@ -82,7 +82,7 @@ class PersonPages(JupyterHandler):
             super().log_exception(*exc_info)
 
 
-class ShelfPage(PersonPages):
+class RegistryPage(PersonPages):
     """``<prefix>``: the dashboards there are for this person."""
 
     @tornado.web.authenticated

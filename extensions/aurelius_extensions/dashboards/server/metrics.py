@@ -7,7 +7,7 @@ from collections.abc import Callable
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 
-class Meter:
+class DashboardMetrics:
     """The service's metrics, in a registry of their own.
 
     Parameters

@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 FAILED = "That did not work. Reload the page; if it happens again, tell your administrator when."
 
 
-class Wish(BaseModel):
+class WorklistMessage(BaseModel):
     """What the page may ask for. A page can be made to send anything, so anything else is ignored."""
 
     do: Literal["select", "accept", "override", "refresh", "turn"]
@@ -80,7 +80,7 @@ class Worklist(anywidget.AnyWidget):
 
     def _answer(self, content: Any) -> None:
         try:
-            wish = Wish.model_validate(content)
+            wish = WorklistMessage.model_validate(content)
         except ValidationError:
             return
         try:
@@ -93,11 +93,11 @@ class Worklist(anywidget.AnyWidget):
             logger.error("worklist: %s failed with %s", wish.do, type(error).__name__)
             self.notice = FAILED
 
-    def _refresh(self, wish: Wish) -> None:
+    def _refresh(self, wish: WorklistMessage) -> None:
         self._rows = self._catalog.worklist()
         self._draw()
 
-    def _select(self, wish: Wish) -> None:
+    def _select(self, wish: WorklistMessage) -> None:
         self._selected = wish.prediction
         self.next_up = 0
         self._draw()
@@ -105,18 +105,18 @@ class Worklist(anywidget.AnyWidget):
         if row is not None:
             self._images.show(self._catalog, row.prediction)
 
-    def _turn(self, wish: Wish) -> None:
+    def _turn(self, wish: WorklistMessage) -> None:
         self._plane = wish.plane
         self._images.turn(wish.plane)
         self._draw()
 
-    def _accept(self, wish: Wish) -> None:
+    def _accept(self, wish: WorklistMessage) -> None:
         self._decide(wish, DecisionAction.ACCEPT)
 
-    def _override(self, wish: Wish) -> None:
+    def _override(self, wish: WorklistMessage) -> None:
         self._decide(wish, DecisionAction.OVERRIDE)
 
-    def _decide(self, wish: Wish, action: DecisionAction) -> None:
+    def _decide(self, wish: WorklistMessage, action: DecisionAction) -> None:
         waiting = [row.prediction.id for row in self._rows if row.prediction.requires_review]
         after = waiting[waiting.index(wish.prediction) + 1 :] if wish.prediction in waiting else []
         try:

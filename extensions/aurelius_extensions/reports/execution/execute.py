@@ -43,7 +43,7 @@ class Order(BaseModel):
     groups: tuple[str, ...]
 
 
-class Outcome(BaseModel):
+class ExecutionOutcome(BaseModel):
     """How it went; ``reason`` is None when every cell ran."""
 
     reason: str | None
@@ -61,7 +61,7 @@ def main() -> None:
         tidy_errors(notebook)
         nbformat.write(notebook, folder / NOTEBOOK_FILE)
         (folder / HTML_FILE).write_text(render_notebook(notebook, order.title), encoding="utf-8")
-    outcome = Outcome(reason=reason, environment=read_environment())
+    outcome = ExecutionOutcome(reason=reason, environment=read_environment())
     (folder / OUTCOME_FILE).write_text(outcome.model_dump_json(), encoding="utf-8")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from aurelius_extensions.reports.execution.execute import OUTCOME_FILE, Order, Outcome
+from aurelius_extensions.reports.execution.execute import OUTCOME_FILE, ExecutionOutcome, Order
 from aurelius_extensions.reports.settings import ReportSettings
 
 #: What a report's process inherits. The hub's variables, its token among them, are not in it.
@@ -42,7 +42,7 @@ class Runner:
         self.settings = settings
         self.timeout_s = timeout_s
 
-    def execute(self, folder: Path, order: Order, stopping: threading.Event) -> Outcome | str:
+    def execute(self, folder: Path, order: Order, stopping: threading.Event) -> ExecutionOutcome | str:
         """Execute the report in ``folder``.
 
         Returns
@@ -74,7 +74,7 @@ class Runner:
             return (
                 f"The process that ran it broke off with exit code {process.returncode}; the service's log says more."
             )
-        return Outcome.model_validate_json((folder / OUTCOME_FILE).read_text("utf-8"))
+        return ExecutionOutcome.model_validate_json((folder / OUTCOME_FILE).read_text("utf-8"))
 
     def _wait(self, process: subprocess.Popen[str], order: Order, stopping: threading.Event) -> bool:
         if process.stdin is None:

@@ -14,11 +14,11 @@ from typing import IO
 from pydantic import ValidationError
 
 from aurelius_catalog.errors import AureliusError
-from aurelius_extensions.reports.execution.execute import SOURCE_FILE, Order, Outcome
+from aurelius_extensions.reports.execution.execute import SOURCE_FILE, ExecutionOutcome, Order
 from aurelius_extensions.reports.execution.runner import Interrupted, Runner
 from aurelius_extensions.reports.files import list_secrets
-from aurelius_extensions.reports.library import Library, Report
-from aurelius_extensions.reports.records import ResultTable, Run, RunRequest, RunState, Verdict, VerdictKind
+from aurelius_extensions.reports.library import Library, ReportNotebook
+from aurelius_extensions.reports.records import ReportRun, ResultTable, RunRequest, RunState, Verdict, VerdictKind
 from aurelius_extensions.reports.results.comparison import compare_results, note_differences
 from aurelius_extensions.reports.results.declaration import RESULTS_FILE
 from aurelius_extensions.reports.runs.queue import Queue
@@ -156,7 +156,11 @@ class Worker:
             self._finish(request, report, outcome.reason, outcome)
 
     def _finish(
-        self, request: RunRequest, report: Report | None, reason: str | None, outcome: Outcome | None = None
+        self,
+        request: RunRequest,
+        report: ReportNotebook | None,
+        reason: str | None,
+        outcome: ExecutionOutcome | None = None,
     ) -> None:
         folder = self._work / request.id
         results: ResultTable | None = None
@@ -167,7 +171,7 @@ class Worker:
                 reason = str(error)
         if reason is not None:  # half a table is not a result
             (folder / RESULTS_FILE).unlink(missing_ok=True)
-        run = Run(
+        run = ReportRun(
             **request.model_dump(exclude={"groups", "state"}),
             notebook_sha256=report.sha256 if report else None,
             dataset=results.dataset if results else None,
@@ -179,7 +183,7 @@ class Worker:
         self.store.seal(folder, run, verdict, list_secrets(os.environ))
         self.queue.remove(request.id)
 
-    def _judge(self, run: Run, results: ResultTable | None, reason: str | None) -> Verdict | None:
+    def _judge(self, run: ReportRun, results: ResultTable | None, reason: str | None) -> Verdict | None:
         if results is None:
             return Verdict(kind=VerdictKind.CANNOT_RUN, against=run.rerun_of, reason=reason)
         if run.rerun_of is None:

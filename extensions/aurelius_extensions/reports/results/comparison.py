@@ -9,9 +9,9 @@ from aurelius_extensions.reports.records import (
     Drift,
     DriftKind,
     Environment,
+    ReportRun,
     ResultRow,
     ResultTable,
-    Run,
     Verdict,
     VerdictKind,
 )
@@ -56,7 +56,7 @@ def is_same(was: float, now: float, tolerance: float) -> bool:
     return was == now or abs(was - now) <= tolerance + (1e-12 * max(abs(was), abs(now)) if tolerance else 0.0)
 
 
-def note_differences(was: Run, now: Run) -> tuple[str, ...]:
+def note_differences(was: ReportRun, now: ReportRun) -> tuple[str, ...]:
     """List in words what differs between two runs besides their numbers."""
     notes = []
     if was.notebook_sha256 != now.notebook_sha256:

@@ -13,14 +13,14 @@ from rocrate.model.contextentity import ContextEntity
 from rocrate.model.person import Person
 from rocrate.rocrate import ROCrate
 
-from aurelius_extensions.reports.records import Run, Verdict, VerdictKind
+from aurelius_extensions.reports.records import ReportRun, Verdict, VerdictKind
 
 PROFILES = ("https://w3id.org/ro/wfrun/process/0.5", "https://w3id.org/ro/wfrun/workflow/0.5")
 MEDIA_TYPES = {".ipynb": "application/x-ipynb+json", ".json": "application/json", ".html": "text/html"}
 METADATA_FILE = "ro-crate-metadata.json"
 
 
-def write_crate(folder: Path, run: Run, verdict: Verdict | None, *, source: str) -> None:
+def write_crate(folder: Path, run: ReportRun, verdict: Verdict | None, *, source: str) -> None:
     """Write ``ro-crate-metadata.json`` for a run's folder.
 
     Parameters
@@ -59,7 +59,7 @@ def write_crate(folder: Path, run: Run, verdict: Verdict | None, *, source: str)
     (folder / METADATA_FILE).write_text(json.dumps(crate.metadata.generate(), indent=1), encoding="utf-8")
 
 
-def _add_action(crate: ROCrate, run: Run, verdict: Verdict | None) -> ContextEntity:
+def _add_action(crate: ROCrate, run: ReportRun, verdict: Verdict | None) -> ContextEntity:
     agent = crate.add(Person(crate, f"#person-{run.person}", {"name": run.person}))
     parameters = [
         crate.add(

@@ -20,7 +20,7 @@ from aurelius_catalog.errors import NotFound
 from aurelius_extensions.errors import NothingStored, RunTampered
 from aurelius_extensions.reports.execution.execute import HTML_FILE, NOTEBOOK_FILE, SOURCE_FILE
 from aurelius_extensions.reports.files import hash_bytes, redact_text
-from aurelius_extensions.reports.records import ResultTable, Run, Verdict
+from aurelius_extensions.reports.records import ReportRun, ResultTable, Verdict
 from aurelius_extensions.reports.results.declaration import RESULTS_FILE
 from aurelius_extensions.reports.runs.crate import METADATA_FILE, write_crate
 
@@ -77,9 +77,9 @@ class StoredRun:
             raise RunTampered(f"{name} of run {self.id} was changed after it was sealed; it is not to be relied on.")
         return content
 
-    def read_run(self) -> Run:
+    def read_run(self) -> ReportRun:
         """Return the run's record."""
-        return Run.model_validate_json(self.read(RUN_FILE))
+        return ReportRun.model_validate_json(self.read(RUN_FILE))
 
     def read_verdict(self) -> Verdict | None:
         """Return the verdict: of a rerun, or of a run that could not run."""
@@ -135,7 +135,7 @@ class RunStore:
             raise NotFound(f"There is no finished run {run_id[:40]!r}.")
         return StoredRun(self.folder / run_id)
 
-    def seal(self, work: Path, run: Run, verdict: Verdict | None, secrets: list[str]) -> StoredRun:
+    def seal(self, work: Path, run: ReportRun, verdict: Verdict | None, secrets: list[str]) -> StoredRun:
         """Store a run for good.
 
         Parameters

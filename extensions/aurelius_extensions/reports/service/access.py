@@ -15,8 +15,8 @@ from aurelius_catalog.access.person import Action, Person
 from aurelius_catalog.errors import InvalidRequest, NotFound, PermissionDenied
 from aurelius_catalog.store import Store
 from aurelius_extensions.errors import RunTampered
-from aurelius_extensions.reports.library import Library, Report
-from aurelius_extensions.reports.records import ResultTable, Run, RunRequest, RunState, Verdict
+from aurelius_extensions.reports.library import Library, ReportNotebook
+from aurelius_extensions.reports.records import ReportRun, ResultTable, RunRequest, RunState, Verdict
 from aurelius_extensions.reports.runs.queue import Queue
 from aurelius_extensions.reports.runs.store import RunStore, StoredRun
 
@@ -35,7 +35,7 @@ class RunView:
 
     id: str
     state: RunState
-    record: Run | RunRequest | None
+    record: ReportRun | RunRequest | None
     verdict: Verdict | None
     is_open: bool
     changes: tuple[str, ...] = ()
@@ -50,7 +50,7 @@ class RunView:
         return str(self.state)
 
 
-class Desk:
+class ReportAccess:
     """The reports and runs, for one person.
 
     Parameters
@@ -162,7 +162,7 @@ class Desk:
         """
         return self._open(run_id).read(name)
 
-    def get_report(self, run: Run | RunRequest) -> Report | None:
+    def get_report(self, run: ReportRun | RunRequest) -> ReportNotebook | None:
         """Return the report a run belongs to, where the library still has it."""
         try:
             return self.library.get_report(run.report)
@@ -194,17 +194,17 @@ class Desk:
             raise PermissionDenied(f"{self.person.name} may not see run {run_id}: its dataset holds series of others.")
         return stored
 
-    def _find_visible(self, runs: Iterable[Run]) -> set[str]:
+    def _find_visible(self, runs: Iterable[ReportRun]) -> set[str]:
         wanted = {uid for run in runs if run.dataset for uid in run.dataset.SeriesInstanceUIDs}
         found = self._catalog.find_series(SeriesInstanceUID=sorted(wanted)) if wanted else []
         return {record.SeriesInstanceUID for record in found}
 
-    def _may_open(self, run: Run, visible: set[str]) -> bool:
+    def _may_open(self, run: ReportRun, visible: set[str]) -> bool:
         if run.dataset is None or not run.dataset.SeriesInstanceUIDs:
             return run.person == self.person.name or self.person.sees_everything
         return visible.issuperset(run.dataset.SeriesInstanceUIDs)
 
-    def _view(self, stored: StoredRun, run: Run | None, visible: set[str], *, deep: bool) -> RunView | None:
+    def _view(self, stored: StoredRun, run: ReportRun | None, visible: set[str], *, deep: bool) -> RunView | None:
         if run is None:
             return RunView(stored.id, RunState.DONE, None, None, False, ("run.json",))
         is_open = self._may_open(run, visible)
@@ -225,7 +225,7 @@ class Desk:
         return RunView(request.id, request.state, request, None, False)
 
 
-def _read_run(stored: StoredRun) -> Run | None:
+def _read_run(stored: StoredRun) -> ReportRun | None:
     try:
         return stored.read_run()
     except RunTampered:

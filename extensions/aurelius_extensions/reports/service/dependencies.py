@@ -10,13 +10,13 @@ from aurelius_catalog.access.person import Person
 from aurelius_catalog.hosting.login import current_person
 from aurelius_catalog.local.store import LocalStore
 from aurelius_extensions.reports.execution.worker import Worker
-from aurelius_extensions.reports.service.access import Desk
+from aurelius_extensions.reports.service.access import ReportAccess
 
 
-def open_desk(request: Request, person: Annotated[Person, Depends(current_person)]) -> Desk:
+def open_desk(request: Request, person: Annotated[Person, Depends(current_person)]) -> ReportAccess:
     """Open the desk of the person behind a request; the catalog itself checks what that person may see."""
     worker: Worker = request.app.state.worker
-    return Desk(worker.library, worker.queue, worker.store, LocalStore(worker.settings, person))
+    return ReportAccess(worker.library, worker.queue, worker.store, LocalStore(worker.settings, person))
 
 
-DeskOf = Annotated[Desk, Depends(open_desk)]
+DeskOf = Annotated[ReportAccess, Depends(open_desk)]

@@ -18,7 +18,7 @@ from aurelius_catalog.hosting.host import service_prefix
 from aurelius_extensions.errors import RunTampered
 from aurelius_extensions.reports.execution.execute import HTML_FILE
 from aurelius_extensions.reports.records import ResultTable, RunState
-from aurelius_extensions.reports.service.access import Desk, RunView
+from aurelius_extensions.reports.service.access import ReportAccess, RunView
 from aurelius_extensions.reports.service.api import answer_file
 from aurelius_extensions.reports.service.dependencies import DeskOf
 
@@ -125,7 +125,7 @@ def _is_readable(view: RunView) -> bool:
     return view.state is RunState.DONE and view.is_open
 
 
-def _read_results(desk: Desk, view: RunView) -> ResultTable | None:
+def _read_results(desk: ReportAccess, view: RunView) -> ResultTable | None:
     if not _is_readable(view):
         return None
     try:
