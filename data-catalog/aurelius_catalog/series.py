@@ -12,10 +12,18 @@ import numpy as np
 import xarray as xr
 from pydicom.uid import VLWholeSlideMicroscopyImageStorage
 
-from aurelius_catalog.errors import InvalidLabel
-from aurelius_catalog.objects import CLASSES, StoredSegmentation, open_array, open_object, open_objects
+from aurelius_catalog.errors import InvalidLabel, InvalidRequest
+from aurelius_catalog.objects import (
+    CLASSES,
+    BulkAnnotations,
+    StoredSegmentation,
+    StructureSet,
+    open_array,
+    open_object,
+    open_objects,
+)
 from aurelius_catalog.objects.alignment import choose_target
-from aurelius_catalog.objects.reading import read_object
+from aurelius_catalog.objects.reading import find_visible, read_object
 from aurelius_catalog.records import (
     AnnotationRecord,
     InstanceRecord,
@@ -34,7 +42,7 @@ if TYPE_CHECKING:
 
     from aurelius_catalog.objects.readers import Stored
     from aurelius_catalog.slide import Slide
-    from aurelius_catalog.viewing.overlays import Overlaid
+    from aurelius_catalog.viewing.overlays import Overlaid, ShownSeries
 
 
 class Series:
@@ -168,9 +176,17 @@ class Series:
         InvalidRequest
             If the series is no slide, or the slide is not on this machine.
         """
-        from aurelius_catalog.slides.reading import open_slide  # OpenSlide is wanted for slides only
+        from aurelius_catalog.local.store import LocalStore
+        from aurelius_catalog.slides.reading import choose_instances, open_files  # OpenSlide is wanted for slides only
 
-        return open_slide(self._store, self.instances)
+        chosen = choose_instances(self.instances)
+        if not isinstance(self._store, LocalStore):
+            raise InvalidRequest(
+                "OpenSlide reads slides only where the catalog's files are: `series.slide()` reads them from "
+                "everywhere."
+            )
+        self._store.find_file(chosen[0].SOPInstanceUID)  # makes sure of the rights, and records it
+        return open_files(self._store.settings.files, chosen)
 
     def volume(self) -> hd.Volume:
         """Read the whole series as a `highdicom.Volume`, float32 ``(z, y, x)``, rescaled.
@@ -335,9 +351,45 @@ class Series:
         """
         if self._is_slide:
             return self.slide().view(overlay, opacity=opacity)  # type: ignore[arg-type]  # it says what it does not take
-        from aurelius_catalog.viewing.display import show_series  # viewers are wanted in notebooks only
+        from aurelius_catalog.viewing.display import show_object, show_series  # viewers are wanted in notebooks only
 
-        return show_series(self, overlay, window=window, opacity=opacity)
+        opened = self.open() if self.record.SOPClassUID in CLASSES else self.to_xarray()
+        if isinstance(opened, (StoredSegmentation, StructureSet)):
+            return self._view_drawing(opened, window, opacity)
+        if isinstance(opened, BulkAnnotations):
+            from aurelius_catalog.slide import Slide  # OpenSlide is wanted for slides only
+
+            return Slide(self._store, opened.find_slide()).view(opened, opacity=opacity)
+        if isinstance(opened, xr.DataArray):
+            return show_series(self._show(opened), overlay, window=window, opacity=opacity)
+        return show_object(opened)
+
+    def _view_drawing(
+        self, drawn: StoredSegmentation | StructureSet, window: str | tuple[float, float] | None, opacity: float
+    ) -> Any:
+        """Show a segmentation or a structure set over the images it was drawn on, if the catalog holds them."""
+        from aurelius_catalog.viewing.display import show_alone
+
+        images = find_visible(self._store, drawn.referenced_series)
+        if images is not None:
+            return Series(self._store, images).view(drawn, window=window, opacity=opacity)
+        if isinstance(drawn, StructureSet):
+            drawn.open_images()  # says what is missing
+        return show_alone(self._show(drawn.to_xarray()), drawn, window=window, opacity=opacity)
+
+    def _show(self, image: xr.DataArray) -> ShownSeries:
+        from aurelius_catalog.viewing.overlays import ShownSeries
+
+        return ShownSeries(self._store, self.record, self.instances, image)
+
+    @property
+    def overlay_name(self) -> str:
+        """What a viewer's legend calls the series."""
+        return self.record.SeriesDescription or ""
+
+    def open_overlay(self) -> Any:
+        """Open what the series holds, to be laid over images; see `open`."""
+        return self.open()
 
 
 def name_segments(labels: Sequence[str]) -> tuple[Segment, ...]:
@@ -351,6 +403,15 @@ class Segmentation:
 
     series: Series
     annotation: AnnotationRecord
+
+    @property
+    def overlay_name(self) -> str:
+        """What a viewer's legend calls it."""
+        return f"version {self.annotation.version} by {self.annotation.author}"
+
+    def open_overlay(self) -> StoredSegmentation:
+        """Open the label as it is stored, to be laid over images."""
+        return self.series.open_segmentation(self.annotation.SOPInstanceUID)
 
     def to_xarray(self) -> xr.DataArray:
         """Read the label on the series' grid: ``(z, y, x)`` uint8, voxel value = segment number.

@@ -185,7 +185,7 @@ def test_contours_fill_the_voxels_whose_centres_they_enclose(tmp_path: Path) -> 
     expected[2, 21:26, 31:34] = 2
     np.testing.assert_array_equal(labels, expected)
     assert labels.attrs["labels"] == ["heart", "cord"]
-    image = structures.open_images().to_xarray()
+    image = structures.open_images()
     assert image.where(labels == 2).count() == 15  # the same coordinates, to the last digit
     assert "heart" in structures._repr_html_()
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -23,6 +23,7 @@ import xarray as xr
 
 from aurelius_catalog.datasets.bids_diffusion import format_bval, format_bvec
 from aurelius_catalog.datasets.bids_names import IGNORED, Name, find_task, is_bids, name_parts, name_series
+from aurelius_catalog.datasets.contents import DatasetContents
 from aurelius_catalog.datasets.frozen_series import FrozenSeries
 from aurelius_catalog.datasets.labels import read_labels
 from aurelius_catalog.datasets.ome_zarr import find_period, shrink_values
@@ -30,9 +31,6 @@ from aurelius_catalog.errors import AureliusError, InvalidRequest, InvalidVolume
 from aurelius_catalog.local.dataset_summary import read_years
 from aurelius_catalog.records import SeriesRecord
 from aurelius_catalog.volumes.geometry import LPS_TO_RAS
-
-if TYPE_CHECKING:
-    from aurelius_catalog.datasets.frozen import FrozenDataset
 
 BIDS_VERSION = "1.10.0"
 LABELS = "derivatives/labels"
@@ -84,7 +82,7 @@ class BidsFolder:
 
 
 def export_bids(
-    dataset: FrozenDataset, folder: Path, progress: Callable[[int, int], object] | None = None
+    dataset: DatasetContents, folder: Path, progress: Callable[[int, int], object] | None = None
 ) -> BidsFolder:
     """Bring a folder to hold this dataset; see `FrozenDataset.to_bids`."""
     _claim(folder, dataset)
@@ -109,7 +107,7 @@ def export_bids(
     return BidsFolder(folder, files, skipped)
 
 
-def _claim(folder: Path, dataset: FrozenDataset) -> None:
+def _claim(folder: Path, dataset: DatasetContents) -> None:
     """Say in the folder whose it is, or refuse one that holds something else."""
     folder.mkdir(parents=True, exist_ok=True)
     described = folder / "dataset_description.json"
@@ -195,7 +193,7 @@ def _describe(record: SeriesRecord, image: xr.DataArray, name: Name) -> dict[str
 
 
 def _write_tables(
-    folder: Path, dataset: FrozenDataset, names: Mapping[str, Name], files: Mapping[str, tuple[str, ...]]
+    folder: Path, dataset: DatasetContents, names: Mapping[str, Name], files: Mapping[str, tuple[str, ...]]
 ) -> None:
     """Write who the participants are, and which study and series each file is."""
     written = [series.record for series in dataset if series.record.SeriesInstanceUID in files]

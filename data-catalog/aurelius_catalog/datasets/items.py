@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import xarray as xr
 
+from aurelius_catalog.datasets.contents import DatasetContents
 from aurelius_catalog.datasets.frozen_series import FrozenSeries
 from aurelius_catalog.datasets.labels import read_labels
-from aurelius_catalog.datasets.zarr_copy import LABEL, list_volumes, open_image
+from aurelius_catalog.datasets.zarr_copy import LABEL, copy_dataset, list_volumes, open_image
 from aurelius_catalog.errors import InvalidVolume, NotFound
 
-if TYPE_CHECKING:
-    from aurelius_catalog.datasets.frozen import FrozenDataset
 
-
-def list_items(dataset: FrozenDataset, folder: Path | None, *, only_labelled: bool) -> list[dict[str, str]]:
+def list_items(dataset: DatasetContents, folder: Path | None, *, only_labelled: bool) -> list[dict[str, str]]:
     """Return one dict per volume; see `FrozenDataset.to_monai`."""
-    held = None if folder is None else set(dataset.to_zarr(folder))
+    held = None if folder is None else set(copy_dataset(dataset, folder))
     newest = {item.SeriesInstanceUID: item for item in sorted(dataset.labels, key=lambda item: item.version or 0)}
     items = []
     for series in dataset:
@@ -34,7 +31,7 @@ def list_items(dataset: FrozenDataset, folder: Path | None, *, only_labelled: bo
     return [item for item in items if "label" in item or not only_labelled]
 
 
-def open_item(place: str, dataset: FrozenDataset | None) -> xr.DataArray:
+def open_item(place: str, dataset: DatasetContents | None) -> xr.DataArray:
     """Open what ``image`` or ``label`` of an item names.
 
     Parameters

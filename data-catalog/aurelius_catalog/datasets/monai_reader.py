@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -14,11 +14,9 @@ from monai.data.image_reader import _copy_compatible_dict, _stack_images
 from monai.utils import MetaKeys, SpaceKeys
 from numpy.typing import NDArray
 
+from aurelius_catalog.datasets.contents import DatasetContents
 from aurelius_catalog.datasets.items import open_item
 from aurelius_catalog.volumes.geometry import LPS_TO_RAS
-
-if TYPE_CHECKING:
-    from aurelius_catalog.datasets.frozen import FrozenDataset
 
 
 class DatasetReader(ImageReader):
@@ -39,7 +37,7 @@ class DatasetReader(ImageReader):
     >>> load = LoadImaged(["image", "label"], reader=DatasetReader(), ensure_channel_first=True)  # doctest: +SKIP
     """
 
-    def __init__(self, dataset: FrozenDataset | None = None) -> None:
+    def __init__(self, dataset: DatasetContents | None = None) -> None:
         super().__init__()
         self.dataset = dataset
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,11 +11,9 @@ import xarray as xr
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
+from aurelius_catalog.datasets.contents import DatasetContents
 from aurelius_catalog.datasets.items import open_item
 from aurelius_catalog.datasets.ome_zarr import SPACE
-
-if TYPE_CHECKING:
-    from aurelius_catalog.datasets.frozen import FrozenDataset
 
 
 class TorchDataset(Dataset[Any]):
@@ -34,7 +32,7 @@ class TorchDataset(Dataset[Any]):
     def __init__(
         self,
         items: Sequence[Mapping[str, str]],
-        dataset: FrozenDataset | None,
+        dataset: DatasetContents | None,
         transform: Callable[[dict[str, Any]], Any] | None = None,
     ) -> None:
         self.items = list(items)

@@ -19,6 +19,7 @@ import zarr
 from zarr.errors import GroupNotFoundError
 
 from aurelius_catalog.datasets.cluster import run_cluster
+from aurelius_catalog.datasets.contents import DatasetContents
 from aurelius_catalog.datasets.frozen_series import FrozenSeries
 from aurelius_catalog.datasets.labels import read_labels
 from aurelius_catalog.datasets.ome_zarr import read_image, write_image, write_label, write_several
@@ -34,8 +35,6 @@ from aurelius_catalog.errors import (
 
 if TYPE_CHECKING:
     from distributed import Client
-
-    from aurelius_catalog.datasets.frozen import FrozenDataset
 
 #: What the label map of a series is called below it.
 LABEL = "newest"
@@ -132,7 +131,7 @@ def _miss(path: Path) -> NotFound:
 
 
 def copy_dataset(
-    dataset: FrozenDataset,
+    dataset: DatasetContents,
     folder: Path,
     *,
     client: Client | None = None,
@@ -198,7 +197,7 @@ def _run_here(tasks: Sequence[Any], workers: int) -> Iterator[tuple[str, str | N
             threads.shutdown(cancel_futures=True)
 
 
-def _claim(folder: Path, dataset: FrozenDataset) -> None:
+def _claim(folder: Path, dataset: DatasetContents) -> None:
     """Make sure that the folder is for this dataset, and say so in it."""
     if any(entry.name != ".lock" for entry in folder.iterdir()):
         try:

@@ -17,12 +17,11 @@ from pydicom import Dataset
 from aurelius_catalog.dicom.segments import Colour
 from aurelius_catalog.errors import InvalidLabel, InvalidObject, NotFound
 from aurelius_catalog.objects.reading import find_visible, list_references
+from aurelius_catalog.records import SlideRecord
 from aurelius_catalog.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from aurelius_catalog.slide import Slide
 
 #: Corners of the outline that an ellipse is shown as.
 ELLIPSE_CORNERS = 32
@@ -137,20 +136,18 @@ class BulkAnnotations(Sequence[AnnotationGroup]):
                 return group
         raise InvalidLabel(f"There is no group {label!r}; there are: {', '.join(each.label for each in self.groups)}.")
 
-    def open_slide(self) -> Slide:
-        """Return the slide they were made on.
+    def find_slide(self) -> SlideRecord:
+        """Return what the catalog knows of the slide they were made on.
 
         Raises
         ------
         NotFound
             If the catalog does not hold it.
         """
-        from aurelius_catalog.slide import Slide  # OpenSlide is wanted for slides only
-
         record = find_visible(self._store, self.referenced_series)
         if record is None:
             raise NotFound("The slide that these annotations were made on is not in your catalog.")
-        return Slide(self._store, self._store.describe_slide(record.SeriesInstanceUID))
+        return self._store.describe_slide(record.SeriesInstanceUID)
 
     @cached_property
     def groups(self) -> tuple[AnnotationGroup, ...]:
@@ -174,7 +171,7 @@ class BulkAnnotations(Sequence[AnnotationGroup]):
         """Return ``(2, 2)`` and ``(2,)`` that turn stored coordinates into micrometres on the slide."""
         from aurelius_catalog.slides.placement import find_glass_to_px, find_pixel_size  # OpenSlide: for slides only
 
-        record = self.open_slide().record
+        record = self.find_slide()
         if self.dataset.AnnotationCoordinateType == "2D":
             named = [str(item.ReferencedSOPInstanceUID) for item in self.dataset.get("ReferencedImageSequence") or []]
             size = find_pixel_size(record, self._store.list_instances(record.SeriesInstanceUID), named)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import xarray as xr
@@ -13,9 +13,20 @@ from pydicom import Dataset
 
 from aurelius_catalog.errors import InvalidObject, InvalidVolume
 from aurelius_catalog.objects.reading import list_references
+from aurelius_catalog.records import InstanceRecord
 
-if TYPE_CHECKING:
-    from aurelius_catalog.series import Series
+
+class ImageSeries(Protocol):
+    """A series of images that opens as an array, such as `aurelius_catalog.series.Series`."""
+
+    @property
+    def instances(self) -> list[InstanceRecord]:
+        """The files of the series, in slice order."""
+        ...
+
+    def to_xarray(self, *, dtype: Any = None) -> xr.DataArray:
+        """Open the images: ``(z, y, x)``, as stored where ``dtype`` is ``"stored"``."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -117,7 +128,7 @@ class ValueMapping:
         """What it maps to: name of each quantity, and its unit."""
         return {value.name: value.unit for values in self._of_image.values() for value in values}
 
-    def apply(self, series: Series, quantity: str | None = None) -> xr.DataArray:
+    def apply(self, series: ImageSeries, quantity: str | None = None) -> xr.DataArray:
         """Open a series in the mapping's units.
 
         Parameters
@@ -130,7 +141,7 @@ class ValueMapping:
         Returns
         -------
         xarray.DataArray
-            As the series opens, float32, with the quantity's unit.
+            ``(z, y, x)`` float32, in the unit of the quantity.
 
         Raises
         ------

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
-from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
@@ -19,9 +18,7 @@ from aurelius_catalog.objects.contours import draw_region
 from aurelius_catalog.objects.grid import Grid
 from aurelius_catalog.objects.reading import find_visible
 from aurelius_catalog.store import Store
-
-if TYPE_CHECKING:
-    from aurelius_catalog.series import Series
+from aurelius_catalog.volumes import open_volume
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,23 +139,28 @@ class StructureSet(Sequence[RegionOfInterest]):
         wanted += [uid for region in self.regions for contour in region.contours for uid in contour.SOPInstanceUIDs]
         return tuple(uid for uid in dict.fromkeys(wanted) if uid not in there)
 
-    def open_images(self) -> Series:
-        """Return the series it was drawn on.
+    def open_images(self) -> xr.DataArray:
+        """Open the images it was drawn on.
+
+        Returns
+        -------
+        xarray.DataArray
+            ``(z, y, x)`` float32 in the unit of ``attrs["units"]``, read when the voxels are asked for.
 
         Raises
         ------
         NotFound
-            If the catalog does not hold it.
+            If the catalog does not hold them.
+        InvalidVolume
+            If they form no single volume.
         """
-        from aurelius_catalog.series import Series  # which opens structure sets
-
         record = find_visible(self._store, self.referenced_series)
         if record is None:
             raise NotFound(
                 f"The images this structure set was drawn on are not in your catalog ({len(self.missing)} images, "
                 f"series {', '.join(self._images) or 'not named'}). Give another image of the same patient position."
             )
-        return Series(self._store, record)
+        return open_volume(self._store, self._store.list_instances(record.SeriesInstanceUID))
 
     def to_labelmap(self, image: xr.DataArray | None = None, names: Sequence[str] | None = None) -> xr.DataArray:
         """Fill the contours on the voxels of an image: a voxel belongs to a region if its centre lies inside.
@@ -208,7 +210,7 @@ class StructureSet(Sequence[RegionOfInterest]):
         if not chosen or not all(map(_is_closed, chosen)):
             empty = ", ".join(region.name for region in chosen if not _is_closed(region)) or "No region of this set"
             raise InvalidLabel(f"{empty} encloses nothing: there is no closed contour to fill.")
-        grid = Grid.of_image(self.open_images().to_xarray() if image is None else image)
+        grid = Grid.of_image(self.open_images() if image is None else image)
         values = np.zeros((len(chosen), *grid.shape), bool)
         for mask, region in zip(values, chosen, strict=True):
             draw_region(

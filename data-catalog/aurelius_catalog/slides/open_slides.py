@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,6 @@ from openslide import (
 )
 from pydicom import dcmread
 
-from aurelius_catalog.local.images import LocalImages
 from aurelius_catalog.records import InstanceRecord, SlideLevel, SlideRecord
 from aurelius_catalog.slides import tiles
 from aurelius_catalog.slides.placement import place_file, read_placement
@@ -37,6 +37,28 @@ KEPT_S = 600.0
 CACHE_BYTES = 128 << 20
 #: What places a DICOM slide on the glass.
 _PLACING = ("ImageOrientationSlide", "TotalPixelMatrixOriginSequence")
+
+
+class SlideSource(Protocol):
+    """Where one person's slides lie, and whether that person may read them."""
+
+    @property
+    def place(self) -> str:
+        """Address of the index: a slide of another catalog is another slide."""
+        ...
+
+    @property
+    def files(self) -> Path:
+        """Folder of the catalog's files."""
+        ...
+
+    def note_reading(self, SeriesInstanceUID: str) -> None:
+        """Make sure that the person may read a series, and that the audit log says so."""
+        ...
+
+    def list_instances(self, SeriesInstanceUID: str) -> Sequence[InstanceRecord]:
+        """Return the files of a series that the person may read."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -79,7 +101,7 @@ class OpenSlides:
         self._opened: OrderedDict[tuple[str, str], OpenedSlide] = OrderedDict()
         self._cache = OpenSlideCache(CACHE_BYTES)
 
-    def take(self, store: LocalImages, SeriesInstanceUID: str) -> OpenedSlide:
+    def take(self, source: SlideSource, SeriesInstanceUID: str) -> OpenedSlide:
         """Return an open slide, and make sure that the person may see it and the audit log says so.
 
         Raises
@@ -89,17 +111,17 @@ class OpenSlides:
         InvalidRequest
             If the series is no slide, or nothing here reads it.
         """
-        key = (store.settings.index_url, SeriesInstanceUID)
+        key = (source.place, SeriesInstanceUID)
         held = self._find(key)
         if held is not None:
-            store.note_reading(SeriesInstanceUID)
+            source.note_reading(SeriesInstanceUID)
             return held
         with self._gates[hash(key) % len(self._gates)]:  # of many who want one slide, one opens it
             held = self._find(key)
             if held is not None:
-                store.note_reading(SeriesInstanceUID)
+                source.note_reading(SeriesInstanceUID)
                 return held
-            made = self._open(store.settings.files, SeriesInstanceUID, store.list_instances(SeriesInstanceUID))
+            made = self._open(source.files, SeriesInstanceUID, source.list_instances(SeriesInstanceUID))
             with self._lock:
                 self._opened[key] = made
                 while len(self._opened) > MOST_SLIDES:

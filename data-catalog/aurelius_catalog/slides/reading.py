@@ -9,30 +9,11 @@ from pathlib import Path
 from openslide import AbstractSlide, OpenSlide, OpenSlideError
 
 from aurelius_catalog.errors import InvalidRequest
-from aurelius_catalog.local.store import LocalStore
 from aurelius_catalog.records import InstanceRecord
 from aurelius_catalog.slides.frame_slide import FrameSlide
 from aurelius_catalog.slides.unpacking import unpack
-from aurelius_catalog.store import Store
 from aurelius_deidentify.media_types import DICOM, MIRAX, OME, is_slide
 from aurelius_deidentify.slides.dicom_slides import ASSOCIATED_KINDS, SLIDE_CLASS
-
-
-def open_slide(store: Store, instances: Sequence[InstanceRecord]) -> AbstractSlide:
-    """Open the slide of a series: a slide file, or a DICOM slide, whose levels lie in one folder.
-
-    Raises
-    ------
-    InvalidRequest
-        If there is none, or it is not on this machine, or nothing here reads this kind of slide.
-    """
-    chosen = choose_instances(instances)
-    if not isinstance(store, LocalStore):
-        raise InvalidRequest(
-            "OpenSlide reads slides only where the catalog's files are: `series.slide()` reads them from everywhere."
-        )
-    store.find_file(chosen[0].SOPInstanceUID)  # makes sure of the rights, and records it
-    return open_files(store.settings.files, chosen)
 
 
 def choose_instances(instances: Sequence[InstanceRecord]) -> list[InstanceRecord]:

@@ -4,57 +4,59 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import xarray as xr
 from IPython.display import SVG
 
 from aurelius_catalog.errors import InvalidVolume
-from aurelius_catalog.objects import CLASSES, BulkAnnotations, StoredSegmentation, StructureSet, Waveform
-from aurelius_catalog.objects.reading import find_visible
-from aurelius_catalog.viewing.overlays import Overlay, gather_overlays
+from aurelius_catalog.objects import StoredSegmentation, StructureSet, Waveform
+from aurelius_catalog.viewing.overlays import Overlaid, Overlay, ShownSeries, gather_overlays
 from aurelius_catalog.viewing.picture_viewer import PictureViewer
 from aurelius_catalog.viewing.volume_viewer import view_volume
 from aurelius_catalog.viewing.windows import Window, read_window
 
-if TYPE_CHECKING:
-    from aurelius_catalog.series import Series
-    from aurelius_catalog.viewing.overlays import Overlaid
-
 
 def show_series(
-    series: Series,
+    shown: ShownSeries,
     overlay: Overlaid | Sequence[Overlaid] | None = None,
     *,
     window: str | Window | None = None,
     opacity: float = 0.5,
 ) -> Any:
-    """Show a series as what it is; see `aurelius_catalog.series.Series.view`."""
-    if series.record.SOPClassUID not in CLASSES:
-        image = series.to_xarray()
-        overlays = gather_overlays(series, image, overlay)
-        return show_image(image, overlays, window=window, opacity=opacity)
-    opened = series.open()
-    if isinstance(opened, Waveform):
-        buffer = BytesIO()
-        opened.plot().savefig(buffer, format="svg")
-        return SVG(buffer.getvalue())
-    if isinstance(opened, BulkAnnotations):
-        return opened.open_slide().view(opened, opacity=opacity)
-    if isinstance(opened, (StoredSegmentation, StructureSet)):
-        images = find_visible(series._store, opened.referenced_series)
-        if images is not None:
-            return type(series)(series._store, images).view(opened, window=window, opacity=opacity)
-        if isinstance(opened, StructureSet):
-            opened.open_images()  # says what is missing
-        array = opened.to_xarray()
-        blank = xr.zeros_like(array.isel(segment=0, drop=True) if "segment" in array.dims else array, np.float32)
-        return show_image(blank, gather_overlays(series, blank, opened), window=window, opacity=opacity)
-    if isinstance(opened, xr.DataArray):
-        return show_image(opened, gather_overlays(series, opened, overlay), window=window, opacity=opacity)
-    return opened
+    """Show a series of images, and what lies over them; see `aurelius_catalog.series.Series.view`."""
+    return show_image(shown.image, gather_overlays(shown, overlay), window=window, opacity=opacity)
+
+
+def show_alone(
+    shown: ShownSeries, drawn: StoredSegmentation | StructureSet, *, window: str | Window | None, opacity: float
+) -> Any:
+    """Show what was drawn on images that the catalog does not hold, over black.
+
+    Parameters
+    ----------
+    shown
+        The series of the drawing, and the drawing as an array: ``(z, y, x)``, or ``(segment, z, y, x)``.
+    drawn
+        The drawing.
+    window, opacity
+        As for `aurelius_catalog.series.Series.view`.
+    """
+    array = shown.image
+    blank = xr.zeros_like(array.isel(segment=0, drop=True) if "segment" in array.dims else array, np.float32)
+    return show_series(replace(shown, image=blank), drawn, window=window, opacity=opacity)
+
+
+def show_object(opened: Any) -> Any:
+    """Show an object that holds no images: a waveform as curves, others as they write themselves in a notebook."""
+    if not isinstance(opened, Waveform):
+        return opened
+    buffer = BytesIO()
+    opened.plot().savefig(buffer, format="svg")
+    return SVG(buffer.getvalue())
 
 
 def show_image(

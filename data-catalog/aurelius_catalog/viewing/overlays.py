@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import xarray as xr
@@ -14,12 +14,32 @@ from aurelius_catalog.dicom.segments import Colour, choose_colour
 from aurelius_catalog.errors import InvalidLabel
 from aurelius_catalog.objects import StoredSegmentation, StructureSet
 from aurelius_catalog.objects.alignment import choose_target
-from aurelius_catalog.records import PredictionRecord, Segment
+from aurelius_catalog.objects.reading import read_object
+from aurelius_catalog.records import InstanceRecord, PredictionRecord, Segment, SeriesRecord
+from aurelius_catalog.store import Store
+from aurelius_catalog.viewing.overlay_source import OverlaySource
 
-if TYPE_CHECKING:
-    from aurelius_catalog.series import Segmentation, Series
+Overlaid: TypeAlias = OverlaySource | StoredSegmentation | StructureSet | PredictionRecord | xr.DataArray
 
-    Overlaid = Segmentation | StoredSegmentation | StructureSet | Series | PredictionRecord | xr.DataArray
+
+@dataclass(frozen=True, eq=False)
+class ShownSeries:
+    """The images that overlays lie on.
+
+    Parameters
+    ----------
+    store
+        Where the series is, and the objects drawn on it.
+    record, instances
+        What the index knows of it, and its files in slice order.
+    image
+        The series as it opened: ``(z, y, x)`` or ``(frame, y, x)``, colour with a last axis ``c``.
+    """
+
+    store: Store
+    record: SeriesRecord
+    instances: Sequence[InstanceRecord]
+    image: xr.DataArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,13 +72,13 @@ class Overlay:
         return self.colours or tuple(choose_colour(segment.number) for segment in self.segments)
 
 
-def gather_overlays(series: Series, image: xr.DataArray, given: Overlaid | Sequence[Overlaid] | None) -> list[Overlay]:
+def gather_overlays(shown: ShownSeries, given: Overlaid | Sequence[Overlaid] | None) -> list[Overlay]:
     """Read what is to be shown over an opened series.
 
     Parameters
     ----------
-    series, image
-        The series, and how it opened.
+    shown
+        The series, as it opened.
     given
         One thing or several: label versions, stored segmentations, structure sets, predictions, arrays, or series that
         hold one of those.
@@ -71,25 +91,21 @@ def gather_overlays(series: Series, image: xr.DataArray, given: Overlaid | Seque
     if given is None:
         return []
     listed = given if isinstance(given, (list, tuple)) else [given]
-    return [overlay for each in listed for overlay in _read(series, image, each)]
+    return [overlay for each in listed for overlay in _read(shown, each)]
 
 
-def _read(series: Series, image: xr.DataArray, given: Any) -> Iterator[Overlay]:
-    from aurelius_catalog.series import Segmentation, Series  # which opens this module
-
-    if isinstance(given, Series):
-        given = given.open()
+def _read(shown: ShownSeries, given: Any) -> Iterator[Overlay]:
+    if isinstance(given, OverlaySource):
+        given = given.open_overlay()
     if isinstance(given, PredictionRecord):
         if given.SOPInstanceUID is None:
             raise InvalidLabel(f"Prediction {given.id} found nothing that could be drawn.")
-        given = series.open_segmentation(given.SOPInstanceUID)
-    elif isinstance(given, Segmentation):
-        given = series.open_segmentation(given.annotation.SOPInstanceUID)
+        given = StoredSegmentation(read_object(shown.store, given.SOPInstanceUID))
     if isinstance(given, StoredSegmentation):
-        array = given.to_xarray(choose_target(given, series.record, series.instances, image))
+        array = given.to_xarray(choose_target(given, shown.record, shown.instances, shown.image))
         yield from _split(array, {each.number: (each.label, each.colour) for each in given.segments})
     elif isinstance(given, StructureSet):
-        yield from _split(given.masks(image), {each.number: (each.name, each.colour) for each in given})
+        yield from _split(given.masks(shown.image), {each.number: (each.name, each.colour) for each in given})
     elif isinstance(given, xr.DataArray):
         yield from _split(given, {})
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import xarray as xr
@@ -12,28 +12,25 @@ from numpy.typing import NDArray
 
 from aurelius_catalog.dicom.segments import choose_colour
 from aurelius_catalog.errors import InvalidLabel, InvalidObject, InvalidRequest
-from aurelius_catalog.objects import BulkAnnotations, StoredSegmentation
+from aurelius_catalog.objects import BulkAnnotations, StoredSegmentation, open_object
 from aurelius_catalog.objects.reading import read_object
 from aurelius_catalog.records import AnnotationRecord, PredictionRecord, SlideRecord
 from aurelius_catalog.slides.placement import Place, find_unit, locate_picture, place_whole
 from aurelius_catalog.store import Store
+from aurelius_catalog.viewing.overlay_source import OverlaySource
 from aurelius_catalog.viewing.raster_label import MatrixLabel, Reader
 from aurelius_catalog.viewing.shape_label import ShapeLabel
 from aurelius_catalog.viewing.slide_label import LegendEntry, SlideLabel
 
-if TYPE_CHECKING:
-    from aurelius_catalog.series import Segmentation, Series
-
-    Given: TypeAlias = (
-        SlideLabel
-        | Series
-        | Segmentation
-        | AnnotationRecord
-        | PredictionRecord
-        | StoredSegmentation
-        | BulkAnnotations
-        | xr.DataArray
-    )
+Given: TypeAlias = (
+    SlideLabel
+    | OverlaySource
+    | AnnotationRecord
+    | PredictionRecord
+    | StoredSegmentation
+    | BulkAnnotations
+    | xr.DataArray
+)
 
 #: An array of whole numbers with more of them than this is no label.
 MOST_NUMBERS = 256
@@ -49,7 +46,8 @@ def list_labels(store: Store, record: SlideRecord) -> list[SlideLabel]:
     predictions = [each for each in store.list_predictions(uid) if each.SOPInstanceUID is not None]
     study = store.get_series(uid).StudyInstanceUID
     opened = [
-        _open(store, series.SeriesInstanceUID) for series in store.find_series(StudyInstanceUID=study, Modality="ANN")
+        open_object(store, store.list_instances(series.SeriesInstanceUID))
+        for series in store.find_series(StudyInstanceUID=study, Modality="ANN")
     ]
     bulk = [each for each in opened if isinstance(each, BulkAnnotations) and uid in each.referenced_series]
     labels: list[SlideLabel] = []
@@ -91,13 +89,9 @@ def gather_labels(
 
 
 def _make(store: Store, record: SlideRecord, given: Any, opacity: float) -> Iterator[SlideLabel]:
-    from aurelius_catalog.series import Segmentation, Series  # which opens slides
-
     name = ""
-    if isinstance(given, Series):
-        name, given = given.record.SeriesDescription or "", _open(store, given.record.SeriesInstanceUID)
-    if isinstance(given, Segmentation):
-        given = given.annotation
+    if isinstance(given, OverlaySource):
+        name, given = given.overlay_name, given.open_overlay()
     if isinstance(given, AnnotationRecord):
         name = f"version {given.version} by {given.author}"
         given = StoredSegmentation(read_object(store, given.SOPInstanceUID))
@@ -119,12 +113,6 @@ def _make(store: Store, record: SlideRecord, given: Any, opacity: float) -> Iter
         yield _of_array(record, given, opacity)
     else:
         raise InvalidLabel(f"{type(given).__name__} cannot be laid over a slide.")
-
-
-def _open(store: Store, SeriesInstanceUID: str) -> Any:
-    from aurelius_catalog.series import Series  # which opens slides
-
-    return Series(store, store.get_series(SeriesInstanceUID)).open()
 
 
 def _of_segmentation(
