@@ -25,11 +25,13 @@ from aurelius_catalog.access.person import Person
 from aurelius_catalog.dicom.json_header import make_header
 from aurelius_catalog.index.admission import index_study
 from aurelius_catalog.index.database import open_engine, writing
-from aurelius_catalog.index.deidentified import DeidentifiedFile, DeidentifiedStudy
+from aurelius_catalog.index.deidentified import DeidentifiedStudy
 from aurelius_catalog.local.store import LocalStore
 from aurelius_catalog.records import SeriesRecord
+from aurelius_deidentify.media_types import DICOM
 from aurelius_intake.settings import IntakeSettings
 from bench.result import Result, compare
+from gate import describe_invented
 
 SIZES = (10_000, 1_000_000)
 ASKED = 30
@@ -211,7 +213,7 @@ def _make_study(number: int) -> DeidentifiedStudy:
         dataset.PatientID, dataset.StudyInstanceUID = f"AUR-BENCH{number}", f"2.25.99{number}"
         dataset.SeriesInstanceUID, dataset.SOPInstanceUID = f"2.25.98{number}{series}", f"2.25.97{number}{series}"
         header = make_header(dataset)
-        files.append(DeidentifiedFile(Path(f"{number}-{series}"), header, "1.2.840.10008.1.2.1", (), "0" * 64, 1))
+        files.append(describe_invented(Path(f"{number}-{series}"), header, "0" * 64, 1, media_type=DICOM))
     return DeidentifiedStudy("north", tuple(files))
 
 

@@ -23,7 +23,7 @@ from requests import PreparedRequest
 from requests.auth import AuthBase
 
 from aurelius_catalog.access.person import Person
-from aurelius_catalog.index.deidentified import DeidentifiedStudy, read_deidentified
+from aurelius_catalog.index.deidentified import DeidentifiedStudy
 from aurelius_catalog.local.store import LocalStore
 from aurelius_catalog.remote.store import HttpStore
 from aurelius_hub.ports import find_free_ports
@@ -31,6 +31,7 @@ from aurelius_hub.services import MEMORY
 from aurelius_intake.settings import IntakeSettings
 from bench.result import Result, compare
 from cohort import PROJECTS, make_slice
+from gate import read_invented
 from servers_catalog import Hub, managed_service, temp_hub
 from servers_orthanc import temp_orthanc
 from soak import MemoryWatch, Soak, find_service, run_clients
@@ -84,7 +85,7 @@ def serve_volume(folder: Path, files: list[Path]) -> Iterator[House]:
     home.mkdir()
     (home / "projects.toml").write_text(PROJECTS)
     settings = IntakeSettings(home=home, database_url="")
-    study = DeidentifiedStudy("north", tuple(read_deidentified(file) for file in files))
+    study = DeidentifiedStudy("north", tuple(read_invented(file) for file in files))
     LocalStore(settings, Person.service("intake")).add_study(study)
     (series,) = LocalStore(settings, Person.service("bench")).find_series(Modality="CT")
     command = [sys.executable, "-m", "aurelius_catalog.service"]

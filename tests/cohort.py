@@ -11,11 +11,12 @@ from pydicom import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
 from aurelius_catalog.access.person import Person
-from aurelius_catalog.index.deidentified import DeidentifiedStudy, read_deidentified
+from aurelius_catalog.index.deidentified import DeidentifiedStudy
 from aurelius_catalog.local.store import LocalStore
 from aurelius_catalog.phantoms.bodies import PhantomKind, make_phantom
 from aurelius_catalog.series import Series
 from aurelius_intake.settings import IntakeSettings
+from gate import read_invented
 
 PROJECTS = """
 [lung]
@@ -70,7 +71,7 @@ def add_phantom(settings: IntakeSettings, site: str, kind: PhantomKind, seed: in
         dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
         path = incoming / f"{number}.dcm"
         dataset.save_as(path, enforce_file_format=True)
-        files.append(read_deidentified(path))
+        files.append(read_invented(path))
     store = LocalStore(settings, Person.service("intake"))
     store.add_study(DeidentifiedStudy(site, tuple(files)))
     return str(series)
@@ -124,7 +125,7 @@ def admit(sources: Sequence[Dataset], home: Path, database_url: str = "") -> lis
         studies.setdefault(str(dataset.StudyInstanceUID), []).append(path)
     intake = LocalStore(settings, Person.service("intake"))
     for paths in studies.values():
-        intake.add_study(DeidentifiedStudy("north", tuple(read_deidentified(path) for path in paths)))
+        intake.add_study(DeidentifiedStudy("north", tuple(read_invented(path) for path in paths)))
     store = LocalStore(settings, Person.of("stella", ["role-steward"]))
     return [
         Series(store, store.get_series(uid)) for uid in dict.fromkeys(str(each.SeriesInstanceUID) for each in sources)

@@ -10,9 +10,10 @@ from pydicom import Dataset
 from pydicom.uid import generate_uid
 
 from aurelius_catalog import Catalog, Person, Series
-from aurelius_catalog.index.deidentified import DeidentifiedStudy, read_deidentified
+from aurelius_catalog.index.deidentified import DeidentifiedStudy
 from aurelius_catalog.local.store import LocalStore
 from aurelius_intake.settings import IntakeSettings
+from gate import read_invented
 
 STEWARD = Person.of("stella", ["role-steward"])
 
@@ -33,7 +34,7 @@ def admit_objects(home: Path, sources: Sequence[Dataset], person: Person = STEWA
         studies.setdefault(str(dataset.StudyInstanceUID), []).append(path)
     intake = LocalStore(settings, Person.service("intake"))
     for paths in studies.values():
-        intake.add_study(DeidentifiedStudy("north", tuple(read_deidentified(path) for path in paths)))
+        intake.add_study(DeidentifiedStudy("north", tuple(read_invented(path) for path in paths)))
     return Catalog(LocalStore(settings, person))
 
 

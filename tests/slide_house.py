@@ -17,12 +17,13 @@ from pydicom.uid import ExplicitVRLittleEndian, VLWholeSlideMicroscopyImageStora
 
 from aurelius_catalog.access.person import Person
 from aurelius_catalog.dicom.json_header import make_header
-from aurelius_catalog.index.deidentified import DeidentifiedFile, DeidentifiedStudy, read_deidentified
+from aurelius_catalog.index.deidentified import DeidentifiedFile, DeidentifiedStudy
 from aurelius_catalog.local.store import LocalStore
 from aurelius_catalog.records import SeriesRecord
 from aurelius_catalog.service.slide_levels import list_level_headers
 from aurelius_deidentify.slides import plan_slide
 from aurelius_intake.settings import IntakeSettings
+from gate import describe_invented, read_invented
 from objects_house import name_object
 from slide_files import Pixels
 
@@ -39,14 +40,13 @@ def add_slide(settings: IntakeSettings, source: Path, site: str = "north", proje
     header = make_slide_header(source.name)
     header.TotalPixelMatrixColumns, header.TotalPixelMatrixRows = plan.width, plan.height
     content = clean.read_bytes()
-    file = DeidentifiedFile(
+    file = describe_invented(
         clean,
         make_header(header),
-        str(ExplicitVRLittleEndian),
-        (),
         hashlib.sha256(content).hexdigest(),
         len(content),
-        plan.media_type,
+        TransferSyntaxUID=str(ExplicitVRLittleEndian),
+        media_type=plan.media_type,
     )
     return _add(settings, [file], site, project)
 
@@ -62,7 +62,7 @@ def add_dicom_slide(
         dataset.PatientID = dataset.PatientID or "slide"
         target = _make_folder(settings) / source.name
         dataset.save_as(target, enforce_file_format=True)
-        files.append(read_deidentified(target))
+        files.append(read_invented(target))
     return _add(settings, files, site, project)
 
 

@@ -29,7 +29,23 @@ from aurelius_catalog.records import (
 LabelMap = NDArray[np.uint8]
 
 
-class Store(Protocol):
+class PixelStore(Protocol):
+    """What reads pixels: all that opening a volume asks of a store."""
+
+    def read_frames(self, frames: Sequence[tuple[InstanceRecord, int]]) -> list[bytes]:
+        """Return many frames, each as `read_frame` does, read side by side."""
+        ...
+
+    def fill_frames(self, frames: Sequence[tuple[InstanceRecord, int]], out: NDArray[np.uint8]) -> None:
+        """Read native frames of one length into ``out``: ``(n_frames, frame_bytes)`` uint8, C-contiguous."""
+        ...
+
+    def read_file(self, SOPInstanceUID: str) -> bytes:
+        """Return a whole file as stored; its record's ``media_type`` says what it is."""
+        ...
+
+
+class Store(PixelStore, Protocol):
     """The catalog as one person sees it; every method refuses what that person may not do.
 
     Two classes implement it: `aurelius_catalog.local.store.LocalStore` on this machine's index and files, and
@@ -83,18 +99,6 @@ class Store(Protocol):
 
     def read_frame(self, instance: InstanceRecord, index: int) -> bytes:
         """Return one frame as stored: native bytes, or a codestream without item headers."""
-        ...
-
-    def read_frames(self, frames: Sequence[tuple[InstanceRecord, int]]) -> list[bytes]:
-        """Return many frames, each as `read_frame` does, read side by side."""
-        ...
-
-    def fill_frames(self, frames: Sequence[tuple[InstanceRecord, int]], out: NDArray[np.uint8]) -> None:
-        """Read native frames of one length into ``out``: ``(n_frames, frame_bytes)`` uint8, C-contiguous."""
-        ...
-
-    def read_file(self, SOPInstanceUID: str) -> bytes:
-        """Return a whole file as stored; its record's ``media_type`` says what it is."""
         ...
 
     def describe_slide(self, SeriesInstanceUID: str) -> SlideRecord:

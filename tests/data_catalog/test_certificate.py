@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from aurelius_catalog.access.person import Person
 from aurelius_catalog.errors import NotFound
 from aurelius_catalog.index.database import open_engine, writing
-from aurelius_catalog.index.deidentified import DeidentifiedStudy, read_deidentified
+from aurelius_catalog.index.deidentified import DeidentifiedStudy
 from aurelius_catalog.index.schema import instances
 from aurelius_catalog.local.store import LocalStore
 from aurelius_deidentify.header import Deidentifier, load_profile
@@ -38,6 +38,7 @@ from aurelius_intake.commands.deid import app
 from aurelius_intake.settings import IntakeSettings, read_settings
 from aurelius_intake.vault import Vault, create_vault, open_vault
 from builders import VISIT, write_ct
+from gate import read_invented
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +78,7 @@ def take_in(settings: IntakeSettings, vault: Vault, sources: list[Path]) -> Cert
         out = session.rewrite(source.read_bytes())
         draft = settings.files / f"{number}.part"
         draft.write_bytes(bytes(out.head) + bytes(out.pixels) + bytes(out.tail))
-        files.append(replace(read_deidentified(draft), deidentification={"profile": "research@1"}))
+        files.append(read_invented(draft, {"profile": "research@1"}))
     scanner = ResidueScanner(session.evidence)
     objects = [
         CertifiedObject(

@@ -19,12 +19,13 @@ from aurelius_catalog.access.person import Person
 from aurelius_catalog.catalog import Catalog
 from aurelius_catalog.errors import DatasetDamaged, InvalidRequest
 from aurelius_catalog.index.database import MIGRATIONS, open_engine, writing
-from aurelius_catalog.index.deidentified import DeidentifiedStudy, read_deidentified
+from aurelius_catalog.index.deidentified import DeidentifiedStudy
 from aurelius_catalog.index.schema import dataset_objects, instances, studies
 from aurelius_catalog.local.dataset_summary import read_years
 from aurelius_catalog.records import Segment
 from aurelius_intake.withdrawal.rows import Tombstone, bury_rows
 from cohort import Cohort, make_cohort
+from gate import read_invented
 
 RHEA = Person.of("rhea", ["role-researcher", "project-lung"])
 NODULE = [Segment(number=1, label="nodule")]
@@ -76,7 +77,7 @@ def test_what_comes_later_is_not_in_it(catalog: Catalog, cohort: Cohort, tmp_pat
     late.ImagePositionPatient[2] += 3
     late.save_as(tmp_path / "late.dcm", enforce_file_format=True)
     intake = cohort.open_as(Person.service("intake"))
-    intake.add_study(DeidentifiedStudy("north", (read_deidentified(tmp_path / "late.dcm"),)))
+    intake.add_study(DeidentifiedStudy("north", (read_invented(tmp_path / "late.dcm"),)))
     catalog.store.add_annotation(cohort.north_chest, np.ones((13, 96, 96), np.uint8), NODULE, origin="notebook")
 
     again = catalog.dataset("early")

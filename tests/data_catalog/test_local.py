@@ -1,21 +1,28 @@
 """What only the local store does: admission, leases, the audit log, the schema."""
 
+import pickle
 import threading
+from dataclasses import fields, replace
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 from pydicom import dcmread
+from pydicom.uid import ImplicitVRLittleEndian
 from sqlalchemy import inspect
 
 from aurelius_catalog.access.person import Person
-from aurelius_catalog.errors import InvalidRequest, PermissionDenied
+from aurelius_catalog.dicom.json_header import make_header
+from aurelius_catalog.errors import InvalidRequest, NotDeidentifiable, PermissionDenied
 from aurelius_catalog.index.database import open_engine
-from aurelius_catalog.index.deidentified import DeidentifiedStudy, read_deidentified
+from aurelius_catalog.index.deidentified import DeidentifiedFile, DeidentifiedStudy, read_derived
 from aurelius_catalog.index.schema import metadata
 from aurelius_catalog.records import Segment
+from aurelius_deidentify.header import Deidentifier, PseudonymKey, load_profile
+from aurelius_deidentify.header.deidentified_object import DeidentifiedObject
 from cohort import Cohort, make_cohort
+from gate import read_invented
 
 ANTON = Person.of("anton", ["role-annotator", "project-lung"])
 ALMA = Person.of("alma", ["role-annotator", "project-lung"])
@@ -35,17 +42,48 @@ def test_the_migrations_make_exactly_the_tables_the_code_describes(cohort: Cohor
         assert {column["name"] for column in found.get_columns(name)} == set(table.columns.keys())
 
 
-def test_an_identified_file_cannot_pass_the_gate(tmp_path: Path, cohort: Cohort) -> None:
+def test_a_file_without_the_flag_cannot_pass_the_gate(tmp_path: Path, cohort: Cohort) -> None:
     source = next(cohort.settings.files.rglob("*.dcm"))
     dataset = dcmread(source)
     del dataset.PatientIdentityRemoved
     dataset.save_as(tmp_path / "identified.dcm")
     with pytest.raises(InvalidRequest, match="PatientIdentityRemoved"):
-        read_deidentified(tmp_path / "identified.dcm")
+        read_invented(tmp_path / "identified.dcm")
+
+
+def test_an_identified_file_with_the_flag_set_by_hand_cannot_pass_the_gate(tmp_path: Path, cohort: Cohort) -> None:
+    dataset = dcmread(next(cohort.settings.files.rglob("*.dcm")))
+    dataset.PatientName, dataset.PatientID, dataset.PatientIdentityRemoved = "Berg^Ada", "447-109", "YES"
+    dataset.save_as(tmp_path / "flagged.dcm")
+    record = cohort.open_as(ANTON).get_series(cohort.north_chest)
+    with pytest.raises(InvalidRequest, match="patient and the study"):
+        read_derived(tmp_path / "flagged.dcm", record)
+    header = make_header(dataset)
+    with pytest.raises(InvalidRequest, match="put the file into an inbox"):
+        DeidentifiedFile(tmp_path / "flagged.dcm", header, ImplicitVRLittleEndian, (), "0" * 64, 1, object())
+
+
+def test_a_file_let_in_once_cannot_be_turned_into_another(cohort: Cohort) -> None:
+    file = read_invented(next(cohort.settings.files.rglob("*.dcm")))
+    with pytest.raises(ValueError, match="seal"):
+        replace(file, header={**file.header, "00100010": {"vr": "PN", "Value": [{"Alphabetic": "Berg^Ada"}]}})
+    with pytest.raises(TypeError, match="cannot be pickled"):
+        pickle.dumps(file)
+
+
+def test_what_a_de_identifier_returns_cannot_be_made_by_hand(cohort: Cohort) -> None:
+    key = PseudonymKey(bytes(range(32)))
+    session = Deidentifier(key, "north", load_profile("research")).open_study()
+    out = session.rewrite(next(cohort.settings.files.rglob("*.dcm")).read_bytes())
+    with pytest.raises(ValueError, match="seal"):
+        replace(out, pseudonym="Berg^Ada")
+    values = {field.name: getattr(out, field.name) for field in fields(out)}
+    with pytest.raises(NotDeidentifiable, match="cannot be made by hand"):
+        DeidentifiedObject(**values, seal=object())
 
 
 def test_only_the_intake_adds_studies(cohort: Cohort) -> None:
-    file = read_deidentified(next(cohort.settings.files.rglob("*.dcm")))
+    file = read_invented(next(cohort.settings.files.rglob("*.dcm")))
     with pytest.raises(PermissionDenied, match="inbox"):
         cohort.open_as(ANTON).add_study(DeidentifiedStudy("north", (file,)))
 
@@ -58,7 +96,7 @@ def test_adding_a_study_again_changes_nothing(tmp_path: Path, cohort: Cohort) ->
         if dcmread(source, stop_before_pixels=True).SeriesInstanceUID == cohort.north_chest:
             copy = tmp_path / f"{number}.dcm"
             copy.write_bytes(source.read_bytes())
-            copies.append(read_deidentified(copy))
+            copies.append(read_invented(copy))
     store.add_study(DeidentifiedStudy("north", tuple(copies)))
     assert store.find_series() == before
 

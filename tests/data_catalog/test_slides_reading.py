@@ -31,13 +31,13 @@ from aurelius_catalog.access.person import Person
 from aurelius_catalog.errors import InvalidRequest, NotFound, PermissionDenied
 from aurelius_catalog.index.database import open_engine
 from aurelius_catalog.index.schema import audit_events
+from aurelius_catalog.local.slides import LocalSlides
 from aurelius_catalog.local.store import LocalStore
 from aurelius_catalog.series import Series
 from aurelius_catalog.service.app import create_app
 from aurelius_catalog.settings import CatalogSettings
 from aurelius_catalog.slide import Slide
 from aurelius_catalog.slides import open_slides, tiles
-from aurelius_catalog.slides.open_slides import SHELF
 from service_client import believe_header, serve_as
 from slide_files import make_pixels, write_mirax, write_ndpi, write_ome, write_pyramid
 from slide_house import PROJECT, add_dicom_slide, add_slide, write_dicom_slide
@@ -142,13 +142,13 @@ def test_pixels_are_those_openslide_reads(house: House, data: Path) -> None:
 
 def test_levels_are_lazy_and_chunked_on_demand(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[int, ...]] = []
-    original = LocalStore.read_slide_region
+    original = LocalSlides.read_slide_region
 
-    def read(store: LocalStore, uid: str, *place: int) -> np.ndarray:
+    def read(store: LocalSlides, uid: str, *place: int) -> np.ndarray:
         asked.append(place)
         return original(store, uid, *place)
 
-    monkeypatch.setattr(LocalStore, "read_slide_region", read)
+    monkeypatch.setattr(LocalSlides, "read_slide_region", read)
     tree = house.slide("svs").datatree()
     assert asked == []
     tree["0"]["image"][1000:1010, 500:520].load()
@@ -259,7 +259,7 @@ def test_a_slide_is_opened_once_and_not_kept_when_its_file_is_gone(
     for column in range(3):
         store.read_slide_tile(uid, 12, column, 0)
     assert opened == ["once"]
-    held = SHELF.take(store, uid)
+    held = store.take_slide(uid)
     held.paths[0].unlink()
     assert not held.is_good
     with pytest.raises(InvalidRequest):

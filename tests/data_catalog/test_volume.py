@@ -20,7 +20,6 @@ from aurelius_catalog.access.person import Person
 from aurelius_catalog.errors import InvalidRequest, InvalidVolume
 from aurelius_catalog.index.database import open_engine, writing
 from aurelius_catalog.index.schema import instances
-from aurelius_catalog.local.store import LocalStore
 from aurelius_catalog.phantoms.bodies import make_phantom
 from aurelius_catalog.settings import CatalogSettings
 from aurelius_catalog.volumes import open_volume
@@ -101,13 +100,13 @@ def test_voxels_units_and_millimetres(chest: Series) -> None:
 
 def test_opening_reads_nothing_and_a_part_reads_its_frames_only(chest: Series, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[int] = []
-    original = LocalStore.fill_frames
+    original = chest._store.fill_frames
 
-    def count(store: LocalStore, frames: Sequence[object], out: object) -> None:
+    def count(frames: Sequence[object], out: object) -> None:
         read.append(len(frames))
-        original(store, frames, out)  # type: ignore[arg-type]
+        original(frames, out)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(LocalStore, "fill_frames", count)
+    monkeypatch.setattr(chest._store, "fill_frames", count)
     image = chest.to_xarray(dtype="stored")
     assert read == []
     image[3].to_numpy()

@@ -19,6 +19,7 @@ from aurelius_catalog.access.person import Person
 from aurelius_catalog.errors import InvalidRequest, NotFound, PermissionDenied, Withdrawn
 from aurelius_catalog.index.database import open_engine, writing
 from aurelius_catalog.index.schema import audit_events, leases, metadata, tombstones
+from aurelius_catalog.local.segmentations import SegmentationFiles
 from aurelius_catalog.local.store import LocalStore
 from aurelius_catalog.records import DecisionAction, NewPrediction, Segment
 from aurelius_intake import IntakeItems, ItemState, Zone
@@ -366,14 +367,14 @@ def test_what_a_withdrawn_patient_sends_later_is_refused_and_not_remembered(tmp_
 def test_a_label_that_was_being_saved_meanwhile_does_not_bring_the_patient_back(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = LocalStore._write_label
+    real = SegmentationFiles.write_label
 
-    def write(store: LocalStore, *arguments: Any, **keywords: Any) -> Any:
-        study = real(store, *arguments, **keywords)
+    def write(files: SegmentationFiles, *arguments: Any, **keywords: Any) -> Any:
+        study = real(files, *arguments, **keywords)
         house.withdraw()
         return study
 
-    monkeypatch.setattr(LocalStore, "_write_label", write)
+    monkeypatch.setattr(SegmentationFiles, "write_label", write)
     with pytest.raises(Withdrawn, match="must not come in again"):
         house.open_as(ANTON).add_annotation(house.hers, np.zeros((3, 96, 96), np.uint8), NODULE, origin="slicer")
     other = house.open_as(STELLA).get_series(house.other).StudyInstanceUID

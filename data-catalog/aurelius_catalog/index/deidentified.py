@@ -1,9 +1,15 @@
-"""The gate of the catalog: only a `DeidentifiedStudy` can be added, and it cannot be built from anything else."""
+"""The gate of the catalog: only a `DeidentifiedStudy` can be added, and only the functions here make its files.
+
+A header says that it was de-identified because somebody wrote so, and anybody can. What is let in is therefore told by
+where it comes from: `describe_deidentified` takes what the de-identifier returned, `read_derived` what the house or
+its people made of a series that the catalog holds already.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import InitVar, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,15 +19,19 @@ from pydicom import dcmread
 from aurelius_catalog.dicom.frame_locations import locate_frames
 from aurelius_catalog.dicom.json_header import make_header, read_text
 from aurelius_catalog.errors import InvalidRequest
+from aurelius_catalog.records import SeriesRecord
+from aurelius_deidentify.header.deidentified_object import DeidentifiedObject
 from aurelius_deidentify.media_types import DICOM
 
 #: What the index cannot do without.
 REQUIRED = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID", "Modality")
+#: What the functions of this module give each `DeidentifiedFile`; nothing else may.
+_SEAL = object()
 
 
 @dataclass(frozen=True)
 class DeidentifiedFile:
-    """A finished, de-identified file.
+    """A finished, de-identified file; made by `describe_deidentified` and `read_derived`, never by hand.
 
     Parameters
     ----------
@@ -37,6 +47,8 @@ class DeidentifiedFile:
         Hex digest of the whole file.
     size_bytes
         Size of the file.
+    seal
+        Proof that a function of this module made it.
     media_type
         What kind of file it is, if not DICOM Part 10.
     deidentification
@@ -45,7 +57,7 @@ class DeidentifiedFile:
     Raises
     ------
     InvalidRequest
-        If the header does not say that identity was removed, or lacks an attribute of `REQUIRED`.
+        If it is made by hand, its header does not say that identity was removed, or lacks an attribute of `REQUIRED`.
     """
 
     path: Path
@@ -54,14 +66,20 @@ class DeidentifiedFile:
     frames: tuple[tuple[int, int], ...]
     sha256: str
     size_bytes: int
+    seal: InitVar[object]
     media_type: str = DICOM
     deidentification: dict[str, Any] | None = None
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, seal: object) -> None:
+        if seal is not _SEAL:
+            raise InvalidRequest("Only what de-identification made can enter the catalog: put the file into an inbox.")
         if read_text(self.header, "PatientIdentityRemoved") != "YES":
             raise InvalidRequest("A file that does not say PatientIdentityRemoved=YES cannot enter the catalog.")
         if missing := [keyword for keyword in REQUIRED if not read_text(self.header, keyword)]:
             raise InvalidRequest(f"A file without {', '.join(missing)} cannot be told from others, so it cannot enter.")
+
+    def __reduce__(self) -> str:
+        raise TypeError("A de-identified file is let in by the process that made it: it cannot be pickled.")
 
     @cached_property
     def SOPInstanceUID(self) -> str:
@@ -127,16 +145,65 @@ class DeidentifiedStudy:
         return {read_text(file.header, "PatientID") or "" for file in self.files}
 
 
-def read_deidentified(path: Path) -> DeidentifiedFile:
-    """Read header, frame positions and hash of a de-identified Part 10 file.
+def describe_deidentified(
+    path: Path,
+    out: DeidentifiedObject,
+    sha256: str,
+    size_bytes: int,
+    *,
+    frames: Sequence[tuple[int, int]] = (),
+    TransferSyntaxUID: str = "",
+    media_type: str = DICOM,
+    deidentification: dict[str, Any] | None = None,
+) -> DeidentifiedFile:
+    """Describe a file that was just written from what the de-identifier returned; the file is not read again.
+
+    Parameters
+    ----------
+    path, sha256, size_bytes, frames, TransferSyntaxUID, media_type, deidentification
+        As for `DeidentifiedFile`.
+    out
+        What the de-identifier made of the object; of a slide or a NIfTI file, of the header that stands for it.
+    """
+    return DeidentifiedFile(
+        path, out.header, TransferSyntaxUID, tuple(frames), sha256, size_bytes, _SEAL, media_type, deidentification
+    )
+
+
+def read_masked(path: Path, out: DeidentifiedObject, deidentification: dict[str, Any]) -> DeidentifiedFile:
+    """Describe a file whose pixels were masked after de-identification, by reading it again.
 
     Raises
     ------
     InvalidRequest
-        If the file does not say that its patient's identity was removed.
+        If it is another object than ``out``.
+    """
+    file = _read_file(path, deidentification)
+    if (file.SOPInstanceUID, read_text(file.header, "PatientID")) != (
+        read_text(out.header, "SOPInstanceUID"),
+        out.pseudonym,
+    ):
+        raise InvalidRequest("The masked file is another object than the one that was de-identified.")
+    return file
+
+
+def read_derived(path: Path, source: SeriesRecord) -> DeidentifiedFile:
+    """Describe an object that was derived from a series of the catalog, by reading it.
+
+    Raises
+    ------
+    InvalidRequest
+        If it does not say that its patient's identity was removed, or belongs to another patient or study.
     pydicom.errors.InvalidDicomError
         If it is not a Part 10 file.
     """
+    file = _read_file(path, None)
+    if (read_text(file.header, "PatientID"), file.StudyInstanceUID) != (source.PatientID, source.StudyInstanceUID):
+        raise InvalidRequest("An object joins the patient and the study of the series it was derived from, or none.")
+    return file
+
+
+def _read_file(path: Path, deidentification: dict[str, Any] | None) -> DeidentifiedFile:
     with path.open("rb") as file:
         dataset = dcmread(file, stop_before_pixels=True)
         start = file.tell()
@@ -145,4 +212,7 @@ def read_deidentified(path: Path) -> DeidentifiedFile:
     header, syntax = make_header(dataset), str(dataset.file_meta.TransferSyntaxUID)
     pixels = memoryview(content)[start:]
     frames = locate_frames(pixels, start, header, syntax, lambda: dataset.get("ExtendedOffsetTable"))
-    return DeidentifiedFile(path, header, syntax, frames, hashlib.sha256(content).hexdigest(), len(content))
+    digest = hashlib.sha256(content).hexdigest()
+    return DeidentifiedFile(
+        path, header, syntax, frames, digest, len(content), _SEAL, deidentification=deidentification
+    )

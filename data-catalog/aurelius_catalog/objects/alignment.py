@@ -10,7 +10,7 @@ from aurelius_catalog.errors import InvalidLabel, InvalidVolume
 from aurelius_catalog.objects.grid import FrameList, Grid, Target
 from aurelius_catalog.objects.segmentation import StoredSegmentation
 from aurelius_catalog.records import InstanceRecord, SeriesRecord
-from aurelius_catalog.store import Store
+from aurelius_catalog.store import PixelStore
 from aurelius_catalog.volumes import open_volume
 
 
@@ -52,7 +52,7 @@ def choose_target(
     return FrameList((len(numbers), rows, columns), places, image)
 
 
-def find_grid(store: Store, instances: Sequence[InstanceRecord], n_slices: int) -> Grid | None:
+def find_grid(store: PixelStore, instances: Sequence[InstanceRecord], n_slices: int) -> Grid | None:
     """Return where a label map with this many slices lies; None where its slices are the instances, one by one.
 
     The latter holds for series of single images, whatever their places.

@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike
 
 from aurelius_catalog.errors import InvalidVolume
 from aurelius_catalog.records import InstanceRecord
-from aurelius_catalog.store import Store
+from aurelius_catalog.store import PixelStore
 from aurelius_catalog.volumes.geometry import LPS_TO_RAS
 from aurelius_deidentify.media_types import NIFTI
 
@@ -19,7 +19,7 @@ from aurelius_deidentify.media_types import NIFTI
 _SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6}
 
 
-def open_nifti(store: Store, instance: InstanceRecord, dtype: DTypeLike | None = None) -> xr.DataArray:
+def open_nifti(store: PixelStore, instance: InstanceRecord, dtype: DTypeLike | None = None) -> xr.DataArray:
     """Read a stored NIfTI volume, voxels rescaled as its header says.
 
     Parameters

@@ -13,7 +13,7 @@ from xarray.core import indexing
 from aurelius_catalog.dicom.frame_attributes import MODALITY_TABLE
 from aurelius_catalog.errors import InvalidVolume
 from aurelius_catalog.records import InstanceRecord
-from aurelius_catalog.store import Store
+from aurelius_catalog.store import PixelStore
 from aurelius_catalog.volumes.geometry import Geometry, measure_geometry
 from aurelius_catalog.volumes.layout import VolumeLayout, choose_one, lay_out
 from aurelius_catalog.volumes.lazy_array import FrameArray
@@ -26,7 +26,7 @@ _CT = ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.1000
 
 
 def open_volume(
-    store: Store,
+    store: PixelStore,
     instances: Sequence[InstanceRecord],
     *,
     chunks: Any = None,
@@ -50,7 +50,7 @@ def open_volume(
 
 
 def open_volumes(
-    store: Store,
+    store: PixelStore,
     instances: Sequence[InstanceRecord],
     *,
     chunks: Any = None,
@@ -67,7 +67,7 @@ def open_volumes(
 
 
 def open_one(
-    store: Store, layout: VolumeLayout, *, chunks: Any = None, dtype: Any = None, allow_shear: bool = False
+    store: PixelStore, layout: VolumeLayout, *, chunks: Any = None, dtype: Any = None, allow_shear: bool = False
 ) -> xr.DataArray:
     """Open frames that are known to form one array."""
     source = PixelSource(store, layout.planes, dtype)

@@ -20,7 +20,7 @@ from aurelius_catalog.dicom.frame_attributes import MODALITY_TABLE
 from aurelius_catalog.dicom.frame_locations import decode_frame, find_stored_dtype, is_encapsulated
 from aurelius_catalog.errors import InvalidRequest, InvalidVolume
 from aurelius_catalog.records import InstanceRecord
-from aurelius_catalog.store import Store
+from aurelius_catalog.store import PixelStore
 from aurelius_catalog.volumes.planes import Planes, count_frames
 
 Pixels = NDArray[Any]
@@ -48,7 +48,7 @@ class PixelSource:
         If the dtype is another one.
     """
 
-    def __init__(self, store: Store, planes: Planes, dtype: DTypeLike | None = None) -> None:
+    def __init__(self, store: PixelStore, planes: Planes, dtype: DTypeLike | None = None) -> None:
         self.store = store
         self.planes = planes
         self._tables: dict[str, Dataset] = {}
@@ -191,7 +191,7 @@ class PixelSource:
         self._rescale(pixels[None], [number], out[None])
 
 
-def read_whole(store: Store, instance: InstanceRecord) -> Pixels:
+def read_whole(store: PixelStore, instance: InstanceRecord) -> Pixels:
     """Read an object whose frames cannot be cut out of its file (1-bit, deflated, subsampled): ``(frames, …)``.
 
     Raises
@@ -233,13 +233,13 @@ def _to_rgb(pixels: Pixels, instance: InstanceRecord) -> Pixels:
     return convert_color_space(pixels, "YBR_FULL", "RGB")
 
 
-def find_palette_dtype(store: Store, instance: InstanceRecord) -> np.dtype[Any]:
+def find_palette_dtype(store: PixelStore, instance: InstanceRecord) -> np.dtype[Any]:
     """Return what kind of numbers the colours of a palette are (PS3.3 C.7.6.3.1.5)."""
     bits = _read_header(store, instance).RedPaletteColorLookupTableDescriptor[2]
     return np.dtype(np.uint8 if bits == 8 else np.uint16)
 
 
-def _read_header(store: Store, instance: InstanceRecord) -> Dataset:
+def _read_header(store: PixelStore, instance: InstanceRecord) -> Dataset:
     return dcmread(BytesIO(store.read_file(instance.SOPInstanceUID)), stop_before_pixels=True)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -13,17 +13,20 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import FileMetaDataset
 from pydicom.tag import BaseTag
 
+from aurelius_deidentify.errors import NotDeidentifiable
 from aurelius_deidentify.header.elements import Found
 from aurelius_deidentify.header.key_attributes import CHARACTER_SET
 from aurelius_deidentify.header.outcome_cache import ElementOutcome
 from aurelius_deidentify.header.part10 import Part10, find_meta, make_meta
 
 Elements = dict[BaseTag, RawDataElement]
+#: What a `StudySession` gives each `DeidentifiedObject`; nothing else may: the catalog lets in what carries it.
+SEAL = object()
 
 
 @dataclass(frozen=True)
 class DeidentifiedObject:
-    """A de-identified object; the file to write is ``head + pixels + tail``.
+    """A de-identified object, made by a `StudySession` and never by hand; its file is ``head + pixels + tail``.
 
     Parameters
     ----------
@@ -39,6 +42,13 @@ class DeidentifiedObject:
         The original ones.
     actions
         How often each action was taken.
+    seal
+        Proof that a session made it.
+
+    Raises
+    ------
+    NotDeidentifiable
+        If it is made by hand.
     """
 
     head: bytes
@@ -54,6 +64,11 @@ class DeidentifiedObject:
     _before: list[ElementOutcome] = field(repr=False)
     _after: list[ElementOutcome] = field(repr=False)
     _encodings: Sequence[str] = field(repr=False)
+    seal: InitVar[object]
+
+    def __post_init__(self, seal: object) -> None:
+        if seal is not SEAL:
+            raise NotDeidentifiable("A de-identified object comes out of a study session: it cannot be made by hand.")
 
     @property
     def TransferSyntaxUID(self) -> str:

@@ -14,7 +14,7 @@ from operator import attrgetter
 from pydicom import Dataset, FileDataset
 
 from aurelius_deidentify.errors import NotDeidentifiable
-from aurelius_deidentify.header.deidentified_object import DeidentifiedObject
+from aurelius_deidentify.header.deidentified_object import SEAL, DeidentifiedObject
 from aurelius_deidentify.header.elements import PIXELS, scan
 from aurelius_deidentify.header.key_attributes import SOP_CLASS, SOP_INSTANCE
 from aurelius_deidentify.header.object_contexts import ObjectContexts
@@ -112,7 +112,7 @@ class StudySession:
         if pixels is not None:
             result[pixels.tag] = pixels
         head = write_encoded(result, *dataset.original_encoding)
-        return replace(rewritten, head=head, pixels=memoryview(b""), tail=b"")
+        return replace(rewritten, seal=SEAL, head=head, pixels=memoryview(b""), tail=b"")
 
     def _rewrite(self, source: Part10) -> DeidentifiedObject:
         data = source.data
@@ -150,6 +150,7 @@ class StudySession:
             before,
             after,
             room.walker.context.encodings,
+            SEAL,
         )
 
 

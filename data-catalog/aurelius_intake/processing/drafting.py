@@ -6,14 +6,13 @@ import hashlib
 import mmap
 import os
 from collections.abc import Iterable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from aurelius_catalog.dicom.frame_locations import locate_frames
 from aurelius_catalog.errors import NotDeidentifiable
-from aurelius_catalog.index.deidentified import DeidentifiedFile, read_deidentified
+from aurelius_catalog.index.deidentified import DeidentifiedFile, describe_deidentified, read_masked
 from aurelius_deidentify.header import DeidentifiedObject, Profile
 from aurelius_deidentify.media_types import find_suffix
 from aurelius_deidentify.pixels import PixelVerdict, judge_pixels, mask_pixels
@@ -143,7 +142,9 @@ class Drafter:
             with path.open("rb") as written:
                 digest = hashlib.file_digest(written, "sha256").hexdigest()
             size, record = path.stat().st_size, self._describe_profile(out)
-            file = DeidentifiedFile(path, out.header, "", (), digest, size, foreign.media_type, record)
+            file = describe_deidentified(
+                path, out, digest, size, media_type=foreign.media_type, deidentification=record
+            )
             prepared.people[out.pseudonym] = (out.PatientID, out.PatientName)
             said = "clean by rule: whatever is no pixel of the image itself was left out"
             draft = StudyDraft(ReadyObject(item, Findings(out.pseudonym, dict(out.actions)), file, said), out, None)
@@ -162,13 +163,14 @@ class Drafter:
         table = partial(_read_table, out)
         frames = locate_frames(out.pixels, len(out.head), out.header, syntax, table)
         record = self._describe_profile(out)
-        return DeidentifiedFile(
-            path, out.header, syntax, frames, digest.hexdigest(), size, deidentification=record
-        ), pieces
+        file = describe_deidentified(
+            path, out, digest.hexdigest(), size, frames=frames, TransferSyntaxUID=syntax, deidentification=record
+        )
+        return file, pieces
 
     def _write_masked(self, path: Path, out: DeidentifiedObject, masked: bytes) -> tuple[DeidentifiedFile, Pieces]:
         write_pieces(path, (masked,))
-        file = replace(read_deidentified(path), deidentification=self._describe_profile(out))
+        file = read_masked(path, out, self._describe_profile(out))
         start = file.frames[0][0] - PIXEL_HEADER_BYTES if file.frames else len(masked)
         return file, (masked[:start], memoryview(masked)[start:], b"")
 

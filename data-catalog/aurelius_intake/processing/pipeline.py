@@ -153,7 +153,7 @@ class Pipeline:
         flags = find_flags(files) | prepared.flags
         study = DeidentifiedStudy(prepared.site, files, flags, frozenset(prepared.projects))
         try:
-            self.store.welcome(study)
+            self.store.check_not_withdrawn(study)
             self._remember(prepared, study)
             self.store.add_study(study)
         except (OSError, OperationalError):
