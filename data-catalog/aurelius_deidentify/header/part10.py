@@ -16,7 +16,8 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 
 from aurelius_deidentify.errors import NotDeidentifiable
-from aurelius_deidentify.header.elements import PIXELS, UNDEFINED_LENGTH, Found, UnknownStructure, scan, write_element
+from aurelius_deidentify.header.element_encoding import write_element
+from aurelius_deidentify.header.elements import PIXELS, UNDEFINED_LENGTH, Found, UnknownStructure, scan_elements
 
 #: This software in file meta (PS3.10 section 7.1).
 IMPLEMENTATION_CLASS_UID = "2.25.190443377651720918366370523911406384217"
@@ -64,7 +65,7 @@ def open_part10(source: bytes) -> Part10:
     ------
     NotDeidentifiable
         If it is none.
-    Unfamiliar
+    UnknownStructure
         If only pydicom can tell what is in it.
     """
     meta, end = find_meta(source)
@@ -87,7 +88,7 @@ def find_meta(source: bytes) -> tuple[list[Found], int]:
     if source[META_START : META_START + 8] != b"\2\0\0\0UL\4\0":
         raise UnknownStructure
     end = META_START + 12 + int.from_bytes(source[META_START + 8 : META_START + 12], "little")
-    return scan(source, META_START, end, implicit=False)
+    return scan_elements(source, META_START, end, implicit=False)
 
 
 def make_meta(data: bytes, found: list[Found]) -> FileMetaDataset:
@@ -165,7 +166,7 @@ def translate(dataset: FileDataset) -> tuple[Part10, DataElement | RawDataElemen
     meta.is_implicit_VR, meta.is_little_endian = False, True
     write_dataset(meta, dataset.file_meta)
     written = meta.getvalue()
-    found, _ = scan(written, 0, len(written), implicit=False)
+    found, _ = scan_elements(written, 0, len(written), implicit=False)
     part10 = Part10(body.getvalue(), 0, implicit=False, syntax=syntax, meta=(written, found))
     return part10, pixels[0] if pixels else None
 

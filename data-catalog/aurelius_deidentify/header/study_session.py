@@ -15,7 +15,7 @@ from pydicom import Dataset, FileDataset
 
 from aurelius_deidentify.errors import NotDeidentifiable
 from aurelius_deidentify.header.deidentified_object import DeidentifiedObject
-from aurelius_deidentify.header.elements import PIXELS, scan
+from aurelius_deidentify.header.elements import PIXELS, scan_elements
 from aurelius_deidentify.header.key_attributes import SOP_CLASS, SOP_INSTANCE
 from aurelius_deidentify.header.object_contexts import ObjectContexts
 from aurelius_deidentify.header.outcome_cache import ElementOutcome
@@ -116,7 +116,7 @@ class StudySession:
 
     def _rewrite(self, source: Part10) -> DeidentifiedObject:
         data = source.data
-        found, _ = scan(data, source.start, len(data), source.implicit)
+        found, _ = scan_elements(data, source.start, len(data), source.implicit)
         pixels = next((one for one in reversed(found) if one[0].tag in PIXELS), None)
         if pixels is not None:
             found = [one for one in found if one[0].tag not in PIXELS]
