@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Container
 
-from aurelius_deidentify.header.vocabulary import Vocabulary, load_vocabulary, read_words
+from aurelius_deidentify.data_files import read_words
+from aurelius_deidentify.header.vocabulary import Vocabulary, load_vocabulary
 
 MONTHS = (
     "jan(?:uary|uar|vier)?|feb(?:ruary|ruar)?|f[ée]v(?:rier)?|mar(?:ch|s|zo)?|m[äa]e?rz|apr(?:il)?|avr(?:il)?|may|mai|mayo|"
@@ -36,15 +37,9 @@ LONG_NUMBER = re.compile(
 POSSESSIVE = re.compile(r"([^\W\d_]{2})['’]s\b")
 B_VALUE = re.compile(r"b[-=]?\d{3,4}", re.IGNORECASE)
 #: Whose next words are a name, whatever else they may mean.
-CUES = frozenset(
-    {"dr", "doctor", "prof", "professor", "herr", "frau", "mme", "mlle", "señor", "señora", "dhr", "mevr", "physician",
-     "radiologist", "name"}
-)  # fmt: skip
-CONNECTORS = frozenset(
-    {"am", "an", "and", "as", "at", "bei", "by", "de", "del", "der", "des", "door", "du", "en", "et", "for", "from",
-     "fuer", "für", "im", "in", "la", "le", "met", "mit", "of", "on", "or", "para", "per", "por", "the", "to", "und",
-     "van", "via", "vom", "von", "voor", "with", "y", "zu"}
-)  # fmt: skip
+TITLES = read_words(__package__, "words_titles.txt")
+#: Words that mean nothing at the edge of a text.
+CONNECTORS = read_words(__package__, "words_connectors.txt")
 MOST_ROUNDS = 10
 EDGES = " \t\r\n^_,;:/\\|=&+-.#@~`'\"’<>{}"
 
@@ -86,7 +81,7 @@ class _Reader:
     def __init__(self, evidence: Container[str]) -> None:
         self.evidence = evidence
         self.vocabulary: Vocabulary = load_vocabulary()
-        self.names = read_words("words_names.txt")
+        self.names = read_words(__package__, "words_names.txt")
         self.expecting_name = 0
         self.after_unknown = False
 
@@ -124,7 +119,7 @@ class _Reader:
         if self.expecting_name and token[0].isupper():
             self.expecting_name -= 1
             return False
-        self.expecting_name = 2 if small in CUES else 0
+        self.expecting_name = 2 if small in TITLES else 0
         if small in self.names and self.after_unknown:
             return False
         understood = self._is_understood(token)

@@ -12,6 +12,7 @@ from aurelius_deidentify.header.context import Context, collect_words, read_enco
 from aurelius_deidentify.header.elements import Found
 from aurelius_deidentify.header.key_attributes import (
     CHARACTER_SET,
+    IDENTIFYING,
     KEYED,
     PATIENT_ID,
     PATIENT_NAME,
@@ -19,7 +20,6 @@ from aurelius_deidentify.header.key_attributes import (
     REQUIRED,
     SEQUENCED,
     STUDY,
-    TELLING,
 )
 from aurelius_deidentify.header.method_attributes import make_statement
 from aurelius_deidentify.header.outcome_cache import ElementOutcome
@@ -122,7 +122,9 @@ class ObjectContexts:
     ) -> ObjectContext:
         number = texts.get(PATIENT_ID, "").strip() or f"study {texts[STUDY]}"
         words = nested | collect_words(
-            (DicomDictionary[tag][4], DicomDictionary[tag][0], text) for tag, text in texts.items() if tag in TELLING
+            (DicomDictionary[tag][4], DicomDictionary[tag][0], text)
+            for tag, text in texts.items()
+            if tag in IDENTIFYING
         )
         context = Context(
             self.key,

@@ -6,17 +6,16 @@ our additions to it, the DICOM dictionary. What none of them knows is removed.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from importlib.resources import files
 from pathlib import Path
 
 from pydicom.datadict import DicomDictionary
 
+from aurelius_deidentify.data_files import read_lines, read_rows
 from aurelius_deidentify.header.options import OPTION_CODES, OPTIONS, choose_action
 from aurelius_deidentify.header.profile_file import SiteRule, parse_profile
 from aurelius_deidentify.header.safe_private import PrivateKey, load_safe_private
@@ -48,26 +47,7 @@ UNLISTED_BY_VR = {
 }
 
 #: UIDs that name a kind of thing, not a thing. Every other UID is replaced.
-CLASS_UIDS = frozenset(
-    {
-        "AvailableTransferSyntaxUID",
-        "CodingSchemeUID",
-        "ContextUID",
-        "EncryptedContentTransferSyntaxUID",
-        "MACCalculationTransferSyntaxUID",
-        "MappingResourceUID",
-        "OriginalSpecializedSOPClassUID",
-        "PertinentSOPClassesInSeries",
-        "PertinentSOPClassesInStudy",
-        "ReferencedSOPClassUID",
-        "ReferencedSOPClassUIDInFile",
-        "RelatedGeneralSOPClassUID",
-        "SOPClassUID",
-        "SOPClassesInStudy",
-        "SOPClassesSupported",
-        "StoredInstanceTransferSyntaxUID",
-    }
-)
+CLASS_UIDS = frozenset(read_lines(__package__, "class_uids.txt"))
 GRAPHICS_GROUPS = (0x50, 0x60)
 
 
@@ -230,6 +210,4 @@ def load_profile(source: str | Path) -> Profile:
 @cache
 def load_additions() -> Mapping[int, str]:
     """Load the actions for attributes that must not be kept although the table does not list them."""
-    lines = (files(__package__) / "additions.csv").read_text().splitlines()
-    reader = csv.DictReader(line for line in lines if not line.startswith("#"))
-    return {int(row["tag"], 16): row["action"] for row in reader}
+    return {int(row["tag"], 16): row["action"] for row in read_rows(__package__, "additions.csv")}

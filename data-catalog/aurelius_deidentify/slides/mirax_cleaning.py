@@ -14,6 +14,7 @@ import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from aurelius_deidentify.data_files import read_lines
 from aurelius_deidentify.errors import NotDeidentifiable
 from aurelius_deidentify.slides.copying import Patch, Range, read_ranges
 from aurelius_deidentify.slides.jpeg import blank_jpeg
@@ -23,14 +24,7 @@ POSITION_LAYERS = ("VIMSLIDE_POSITION_BUFFER", "StitchingIntensityLayer")
 INDEX_VERSION = b"01.02"
 MOST_SLIDEDAT_BYTES = 1 << 20
 #: Keys that stay where their value is a number, in any section.
-NUMBERS = frozenset(
-    {
-        *("IMAGENUMBER_X", "IMAGENUMBER_Y", "OBJECTIVE_MAGNIFICATION", "CameraImageDivisionsPerSide"),
-        *("OVERLAP_X", "OVERLAP_Y", "MICROMETER_PER_PIXEL_X", "MICROMETER_PER_PIXEL_Y", "IMAGE_FILL_COLOR_BGR"),
-        *("DIGITIZER_WIDTH", "DIGITIZER_HEIGHT", "IMAGE_CONCAT_FACTOR", "IMAGE_COMPRESSION_FACTOR", "FILE_COUNT"),
-        *("VIMSLIDE_POSITION_DATA_FORMAT_VERSION", "HIER_COUNT", "NONHIER_COUNT", "SLIDE_VERSION"),
-    }
-)
+NUMBERS = frozenset(read_lines(__package__, "mirax_keys.txt"))
 _NUMBER = re.compile(r"-?\d{1,10}([.,]\d{1,15})?")
 _STRUCTURE = re.compile(r"(NON)?HIER_\d+_(COUNT|VAL_\d+_SECTION)")
 _SECTION = re.compile(r"\d{1,6}|(NONHIER)?LAYER_\d{1,4}(_LEVEL_\d{1,4})?_SECTION")
