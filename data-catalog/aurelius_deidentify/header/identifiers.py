@@ -1,4 +1,4 @@
-"""Which strings of a header would tell who the patient is, were they found in what is given away.
+"""Identifiers: the strings of a header that would tell who the patient is, were they found in what is given away.
 
 They are collected from the values that de-identification takes out, and used three times: a word of a descriptor that
 is one is not kept (`aurelius_deidentify.header.descriptors`), text found in the pixels is compared with them, and the
@@ -78,7 +78,7 @@ def _find(keyword: str, VR: str, value: str) -> Iterable[str]:
     if not value:
         return ()
     if VR == "UI":
-        return (value,) if _is_telling_uid(value) else ()
+        return (value,) if _is_identifying_uid(value) else ()
     if VR in ("DA", "DT"):
         day = value.replace(".", "")[:8] if VR == "DA" else value[:8]
         return (day,) if is_date(day) and day != STAND_IN_DATE else ()
@@ -93,7 +93,7 @@ def _find(keyword: str, VR: str, value: str) -> Iterable[str]:
     return _find_numbers(value)
 
 
-def _is_telling_uid(value: str) -> bool:
+def _is_identifying_uid(value: str) -> bool:
     if value in UID_dictionary or value.startswith(CONTEXT_GROUPS):
         return False
     return len(value) >= SHORTEST_UID and UID.fullmatch(value) is not None
@@ -122,11 +122,11 @@ def _split_identifier(value: str) -> Iterator[str]:
     yield from _find_numbers(value)
     vocabulary = load_vocabulary()
     words = [word for word in WORD.findall(value) if len(word) >= 4]
-    telling = [word for word in words if word.casefold() not in NAMELESS and not vocabulary.understands(word)]
+    identifying = [word for word in words if word.casefold() not in NAMELESS and not vocabulary.understands(word)]
     digits = sum(sign.isdigit() for sign in value)
-    if len(value) >= 4 and (telling or digits >= 3) and len(set(value) - set(" 0-.")) > 1:
+    if len(value) >= 4 and (identifying or digits >= 3) and len(set(value) - set(" 0-.")) > 1:
         yield value
-    yield from (word for word in telling if digits)
+    yield from (word for word in identifying if digits)
 
 
 def _split_place(value: str) -> Iterator[str]:

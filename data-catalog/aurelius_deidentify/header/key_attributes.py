@@ -1,4 +1,4 @@
-"""Which top-level attributes tell whose object it is and how its text is written."""
+"""Key attributes: the top-level attributes that say whose object it is and how its text is encoded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Part 10 files in, Part 10 files out: reading with suspicion, writing valid."""
+"""Part 10 files (PS3.10): reading them without trust, and writing valid ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from aurelius_deidentify.header.elements import PIXELS, UNDEFINED_LENGTH, Found,
 IMPLEMENTATION_CLASS_UID = "2.25.190443377651720918366370523911406384217"
 IMPLEMENTATION_VERSION_NAME = "AURELIUS_1"
 IMPLICIT, DEFLATED, BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"
-#: Other transfer syntaxes whose data set is no explicit little endian: JPIP deflated, and GE's of its own.
+#: Other transfer syntaxes whose data set is not explicit little endian: JPIP deflated, and GE's private one.
 UNFAMILIAR = frozenset(
     [BIG_ENDIAN, "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205", "1.2.840.113619.5.2"]
 )  # fmt: skip
@@ -64,7 +64,7 @@ def open_part10(source: bytes) -> Part10:
     Raises
     ------
     NotDeidentifiable
-        If it is none.
+        If it is not a Part 10 file.
     UnknownStructure
         If only pydicom can tell what is in it.
     """
@@ -123,7 +123,7 @@ def read_identified(source: Path | BytesIO) -> FileDataset:
     Raises
     ------
     NotDeidentifiable
-        If it is none, or ends too early.
+        If it is not a Part 10 file, or ends too early.
     """
     try:
         with warnings.catch_warnings(record=True) as caught:
@@ -135,7 +135,7 @@ def read_identified(source: Path | BytesIO) -> FileDataset:
         raise NotDeidentifiable(CUT_OFF) from None
     except Exception as error:
         if isinstance(error, OSError) and error.errno is not None:
-            raise  # the disk's fault; without a number it is pydicom's word for a damaged file
+            raise  # an error of the disk; without a number, pydicom means a damaged file
         raise NotDeidentifiable(DAMAGED.format(type(error).__name__)) from None
     if any("End of file reached" in str(warning.message) for warning in caught):
         raise NotDeidentifiable(CUT_OFF)

@@ -1,7 +1,7 @@
-"""Profiles: small files that say which rules apply, and what they come to for every tag there can be.
+"""Profiles: small files that choose the rules, and the rule that follows for every tag there can be.
 
 The order of authority is: what cannot stand in a data set, a site's own rules, Table E.1-1 with the profile's options,
-our additions to it, the DICOM dictionary. What none of them knows is removed.
+our additions to it, the DICOM dictionary. A tag that none of them knows is removed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ RESOLVED = {"X/Z": "Z", "X/D": "D", "Z/D": "D", "X/Z/D": "D", "X/Z/U*": "U"}
 #: The one X/Z attribute that no object's definition lets be empty: its items hold references only, which are renewed.
 NEVER_EMPTY = {"ReferencedStudySequence": "U"}
 
-#: What becomes of attributes that the standard knows and the table does not list, where the kind of value alone makes
+#: The action for attributes that the standard knows and the table does not list, where the kind of value alone makes
 #: them suspect: names, free text, dates, addresses. The other kinds are kept.
 UNLISTED_BY_VR = {
     "PN": "D",
@@ -64,7 +64,7 @@ class Rule:
     keyword
         PS3.6 keyword; empty if unknown.
     otherwise
-        The action for a value that ``C`` or ``S`` can make nothing of.
+        The action for a value that ``C`` or ``S`` cannot handle.
     checked
         Whether kept text must be free of the patient's own names, numbers and places.
     """
@@ -86,7 +86,7 @@ class Profile:
     Parameters
     ----------
     name, version
-        As the file says.
+        As in the file.
     options
         Names of the options, as in `aurelius_deidentify.header.options.OPTIONS`.
     rules
@@ -104,12 +104,12 @@ class Profile:
 
     @property
     def method(self) -> str:
-        """What DeidentificationMethod says (LO: at most 64 characters)."""
+        """The value of DeidentificationMethod (LO: at most 64 characters)."""
         return f"PS3.15 {self.edition} Table E.1-1, {self.name[:20]}@{self.version} (Aurelius)"
 
     @property
     def temporal(self) -> str:
-        """What LongitudinalTemporalInformationModified says (PS3.3 section C.7.6.1)."""
+        """The value of LongitudinalTemporalInformationModified (PS3.3 section C.7.6.1)."""
         if "retain_full_dates" in self.options:
             return "UNMODIFIED"
         return "MODIFIED" if "retain_modified_dates" in self.options else "REMOVED"
@@ -117,15 +117,15 @@ class Profile:
     @cached_property
     def codes(self) -> tuple[tuple[str, str, str], ...]:
         """(value, scheme, meaning) of CID 7050 for the Basic Profile and each option."""
-        stated = [OPTION_CODES[name] for name in ("basic", *OPTIONS) if name == "basic" or name in self.options]
-        return tuple((value, "DCM", meaning) for value, meaning in stated)
+        codes = [OPTION_CODES[name] for name in ("basic", *OPTIONS) if name == "basic" or name in self.options]
+        return tuple((value, "DCM", meaning) for value, meaning in codes)
 
     @cached_property
     def sha256(self) -> str:
         """Hex digest of everything the profile says, in one order and spelling."""
         rules = [rule.describe() for rule in self.rules]
-        said = [self.name, self.version, "basic", self.edition, sorted(self.options), rules]
-        return hashlib.sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+        content = [self.name, self.version, "basic", self.edition, sorted(self.options), rules]
+        return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
     def find_rule(self, tag: int) -> Rule:
         """Return the rule for a tag of a data set, at any depth; private attributes need `find_private`."""

@@ -1,4 +1,4 @@
-"""Clean Structured Content (PS3.15 section E.3.4): what becomes of a content item of a report, by its concept.
+"""The Clean Structured Content Option (PS3.15 section E.3.4): the action for a report's content item, by its concept.
 
 Table E.3.4-1 lists the concepts that identify. What it does not list is decided by its value type: measurements,
 coordinates and codes are what a report is kept for; names, dates, texts and references are treated as identifying.

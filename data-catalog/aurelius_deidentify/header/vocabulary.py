@@ -1,4 +1,4 @@
-"""What is understood as medical or technical: words, and patterns of words with numbers.
+"""The vocabulary of medicine and imaging: words, and patterns of words with numbers.
 
 Three files hold it. ``words_codes.txt`` was derived from the meanings of the codes DICOM refers to and from the names
 of its attributes (`derive_words`); ``words_imaging.txt`` was written by hand; ``words_names.txt`` lists names of

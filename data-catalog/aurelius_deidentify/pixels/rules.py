@@ -1,4 +1,4 @@
-"""What the header alone tells about text in the pixels: most objects are decided here, without decoding.
+"""Rules that decide by the header whether pixels hold text: they settle most objects, without decoding.
 
 The attribute BurnedInAnnotation is believed when it says YES and never when it says NO: of the images with names in
 them that we know, most say NO or nothing.
@@ -49,7 +49,7 @@ HIDDEN = PixelVerdict("mask", "An overlay is hidden in unused bits of the pixels
 
 
 def judge_header(dataset: Dataset) -> PixelVerdict | None:
-    """Decide by the header; None if somebody must look at the pixels.
+    """Return the verdict by the header; None if the pixels must be looked at.
 
     Parameters
     ----------

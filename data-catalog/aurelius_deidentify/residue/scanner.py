@@ -1,4 +1,4 @@
-"""The residual scan: whether any of a patient's identifying values is left in the bytes that are given away."""
+"""The residual scan: a search for a patient's identifying values in the bytes that are given away."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pydicom import dcmread
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
 from aurelius_deidentify.header.identifiers import UID, is_date
-from aurelius_deidentify.residue.false_positives import SHORTEST_IN_BULK, Hit, drop_coincidences
+from aurelius_deidentify.residue.false_positives import SHORTEST_IN_BULK, Hit, drop_false_positives
 
 #: Character sets of PS3.3 C.12.1.1.2 a name may stand in; escape sequences stand between, not inside, the words.
 CHARSETS = (
@@ -49,7 +49,7 @@ class ResidueReport:
     scanned_bytes
         Bytes searched.
     hits
-        Matches that no coincidence explains.
+        Matches that are not false positives.
     """
 
     values: int
@@ -63,8 +63,9 @@ class ResidueScanner:
     Parameters
     ----------
     values
-        As `evidence.identifying_values` gives them. Words are found in any case and in every character set DICOM knows,
-        and as UTF-16LE; dates also as people write them; UIDs also where they begin a longer one.
+        As `aurelius_deidentify.header.identifiers.identifying_values` yields them. Words are found in any case and in
+        every character set DICOM knows, and as UTF-16LE; dates also as people write them; UIDs also where they begin a
+        longer one.
     """
 
     def __init__(self, values: Iterable[str]) -> None:
@@ -77,8 +78,8 @@ class ResidueScanner:
             number >= len(self._roots) and _is_chancy(needle) for number, needle in enumerate(self._needles)
         ]
         self._database = _compile(self._needles)
-        #: What stood around matches that a coincidence explained, so that it need not be explained again.
-        self.explained: set[bytes] = set()
+        #: The bytes around matches found to be false positives, so that they are not examined again.
+        self.dismissed: set[bytes] = set()
 
     def scan(self, data: bytes | memoryview, pixels: tuple[int, int] | None = None) -> list[Hit]:
         """Return every match, at the boundaries of a word or number.
@@ -128,7 +129,7 @@ class ResidueScanner:
 
 
 def find_residue(scanner: ResidueScanner, data: bytes, pixels: tuple[int, int] | None = None) -> tuple[Hit, ...]:
-    """Return the matches in a Part 10 file that are not coincidence.
+    """Return the matches in a Part 10 file that are not false positives.
 
     Parameters
     ----------
@@ -141,19 +142,20 @@ def find_residue(scanner: ResidueScanner, data: bytes, pixels: tuple[int, int] |
 
     Notes
     -----
-    Coincidence is: digits inside numbers and times; a word of the vocabulary, or one below four letters, inside a value
-    the profile keeps ("Head" as a body part, though the patient is called so); the name of a maker or coding scheme; a
-    UID that names a kind of thing; fewer than six bytes inside large binary values; a date that was moved onto another.
+    False positives are: digits inside numbers and times; a word of the vocabulary, or one below four letters, inside a
+    value the profile keeps ("Head" as a body part, though the patient is called so); the name of a maker or coding
+    scheme; a UID that names a kind of thing; fewer than six bytes inside large binary values; a date that was moved
+    onto another.
     """
     if DEFLATED in data[:1024]:
         data, pixels = _inflate(data), None
     hits = scanner.scan(data, pixels)
     around = {hit: bytes(data[max(0, hit.offset - AROUND) : hit.offset + hit.length + 2]) for hit in hits}
-    if scanner.explained.issuperset(around.values()):
+    if scanner.dismissed.issuperset(around.values()):
         return ()
-    left = tuple(drop_coincidences(data, hits, scanner.values))
+    left = tuple(drop_false_positives(data, hits, scanner.values))
     if not left:  # a date is explained by the other dates of its file, so each file anew
-        scanner.explained.update(text for hit, text in around.items() if hit.length != len("YYYYMMDD"))
+        scanner.dismissed.update(text for hit, text in around.items() if hit.length != len("YYYYMMDD"))
     return left
 
 
@@ -242,7 +244,7 @@ def _inflate(data: bytes) -> bytes:
 
 
 def find_pixels(data: bytes) -> tuple[int, int] | None:
-    """Return (start, end) of the pixel data element of a Part 10 file; None where it has none that can be told."""
+    """Return (start, end) of the pixel data element of a Part 10 file; None where none can be found."""
     file = BytesIO(data)
     try:
         header = dcmread(file, stop_before_pixels=True, force=True)

@@ -1,4 +1,4 @@
-"""The texts inside slide files: what describes the image stays, by an allow-list; whoever and whenever goes."""
+"""Descriptions inside slide files, cleaned by an allow-list: what describes the image stays, people and dates go."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def clean_ome(text: str, kept_ifds: dict[int, int]) -> str:
     Raises
     ------
     NotDeidentifiable
-        If it is no XML, or describes an image spread over several files.
+        If it is not XML, or describes an image spread over several files.
     """
     if "<!" in text.replace("<!--", ""):
         raise NotDeidentifiable("The OME-XML of the slide declares entities, which no microscope writes.")

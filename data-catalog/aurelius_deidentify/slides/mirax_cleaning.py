@@ -1,6 +1,6 @@
 """MRXS slides of 3DHISTECH: a folder of data files with an index, and a picture that gives it its name.
 
-Nothing of this format is published; the structure is as OpenSlide reads it (openslide.org/formats/mirax). What is
+The format is not published; the structure is as OpenSlide reads it (openslide.org/formats/mirax). What is
 copied: the tiles of the zoom levels, and where the camera stood. All other layers (label, macro, preview, masks,
 annotations) lose their data; their records stay in the index, of length zero, so that those behind keep their number.
 """
@@ -51,7 +51,7 @@ class MiraxPlan:
     height: int
     ranges: dict[int, list[Range]] = field(default_factory=dict)
     patches: dict[int, list[Patch]] = field(default_factory=dict)
-    evidence: set[str] = field(default_factory=set)
+    identifiers: set[str] = field(default_factory=set)
 
     def write(self, target: Path) -> None:
         """Write the clean copy.
@@ -119,7 +119,7 @@ class _MiraxPlanner:
         self._walk_layers()
         self.plan.index = bytes(self.index)
         values = (self.ini[section].get(key, "") for section in self.ini.sections() for key in IDENTIFYING)
-        self.plan.evidence = {value for value in values if len(value) >= 6}
+        self.plan.identifiers = {value for value in values if len(value) >= 6}
 
     def _keep(self, at: int, count: int = 1) -> list[int]:
         """Copy numbers of the index to the clean one, and return them."""

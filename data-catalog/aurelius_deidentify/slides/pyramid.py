@@ -1,4 +1,4 @@
-"""Which images of a slide file are the scan itself: they stay. Labels, macros and whatever is not known go."""
+"""The pyramid of a slide file: the images that are the scan itself. Labels, macros and unknown images are not of it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Kind(StrEnum):
 
 
 def find_kind(tiff: TiffFile) -> Kind | None:
-    """Return which kind of slide a TIFF file is; None if it is none, but a picture."""
+    """Return which kind of slide a TIFF file is; None if it is a picture and not a slide."""
     if not tiff.directories:
         return None
     first = tiff.directories[0]
@@ -60,7 +60,13 @@ def choose_directories(tiff: TiffFile, kind: Kind) -> dict[int, Directory]:
 
 
 def measure(tiff: TiffFile, directory: Directory) -> tuple[int, int]:
-    """Return width and height in pixels."""
+    """Return width and height in pixels.
+
+    Raises
+    ------
+    NotDeidentifiable
+        If the directory does not give them.
+    """
     sizes = [tiff.read_integers(directory.entries.get(code)) for code in (WIDTH, HEIGHT)]
     if not all(len(size) == 1 and size[0] > 0 for size in sizes):
         raise NotDeidentifiable("An image of the slide file does not say how large it is. Export the slide anew.")

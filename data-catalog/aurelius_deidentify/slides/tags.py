@@ -1,4 +1,4 @@
-"""Which tags of a slide's directories stay, and what is left of their values: an allow-list.
+"""The allow-list of TIFF tags in a slide's directories; ``tiff_tags.csv`` holds it.
 
 Sources: TIFF 6.0, TIFF/EP, BigTIFF, Aperio's and Hamamatsu's private tags as OpenSlide and tifffile know them.
 """

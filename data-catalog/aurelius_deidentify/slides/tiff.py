@@ -1,7 +1,7 @@
 """The structure of TIFF files, as far as cleaning a slide needs it: classic, BigTIFF and Hamamatsu's NDPI.
 
-Sources: TIFF 6.0, the BigTIFF design, and what OpenSlide and tifffile know of NDPI (an 8-byte pointer to the next
-directory, behind it the upper 32 bits of every value).
+Sources: TIFF 6.0, the BigTIFF design, and NDPI as OpenSlide and tifffile read it (an 8-byte pointer to the next
+directory, and behind it the upper 32 bits of every value).
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class TiffFile:
         Raises
         ------
         NotDeidentifiable
-            If the file ends before.
+            If the file ends before them.
         """
         data = os.pread(self._descriptor, size, at) if 0 <= at <= self.size else b""
         if len(data) != size:
