@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from aurelius_deidentify.header.elements import Found, UnknownStructure, split_items
+from aurelius_deidentify.header.elements import Found, split_items
+from aurelius_deidentify.header.heads import UnknownStructure
 from aurelius_deidentify.header.profile import Profile, Rule
 from aurelius_deidentify.header.structured_content import find_content_rule
 from aurelius_deidentify.header.values import STRINGS

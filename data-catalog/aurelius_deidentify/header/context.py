@@ -10,7 +10,8 @@ from functools import lru_cache
 from pydicom.charset import convert_encodings
 from pydicom.datadict import DicomDictionary
 
-from aurelius_deidentify.header.elements import UnknownStructure, split_items
+from aurelius_deidentify.header.elements import split_items
+from aurelius_deidentify.header.heads import UnknownStructure
 from aurelius_deidentify.header.identifiers import identifying_values
 from aurelius_deidentify.header.outcome_cache import OutcomeCache
 from aurelius_deidentify.header.profile import Profile

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from struct import Struct
 
-from aurelius_deidentify.header.elements import ITEM, LONG_VRS, UnknownStructure
+from aurelius_deidentify.header.elements import ITEM
+from aurelius_deidentify.header.heads import LONG_VRS, UnknownStructure
 
 _pack_short = Struct("<HH2sH").pack
 _pack_long = Struct("<HH2s2xL").pack

@@ -9,18 +9,8 @@ from __future__ import annotations
 
 import struct
 
-from pydicom.datadict import DicomDictionary
-from pydicom.tag import BaseTag
+from aurelius_deidentify.header.heads import EXPLICIT_HEADS, IMPLICIT_HEADS, Head, UnknownStructure, learn_head
 
-from aurelius_deidentify.header.key_attributes import find_role
-
-#: VRs whose length takes two bytes in explicit encoding (PS3.5 section 7.1.2).
-SHORT_VRS = frozenset(
-    ["AE", "AS", "AT", "CS", "DA", "DS", "DT", "FD", "FL", "IS", "LO", "LT", "PN", "SH", "SL", "SS", "ST", "TM", "UI",
-     "UL", "US"]
-)  # fmt: skip
-#: VRs whose length takes four.
-LONG_VRS = frozenset(["OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"])
 UNDEFINED_LENGTH = 0xFFFFFFFF
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 #: Pixel data in its three forms (PS3.6): copied as the element it is.
@@ -29,8 +19,6 @@ PIXELS = frozenset([0x7FE00008, 0x7FE00009, 0x7FE00010])
 NO_TAG = 1 << 32
 #: Sequences deeper than this are left to pydicom.
 DEEPEST = 40
-#: More different heads than a site's devices write; beyond it they are learned anew.
-MOST_HEADS = 50_000
 
 _read_explicit = struct.Struct("<6sH").unpack_from
 _read_implicit = struct.Struct("<4sL").unpack_from
@@ -38,45 +26,9 @@ _read_u32 = struct.Struct("<L").unpack_from
 _read_tag = struct.Struct("<HH").unpack_from
 
 
-class UnknownStructure(Exception):
-    """The bytes are not laid out as the scanner knows it; pydicom must read them."""
-
-
-class Head:
-    """The tag and VR that open an element; there is one object for each pair, so identity compares them.
-
-    Parameters
-    ----------
-    tag
-        Its tag.
-    VR
-        As written in the file; of implicit encodings, as PS3.6 says where that is one VR.
-    """
-
-    __slots__ = ("VR", "base", "block", "group", "is_creator", "is_private", "key", "long", "role", "short", "tag")
-
-    def __init__(self, tag: int, VR: str) -> None:
-        #: The tag as pydicom has it, whose comparisons are slow.
-        self.base = BaseTag(tag)
-        self.tag, self.VR, self.long = tag, VR, VR in LONG_VRS
-        #: Whether the length takes two bytes where this head was found.
-        self.short = False
-        self.key = f"{tag:08X}"
-        self.group = tag >> 16
-        self.is_private = bool(self.group & 1)
-        element = tag & 0xFFFF
-        self.is_creator = self.is_private and 0x10 <= element <= 0xFF
-        #: Group and block number of a private element, the same for its creator.
-        self.block = self.group << 8 | (element if self.is_creator else element >> 8)
-        self.role = find_role(tag)
-
-
 #: Where an element stands in the bytes: its head, and the offsets of its first byte, of its value, behind its value
 #: (before a sequence delimiter), and behind the element.
 Found = tuple[Head, int, int, int, int]
-
-_explicit: dict[bytes, Head] = {}
-_implicit: dict[bytes, Head] = {}
 
 
 def scan_elements(
@@ -117,11 +69,11 @@ def scan_elements(
 
 def _scan_explicit(data: bytes, start: int, end: int, depth: int, until: int) -> tuple[list[Found], int]:
     found: list[Found] = []
-    keep, find_head, read_head = found.append, _explicit.get, _read_explicit
+    keep, find_head, read_head = found.append, EXPLICIT_HEADS.get, _read_explicit
     position, last = start, -1
     while position < end:
         opening, length = read_head(data, position)
-        head = find_head(opening) or _learn_head(opening, implicit=False)
+        head = find_head(opening) or learn_head(opening, implicit=False)
         tag = head.tag
         if not last < tag <= until:
             if tag > until:
@@ -150,7 +102,7 @@ def _scan_implicit(data: bytes, start: int, end: int, depth: int, until: int) ->
     position, last = start, -1
     while position < end:
         opening, length = _read_implicit(data, position)
-        head = _implicit.get(opening) or _learn_head(opening, implicit=True)
+        head = IMPLICIT_HEADS.get(opening) or learn_head(opening, implicit=True)
         if head.tag > until:
             break
         if head.tag <= last:
@@ -202,27 +154,6 @@ def split_items(data: bytes, start: int, end: int, implicit: bool, depth: int = 
         found, position = scan_elements(data, position, limit, implicit, depth + 1)
         items.append(found)
     return items
-
-
-def _learn_head(opening: bytes, implicit: bool) -> Head:
-    if len(opening) != (4 if implicit else 6):
-        raise UnknownStructure
-    group, element = _read_tag(opening, 0)
-    tag = group << 16 | element
-    VR = ""
-    if implicit:
-        VR = DicomDictionary.get(tag, ("",))[0]
-        VR = "" if " " in VR else VR
-    elif group != 0xFFFE:
-        VR = opening[4:].decode("latin-1")
-        if VR not in SHORT_VRS and VR not in LONG_VRS:
-            raise UnknownStructure
-    heads = _implicit if implicit else _explicit
-    if len(heads) > MOST_HEADS:
-        heads.clear()
-    head = heads[opening] = Head(tag, VR)
-    head.short = not implicit and VR in SHORT_VRS
-    return head
 
 
 def _read_delimiter(data: bytes, position: int, end: int) -> tuple[int, int]:

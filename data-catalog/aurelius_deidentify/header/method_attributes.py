@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydicom.dataelem import RawDataElement
 
 from aurelius_deidentify.header.element_encoding import write_element, write_item
-from aurelius_deidentify.header.elements import Head
+from aurelius_deidentify.header.heads import Head
 from aurelius_deidentify.header.json_values import Fragment, make_fragment
 from aurelius_deidentify.header.key_attributes import PATIENT_ID, PATIENT_NAME
 from aurelius_deidentify.header.outcome_cache import ElementOutcome

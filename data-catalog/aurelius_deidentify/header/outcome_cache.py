@@ -6,7 +6,7 @@ from typing import Any
 
 from pydicom.dataelem import RawDataElement
 
-from aurelius_deidentify.header.elements import Head
+from aurelius_deidentify.header.heads import Head
 
 #: Longer values are de-identified anew each time; hashing them would cost more than it saves.
 LONGEST_REMEMBERED = 4096

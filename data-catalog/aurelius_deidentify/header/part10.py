@@ -17,7 +17,8 @@ from pydicom.filewriter import write_dataset
 
 from aurelius_deidentify.errors import NotDeidentifiable
 from aurelius_deidentify.header.element_encoding import write_element
-from aurelius_deidentify.header.elements import PIXELS, UNDEFINED_LENGTH, Found, UnknownStructure, scan_elements
+from aurelius_deidentify.header.elements import PIXELS, UNDEFINED_LENGTH, Found, scan_elements
+from aurelius_deidentify.header.heads import UnknownStructure
 
 #: This software in file meta (PS3.10 section 7.1).
 IMPLEMENTATION_CLASS_UID = "2.25.190443377651720918366370523911406384217"

@@ -7,11 +7,13 @@ from typing import Any
 
 from pydicom.dataelem import RawDataElement
 
-from aurelius_deidentify.header.actions import ACTIONS, Attribute, SequenceItems
+from aurelius_deidentify.header.actions import ACTIONS
+from aurelius_deidentify.header.attribute import Attribute, SequenceItems
 from aurelius_deidentify.header.content import choose_child_mode, choose_mode, find_rule
 from aurelius_deidentify.header.context import Context, read_nested
 from aurelius_deidentify.header.element_encoding import write_element, write_item
-from aurelius_deidentify.header.elements import PIXELS, Found, Head, split_items
+from aurelius_deidentify.header.elements import PIXELS, Found, split_items
+from aurelius_deidentify.header.heads import Head
 from aurelius_deidentify.header.identifiers import identifying_values
 from aurelius_deidentify.header.json_values import make_fragment
 from aurelius_deidentify.header.outcome_cache import OUTCOME_BYTES, ElementOutcome, OutcomeCache

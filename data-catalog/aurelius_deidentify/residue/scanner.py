@@ -4,35 +4,22 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
-import hyperscan
 from pydicom import dcmread
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
-from aurelius_deidentify.header.identifiers import UID, is_date
-from aurelius_deidentify.residue.false_positives import SHORTEST_IN_BULK, Hit, drop_false_positives
+from aurelius_deidentify.header.identifiers import UID
+from aurelius_deidentify.residue.false_positives import Hit, drop_false_positives
+from aurelius_deidentify.residue.needles import compile_needles, encode_value, find_root, is_chancy
 
-#: Character sets of PS3.3 C.12.1.1.2 a name may stand in; escape sequences stand between, not inside, the words.
-CHARSETS = (
-    "utf-8",
-    "latin-1",
-    *(f"iso8859-{part}" for part in (2, 3, 4, 5, 6, 7, 8, 9, 15)),
-    "tis-620",
-    "shift_jis",
-    "euc_jp",
-    "euc_kr",
-    "gb18030",
-)
-SHORTEST_UTF16 = 6
 #: Bytes before a match that say where it stands: tag, VR and length of the element it begins.
 AROUND = 12
 LONGEST_UID = 64
 UID_TAIL = re.compile(rb"[0-9.]+")
-ESCAPES = re.compile(rb"\x1b\$?[()\-]?[A-Z0-9]")
 DEFLATED, EXPLICIT = str(DeflatedExplicitVRLittleEndian).encode(), str(ExplicitVRLittleEndian).encode()
 #: What may follow a date in a DT value, which has no sign between date and time.
 TIME = re.compile(rb"(?:[01][0-9]|2[0-3])(?:[0-5][0-9]){0,2}(?![0-9])")
@@ -71,13 +58,13 @@ class ResidueScanner:
     def __init__(self, values: Iterable[str]) -> None:
         self.values = frozenset(value for value in values if value)
         self._uids = frozenset(value.encode() for value in self.values if UID.fullmatch(value))
-        needles = {needle for value in self.values if value.encode() not in self._uids for needle in _encode(value)}
-        self._roots = sorted({_find_root(uid) for uid in self._uids})
+        needles = {
+            needle for value in self.values if value.encode() not in self._uids for needle in encode_value(value)
+        }
+        self._roots = sorted({find_root(uid) for uid in self._uids})
         self._needles = self._roots + sorted(needles)
-        self._chancy = [
-            number >= len(self._roots) and _is_chancy(needle) for number, needle in enumerate(self._needles)
-        ]
-        self._database = _compile(self._needles)
+        self._chancy = [number >= len(self._roots) and is_chancy(needle) for number, needle in enumerate(self._needles)]
+        self._database = compile_needles(self._needles)
         #: The bytes around matches found to be false positives, so that they are not examined again.
         self.dismissed: set[bytes] = set()
 
@@ -157,59 +144,6 @@ def find_residue(scanner: ResidueScanner, data: bytes, pixels: tuple[int, int] |
     if not left:  # a date is explained by the other dates of its file, so each file anew
         scanner.dismissed.update(text for hit, text in around.items() if hit.length != len("YYYYMMDD"))
     return left
-
-
-def _find_root(uid: bytes) -> bytes:
-    """Return what many UIDs share: up to four components, never the last, with the dot behind them."""
-    parts = uid.split(b".")
-    return b".".join(parts[: min(4, len(parts) - 1)]) + b"."
-
-
-def _encode(value: str) -> Iterator[bytes]:
-    """Yield the byte sequences a value may stand as."""
-    if value.isascii():
-        if is_date(value):
-            yield from (form.encode() for form in _write_date(value))
-            return
-        yield value.encode()
-        if len(value) >= SHORTEST_UTF16:
-            yield value.encode("utf-16-le")
-        return
-    for form in {value, value.upper(), value.title(), value.capitalize()}:
-        for charset in CHARSETS:
-            try:
-                encoded = ESCAPES.sub(b"", form.encode(charset))
-            except UnicodeEncodeError:
-                continue
-            if len(encoded) >= 3:
-                yield encoded
-        if len(form) >= 2:
-            yield form.encode("utf-16-le")
-
-
-def _write_date(value: str) -> tuple[str, ...]:
-    year, month, day = value[:4], value[4:6], value[6:]
-    return (
-        value,
-        *(sign.join((year, month, day)) for sign in "-./"),
-        *(sign.join((day, month, year)) for sign in "-./"),
-        f"{month}/{day}/{year}",
-    )
-
-
-def _compile(needles: list[bytes]) -> hyperscan.Database | None:
-    if not needles:
-        return None
-    database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-    flags = [hyperscan.HS_FLAG_CASELESS if needle.isascii() else 0 for needle in needles]
-    # As hexadecimal escapes: the binding cuts literals at the first NUL, which every UTF-16 needle holds.
-    expressions = [b"".join(b"\\x%02x" % byte for byte in needle) for needle in needles]
-    database.compile(expressions=expressions, ids=list(range(len(needles))), elements=len(needles), flags=flags)
-    return database
-
-
-def _is_chancy(needle: bytes) -> bool:
-    return len(needle) < (2 * SHORTEST_IN_BULK if b"\0" in needle else SHORTEST_IN_BULK)
 
 
 def _is_bounded(view: memoryview, start: int, end: int) -> bool:

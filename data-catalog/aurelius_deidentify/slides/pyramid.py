@@ -6,7 +6,8 @@ from enum import StrEnum
 
 from aurelius_deidentify.errors import NotDeidentifiable
 from aurelius_deidentify.slides.descriptions import is_ome
-from aurelius_deidentify.slides.tiff import NDPI_FLAG, Directory, TiffFile
+from aurelius_deidentify.slides.tiff import NDPI_FLAG, TiffFile
+from aurelius_deidentify.slides.tiff_layout import Directory
 
 WIDTH, HEIGHT, COMPRESSION, DESCRIPTION = 256, 257, 259, 270
 STRIP_OFFSETS, STRIP_COUNTS, TILE_OFFSETS, TILE_COUNTS = 273, 279, 324, 325

@@ -28,7 +28,8 @@ from aurelius_deidentify.slides.pyramid import (
     is_level,
     measure,
 )
-from aurelius_deidentify.slides.tiff import LARGE, SUB_IFDS, Directory, Entry, TiffFile
+from aurelius_deidentify.slides.tiff import LARGE, SUB_IFDS, TiffFile
+from aurelius_deidentify.slides.tiff_layout import Directory, Entry
 
 #: Shorter values occur by chance in compressed tiles and prove nothing.
 SHORTEST_IDENTIFIER = 6

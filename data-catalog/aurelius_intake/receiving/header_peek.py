@@ -15,7 +15,8 @@ from io import BytesIO
 from pydicom import dcmread
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from aurelius_deidentify.header.elements import Found, UnknownStructure, scan_elements
+from aurelius_deidentify.header.elements import Found, scan_elements
+from aurelius_deidentify.header.heads import UnknownStructure
 from aurelius_deidentify.header.part10 import UNFAMILIAR, find_meta
 
 MEDIA_DIRECTORY = "1.2.840.10008.1.3.10"
