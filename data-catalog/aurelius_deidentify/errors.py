@@ -1,4 +1,4 @@
-"""The base of every error of the house, and what can go wrong while identifying values are removed.
+"""The base of every error of the house, and the errors of removing identifying values.
 
 ::
 

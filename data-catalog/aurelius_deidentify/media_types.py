@@ -1,4 +1,4 @@
-"""What kinds of files the catalog holds beside DICOM, and how each is named on disk."""
+"""Media types of the files the catalog holds, and the suffix each has on disk."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def find_suffix(media_type: str) -> str:
     Raises
     ------
     KeyError
-        If the catalog keeps no such files.
+        If the catalog holds no files of this type.
     """
     return SUFFIXES[media_type]
 

@@ -79,7 +79,7 @@ def take_in(settings: IntakeSettings, vault: Vault, sources: list[Path]) -> Cert
         draft = settings.files / f"{number}.part"
         draft.write_bytes(bytes(out.head) + bytes(out.pixels) + bytes(out.tail))
         files.append(read_invented(draft, {"profile": "research@1"}))
-    scanner = ResidueScanner(session.evidence)
+    scanner = ResidueScanner(session.identifiers)
     objects = [
         CertifiedObject(
             file.SOPInstanceUID, file.sha256, "no text expected", len(find_residue(scanner, read(file.path)))
@@ -94,7 +94,7 @@ def take_in(settings: IntakeSettings, vault: Vault, sources: list[Path]) -> Cert
         pseudonym=study.PatientID,
         StudyInstanceUID=study.StudyInstanceUID,
         uids=session.uids,
-        evidence=session.evidence,
+        evidence=session.identifiers,
     )
     report = ResidueReport(len(scanner.values), sum(file.size_bytes for file in files), 0)
     LocalStore(settings, Person.service("intake")).add_study(study)

@@ -85,7 +85,15 @@ def make_file(folder: Path, number: int = 0, **values: object) -> bytes:
 def test_a_session_keeps_account(tmp_path: Path) -> None:
     session = RESEARCH.open_study()
     outs = [session.rewrite(make_file(tmp_path, number)) for number in range(3)]
-    assert {"plantagenet", "petra", "pat-48151623", "acc-778899", "felix", "feelgood", "20240301"} <= session.evidence
+    assert {
+        "plantagenet",
+        "petra",
+        "pat-48151623",
+        "acc-778899",
+        "felix",
+        "feelgood",
+        "20240301",
+    } <= session.identifiers
     assert session.uids[VISIT.make_uid("study")] == outs[0].dataset.StudyInstanceUID
     assert session.uids["1.2.3.4.5.6.7"] == outs[0].dataset.ReferencedImageSequence[0].ReferencedSOPInstanceUID
     assert session.touched["00080018", "U"] == session.touched["00081155", "U"] == session.touched["00080020", "S"] == 3

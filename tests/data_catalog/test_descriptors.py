@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom import Dataset, dcmread
 
+from aurelius_deidentify.data_files import read_words
 from aurelius_deidentify.header.descriptors import clean_text
 from aurelius_deidentify.header.identifiers import identifying_values, is_date
-from aurelius_deidentify.header.vocabulary import derive_words, load_vocabulary, read_words
+from aurelius_deidentify.header.vocabulary import derive_words, load_vocabulary
 
 DESCRIPTORS = ("SeriesDescription", "ProtocolName", "StudyDescription")
 WORD = re.compile(r"[^\W_]+")
@@ -84,7 +85,8 @@ def test_most_words_of_real_descriptors_are_kept_and_no_evidence_is(data: Path) 
 
 
 def test_the_words_of_codes_are_those_pydicom_has() -> None:
-    assert read_words("words_codes.txt") <= derive_words() | read_words("words_imaging.txt")
+    codes, imaging = (read_words("aurelius_deidentify.header", f"words_{name}.txt") for name in ("codes", "imaging"))
+    assert codes <= derive_words() | imaging
 
 
 def test_people_are_not_understood_because_a_sign_is_called_after_them() -> None:

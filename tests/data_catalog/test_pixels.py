@@ -31,7 +31,7 @@ from pydicom.uid import (
 from aurelius_catalog.errors import InvalidRequest, NotDeidentifiable
 from aurelius_deidentify.pixels import MaskRegion, PixelVerdict, judge, judge_pixels, mask_pixels, ocr, shows_face
 from aurelius_deidentify.pixels.rules import judge_header
-from aurelius_deidentify.pixels.words import Evidence
+from aurelius_deidentify.pixels.words import IdentifierMatcher
 from aurelius_intake.processing.admissibility import find_refusal
 from screens import draw_screen, make_image, place_content, strip_pixels, to_part10, write_text
 
@@ -133,7 +133,7 @@ def test_names_on_an_ultrasound_are_masked_at_every_size_with_the_strip_they_sta
 def test_values_of_a_large_study_are_compared_quickly() -> None:
     values = {f"1.2.840.113619.2.{number}.77" for number in range(20_000)} | {"plantagenet", "19580417"}
     start = time.perf_counter()
-    own = Evidence(values)
+    own = IdentifierMatcher(values)
     assert [own.matches(word) for word in ("PIANTAG3NET", "17.04.1958", "Chest", "840", "1132")] == [True, True] + 3 * [
         False
     ]

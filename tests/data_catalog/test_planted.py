@@ -257,7 +257,7 @@ def test_nothing_planted_is_in_the_output_bytes(
     planted = [*planter.words, DAY, UID_PLANTED]
     assert [word for word in planted if word.lower().encode() not in before] == [], "all were planted"
     assert [word for word in planted if word.lower().encode() in after] == []
-    assert find_residue(ResidueScanner([*planted, *session.evidence]), output) == ()
+    assert find_residue(ResidueScanner([*planted, *session.identifiers]), output) == ()
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -273,7 +273,7 @@ def test_every_midi_b_check_passes(profile: str, tmp_path: Path) -> None:
         pseudonym=out.pseudonym,
         StudyInstanceUID=str(out.dataset.StudyInstanceUID),
         uids=session.uids,
-        evidence=session.evidence,
+        evidence=session.identifiers,
     )
     with vault.begin() as connection:
         write_maps(vault, connection, tmp_path)

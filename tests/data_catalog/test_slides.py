@@ -97,7 +97,7 @@ def test_what_stands_between_images_is_not_copied(data: Path, tmp_path: Path) ->
 def test_evidence_is_what_was_taken_away(data: Path) -> None:
     plan = plan_slide(data / "wsi" / "CMU-1-Small-Region.svs")
     assert plan is not None
-    assert {"b414003d-95c6-48b0-9369-8010ed517ba7", "CPAPERIOCS", "12/29/09"} <= plan.evidence
+    assert {"b414003d-95c6-48b0-9369-8010ed517ba7", "CPAPERIOCS", "12/29/09"} <= plan.identifiers
 
 
 def test_ndpi_loses_macro_map_serials_and_jpeg_comments(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """De-identification: PS3.15 Annex E, edition 2026c, as data and one function per action.
 
-A `Profile` says what becomes of each attribute; a `StudySession` of a `Deidentifier` rewrites the objects of a study.
+A `Profile` gives the action for each attribute; a `StudySession` of a `Deidentifier` rewrites the objects of a study.
 """
 
 from __future__ import annotations

@@ -1,23 +1,20 @@
-"""The actions of PS3.15 section E.1.1, one function each: what becomes of one attribute.
+"""The actions of PS3.15 section E.1.1 on one attribute, one function each.
 
-Every function takes the attribute as found and the walker that came upon it, and returns the value to write, or None
-for nothing. Compound codes (``X/Z/D`` ...) were resolved to one of these by `aurelius_deidentify.header.profile`.
+Every function takes the attribute as found and the walker that met it, and returns the value to write, or None where
+the attribute is removed. Compound codes (``X/Z/D`` ...) were resolved to one of these by
+`aurelius_deidentify.header.profile`.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
 
 from pydicom.uid import UID_dictionary
 
-from aurelius_deidentify.header.context import Context
+from aurelius_deidentify.header.attribute import Attribute, SequenceItems, Walker
 from aurelius_deidentify.header.dates import OFFSET, keep_time, shift_date, shift_moment
 from aurelius_deidentify.header.descriptors import clean_text
 from aurelius_deidentify.header.key_attributes import PATIENT_ID
-from aurelius_deidentify.header.profile import Rule
 from aurelius_deidentify.header.values import (
     SINGLE_VALUED,
     TEXT,
@@ -34,61 +31,8 @@ from aurelius_deidentify.header.values import (
 #: Sequences whose items are content items (PS3.3 section C.17.3 and Table 10-2).
 CONTENT_SEQUENCE = 0x0040A730
 CONTENT_SEQUENCES = frozenset([CONTENT_SEQUENCE, 0x00400555, 0x00400612, 0x00400440])
-#: Nobody is picked out by an age up to this; beyond it, few are left (45 CFR 164.514(b)(2)(i)(C)).
+#: Ages beyond this identify, because few people reach them (45 CFR 164.514(b)(2)(i)(C)).
 OLDEST = b"090Y"
-
-
-@dataclass(slots=True)
-class Attribute:
-    """One attribute as found in a file.
-
-    Parameters
-    ----------
-    tag
-        Its tag.
-    VR
-        Its value representation: the one found, or that of PS3.6 where what was found is UN or none.
-    fits
-        Whether PS3.6 allows the VR that was found.
-    value
-        Its bytes, little endian; of a sequence, its items.
-    implicit
-        Whether the items of a sequence have implicit VRs.
-    rule
-        What the profile says.
-    mode
-        How the walker looks at the data set or item it stands in.
-    """
-
-    tag: int
-    VR: str
-    fits: bool
-    value: bytes
-    implicit: bool
-    rule: Rule
-    mode: str
-
-
-@dataclass(frozen=True)
-class SequenceItems:
-    """The items of a sequence as they will be written."""
-
-    value: bytes
-    fragments: list[dict[str, Any]]
-    letters: str
-    counts: Counter[tuple[str, str]]
-
-
-class Walker(Protocol):
-    """Goes on into sequences, and keeps account of what is taken out."""
-
-    context: Context
-
-    def walk_items(self, attribute: Attribute, mode: str | None = None) -> SequenceItems:
-        """De-identify the items of a sequence."""
-
-    def map_uid(self, uid: str) -> str:
-        """Return the new UID for an original one."""
 
 
 Made = bytes | SequenceItems | None
@@ -96,20 +40,20 @@ Action = Callable[[Attribute, Walker], Made]
 
 
 def remove(attribute: Attribute, walker: Walker) -> Made:
-    """X: the attribute goes."""
+    """X: remove the attribute."""
     return None
 
 
 def empty(attribute: Attribute, walker: Walker) -> Made:
-    """Z: the attribute stays, without a value."""
+    """Z: keep the attribute without its value."""
     return b""
 
 
 def replace(attribute: Attribute, walker: Walker) -> Made:
-    """D: a stand-in valid for the VR. A UID becomes a new UID; of a sequence only its structure stays.
+    """D: replace the value by a dummy valid for the VR, a UID by a new UID, a sequence by its structure alone.
 
-    What was empty stays empty: it tells nothing, and a made-up value would claim that there was one. PatientID gets
-    the pseudonym at any depth, so that the patient's objects stay joinable.
+    An empty value stays empty: it identifies no one, and a dummy would claim that there had been one. PatientID gets
+    the pseudonym at any depth, so that the patient's objects can still be joined.
     """
     if attribute.tag == PATIENT_ID:
         return walker.context.pseudonym.encode("ascii")
@@ -123,7 +67,7 @@ def replace(attribute: Attribute, walker: Walker) -> Made:
 
 
 def renew(attribute: Attribute, walker: Walker) -> Made:
-    """U: a new UID, the same wherever the original stood. In a sequence (U*), the UIDs of its items.
+    """U: replace a UID by a new one, the same wherever the original stood; of a sequence (U*), the UIDs in its items.
 
     UIDs that the standard itself defines (palettes, well-known frames of reference) name no one and stay.
     """
@@ -134,9 +78,9 @@ def renew(attribute: Attribute, walker: Walker) -> Made:
 
 
 def keep(attribute: Attribute, walker: Walker) -> Made:
-    """K: the attribute stays as it is, if its value is of the kind the standard says; sequences are walked.
+    """K: keep the attribute if its value is of the kind the standard says; sequences are walked.
 
-    Text of attributes that the table does not list stays only if no name, number or place of the patient is in it.
+    Text of attributes that the table does not list is kept only if it holds no name, number or place of the patient.
     """
     if attribute.VR == "SQ":
         return walk(attribute, walker)
@@ -154,7 +98,7 @@ def keep(attribute: Attribute, walker: Walker) -> Made:
 
 
 def shift(attribute: Attribute, walker: Walker) -> Made:
-    """S: a date moved by the patient's days; times and offsets from UTC stay. What is no date is not kept."""
+    """S: move a date by the patient's days, and keep times and offsets from UTC; other values are not kept."""
     move = {"DA": shift_date, "DT": shift_moment, "TM": _keep_time, "SH": _keep_offset}.get(attribute.VR)
     if move is None or not attribute.fits:
         return _fall_back(attribute, walker)
@@ -166,9 +110,9 @@ def shift(attribute: Attribute, walker: Walker) -> Made:
 
 
 def clean(attribute: Attribute, walker: Walker) -> Made:
-    """C: keep what does not identify: of texts what is understood as medical, of sequences what their items' rules say.
+    """C: keep of a text what is understood as medical, and of a sequence what the rules of its items let through.
 
-    What nothing is left of is treated as in the Basic Profile.
+    A value of which nothing is left is treated as in the Basic Profile.
     """
     if not attribute.fits:
         return _fall_back(attribute, walker)
@@ -193,7 +137,7 @@ def clean(attribute: Attribute, walker: Walker) -> Made:
 
 
 def walk(attribute: Attribute, walker: Walker) -> Made:
-    """De-identify the items of a sequence; what claims to be a sequence and is none goes."""
+    """De-identify the items of a sequence; a value that only claims to be a sequence is removed."""
     return walker.walk_items(attribute) if attribute.fits else None
 
 

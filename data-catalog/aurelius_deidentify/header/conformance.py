@@ -1,4 +1,4 @@
-"""Checking a de-identified file's header against the profile, attribute by attribute, without the original."""
+"""The conformance of a de-identified file's header to its profile, checked without the original."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from aurelius_deidentify.header.values import DUMMIES, TEXT
 
 #: What file meta may hold (PS3.10 section 7.1): nothing that names a sender.
 META = frozenset({0x00020000, 0x00020001, 0x00020002, 0x00020003, 0x00020010, 0x00020012, 0x00020013})
-#: Written by de-identification itself, and by the masking of pixels.
+#: Attributes written by de-identification itself, and by the masking of pixels.
 WRITTEN = frozenset(
     {
         "PatientName",
@@ -35,14 +35,14 @@ Accepts = Callable[[DataElement, tuple[str, ...]], bool]
 
 
 def find_breaches(data: bytes, profile: Profile) -> Iterator[str]:
-    """Yield what in a Part 10 file the profile does not let through; the values themselves are not told.
+    """Yield what in a Part 10 file the profile does not let through, without the values.
 
     Parameters
     ----------
     data
         The whole file.
     profile
-        What it was treated by.
+        The profile it was de-identified by.
     """
     try:
         with warnings.catch_warnings():
@@ -56,7 +56,7 @@ def find_breaches(data: bytes, profile: Profile) -> Iterator[str]:
             if dataset.get("PatientIdentityRemoved") != "YES":
                 yield "it does not say that identity was removed."
             if not str(dataset.get("PatientID") or "").startswith(PSEUDONYM_PREFIX):
-                yield "its PatientID is no pseudonym."
+                yield "its PatientID is not a pseudonym."
             yield from find_header_breaches(dataset, profile)
     except Exception as error:
         yield f"its header cannot be read ({type(error).__name__})."
@@ -65,14 +65,14 @@ def find_breaches(data: bytes, profile: Profile) -> Iterator[str]:
 def find_header_breaches(
     dataset: Dataset, profile: Profile, accepts: Accepts | None = None, above: tuple[str, ...] = ()
 ) -> Iterator[str]:
-    """Yield what in a header the profile does not let through; the values themselves are not told.
+    """Yield what in a header the profile does not let through, without the values.
 
     Parameters
     ----------
     dataset
         The header, or an item of a sequence in it.
     profile
-        What it is held against.
+        The profile it is checked against.
     accepts
         Called with an element the profile would not let through and the keywords of the sequences above it: whether
         it may stay nevertheless.

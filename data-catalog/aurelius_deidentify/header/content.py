@@ -1,10 +1,11 @@
-"""Items that are looked at as a whole before their attributes: codes, and content items of reports."""
+"""Items judged as a whole before their attributes: codes, and content items of reports (PS3.15 section E.3.4)."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from aurelius_deidentify.header.elements import Found, UnknownStructure, split_items
+from aurelius_deidentify.header.elements import Found, split_items
+from aurelius_deidentify.header.heads import UnknownStructure
 from aurelius_deidentify.header.profile import Profile, Rule
 from aurelius_deidentify.header.structured_content import find_content_rule
 from aurelius_deidentify.header.values import STRINGS
@@ -22,7 +23,7 @@ _TEMPORAL = ("DA", "DT", "TM")
 
 
 def choose_mode(mode: str, data: bytes, item: list[Found], implicit: bool, profile: Profile) -> str | None:
-    """Return how to look at an item of a sequence that is looked at in some mode; None if the whole item goes.
+    """Return the mode for an item of a sequence that is walked in some mode; None if the whole item is removed.
 
     Modes are ``walk`` (the profile's rules), ``replace`` (only structure stays), ``code`` (of public schemes: walk, of
     others: replace), ``content`` (by the concept of the content item, Table E.3.4-1) and ``content:`` with its action.
@@ -47,12 +48,12 @@ def choose_mode(mode: str, data: bytes, item: list[Found], implicit: bool, profi
 
 
 def choose_child_mode(mode: str) -> str:
-    """Return how to look at the items of a kept sequence in a data set that is looked at in some mode."""
+    """Return the mode for the items of a kept sequence in a data set that is walked in some mode."""
     return "code" if mode == "replace" else "walk"
 
 
 def find_rule(profile: Profile, tag: int, mode: str) -> Rule:
-    """Return the rule for an attribute of a data set that is looked at in some mode."""
+    """Return the rule for an attribute of a data set that is walked in some mode."""
     rule = profile.find_rule(tag)
     if mode == "replace":
         return _replace(rule)
@@ -62,7 +63,7 @@ def find_rule(profile: Profile, tag: int, mode: str) -> Rule:
 
 
 def _replace(rule: Rule) -> Rule:
-    """Inside content that must be replaced (D on a sequence), what would be kept as text is replaced too."""
+    """Return the rule inside a sequence that must be replaced (D): what would be kept as text is replaced too."""
     if rule.action not in ("K", "C", "S") or rule.keyword in STRUCTURAL_CODES:
         return rule
     texts = rule.VR == "SQ" or not rule.VR or rule.VR in STRINGS - {"CS", "UI"}
@@ -77,7 +78,7 @@ def _rule_content(rule: Rule, action: str, profile: Profile) -> Rule:
     elif rule.VR == "UI" and action == "C":
         action = "U"
     elif rule.VR == "SQ" and action in ("K", "C", "U"):
-        action = "C"  # codes of public schemes stay, others give way; measured values are walked
+        action = "C"  # codes of public schemes stay, others are replaced; measured values are walked
     elif rule.VR == "UT" and action == "U":
         action = "D"
     return replace(rule, action=action, otherwise="D")

@@ -1,4 +1,4 @@
-"""What the outcome for an element depends on beside its own bytes: whose object it is, and how its text is written."""
+"""The context of an element: everything but its own bytes that decides its outcome, such as patient and encoding."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from functools import lru_cache
 from pydicom.charset import convert_encodings
 from pydicom.datadict import DicomDictionary
 
-from aurelius_deidentify.header.elements import UnknownStructure, split_items
+from aurelius_deidentify.header.elements import split_items
+from aurelius_deidentify.header.heads import UnknownStructure
 from aurelius_deidentify.header.identifiers import identifying_values
 from aurelius_deidentify.header.outcome_cache import OutcomeCache
 from aurelius_deidentify.header.profile import Profile
@@ -28,9 +29,9 @@ class Context:
     Parameters
     ----------
     key, profile
-        How to make pseudonyms, and what to do.
+        The secret that pseudonyms are made with, and the rules.
     pseudonym
-        What stands for the patient's name and number.
+        The stand-in for the patient's name and number.
     shift_days
         By how many days the patient's dates go back.
     implicit
@@ -43,8 +44,8 @@ class Context:
         This patient's own names, numbers and places, in small letters.
     phrases
         Those of them that are more than one word.
-    memories
-        The outcomes met so far; one memory for each way in which elements are looked at.
+    caches
+        The outcomes met so far, one cache for each mode and encoding of elements.
     """
 
     key: PseudonymKey
@@ -56,7 +57,7 @@ class Context:
     encodings: Sequence[str]
     words: frozenset[str]
     phrases: tuple[str, ...] = field(init=False)
-    memories: dict[tuple[str, bool], OutcomeCache] = field(default_factory=dict)
+    caches: dict[tuple[str, bool], OutcomeCache] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.phrases = tuple(word for word in self.words if not word.isalnum())
@@ -68,7 +69,7 @@ class Context:
 
     def count_bytes(self) -> int:
         """Return roughly how much memory the remembered outcomes take."""
-        return sum(memory.size_bytes for memory in self.memories.values())
+        return sum(cache.size_bytes for cache in self.caches.values())
 
 
 @lru_cache(64)
@@ -79,7 +80,7 @@ def read_encodings(value: bytes) -> Sequence[str]:
 
 
 def collect_words(found: Iterable[tuple[str, str, str]]) -> frozenset[str]:
-    """Return the identifying strings of (keyword, VR, text) of telling attributes; dates are recognised anywhere."""
+    """Return the identifying strings in (keyword, VR, text) of attributes; dates are recognised without them."""
     words: set[str] = set()
     for keyword, VR, text in found:
         if VR not in ("DA", "DT", "UI"):
@@ -90,7 +91,7 @@ def collect_words(found: Iterable[tuple[str, str, str]]) -> frozenset[str]:
 def read_nested(
     data: bytes, start: int, end: int, implicit: bool, encodings: Sequence[str]
 ) -> Iterator[tuple[str, str, str]]:
-    """Yield (keyword, VR, text) of each element in a sequence, at any depth; nothing where the bytes are no items."""
+    """Yield (keyword, VR, text) of each element in a sequence, at any depth; nothing where the bytes are not items."""
     try:
         items = split_items(data, start, end, implicit)
     except UnknownStructure:

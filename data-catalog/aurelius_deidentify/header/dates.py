@@ -18,13 +18,13 @@ OFFSET = re.compile(r"[+-][0-9]{4}")
 
 
 def shift_date(text: str, days: int) -> str | None:
-    """Return a DA value moved back, or None where it is no date."""
+    """Return a DA value moved back, or None where the value is not a date."""
     match = _DATE.fullmatch(text) or _DOTTED.fullmatch(text)
     return _move(match[1], match[2], match[3], days) if match else None
 
 
 def shift_moment(text: str, days: int) -> str | None:
-    """Return a DT value moved back, with its time, precision and offset from UTC; None where it is no moment.
+    """Return a DT value moved back, with its time, precision and offset from UTC; None where it is not a DT value.
 
     A year or a month alone is moved as its first day and written as precise as it was.
     """
@@ -39,7 +39,7 @@ def shift_moment(text: str, days: int) -> str | None:
 
 
 def keep_time(text: str) -> str | None:
-    """Return a TM value as it is, or None where it is no time."""
+    """Return a TM value as it is, or None where it is not a TM value."""
     return text if _TIME.fullmatch(text) else None
 
 

@@ -1,4 +1,4 @@
-"""What comes out of de-identification: the bytes to write, and what an index wants to know of them."""
+"""De-identified objects: the bytes to write, and the header an index needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who de-identifies: a site, with its key and its profile."""
+"""The de-identifier of a site, with its key and its profile."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Deidentifier:
     site
         The clinic the objects come from; part of the patient's pseudonym.
     profile
-        What becomes of each attribute.
+        The action for each attribute.
     """
 
     def __init__(self, key: PseudonymKey, site: str, profile: Profile) -> None:
@@ -52,7 +52,7 @@ def deidentify_file(source: Path, target: Path, deidentifier: Deidentifier) -> N
     source
         An identified Part 10 file; it is only read.
     target
-        Where to write; must not matter to anyone until this function has returned.
+        Where to write; incomplete until this function has returned.
     deidentifier
         Key, site and profile.
 

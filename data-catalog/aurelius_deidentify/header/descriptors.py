@@ -1,7 +1,7 @@
-"""Clean Descriptors (PS3.15 section E.3.6): of free text, keep what is understood as medical or technical, only that.
+"""The Clean Descriptors Option (PS3.15 section E.3.6): of free text, only medical and technical words are kept.
 
 A word is kept because a list or a pattern knows it (`aurelius_deidentify.header.vocabulary`), never because nothing
-speaks against it. What is kept keeps its order and punctuation.
+speaks against it. Order and punctuation stay.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Container
 
-from aurelius_deidentify.header.vocabulary import Vocabulary, load_vocabulary, read_words
+from aurelius_deidentify.data_files import read_words
+from aurelius_deidentify.header.vocabulary import Vocabulary, load_vocabulary
 
 MONTHS = (
     "jan(?:uary|uar|vier)?|feb(?:ruary|ruar)?|f[ée]v(?:rier)?|mar(?:ch|s|zo)?|m[äa]e?rz|apr(?:il)?|avr(?:il)?|may|mai|mayo|"
@@ -35,58 +36,52 @@ LONG_NUMBER = re.compile(
 )
 POSSESSIVE = re.compile(r"([^\W\d_]{2})['’]s\b")
 B_VALUE = re.compile(r"b[-=]?\d{3,4}", re.IGNORECASE)
-#: Whose next words are a name, whatever else they may mean.
-CUES = frozenset(
-    {"dr", "doctor", "prof", "professor", "herr", "frau", "mme", "mlle", "señor", "señora", "dhr", "mevr", "physician",
-     "radiologist", "name"}
-)  # fmt: skip
-CONNECTORS = frozenset(
-    {"am", "an", "and", "as", "at", "bei", "by", "de", "del", "der", "des", "door", "du", "en", "et", "for", "from",
-     "fuer", "für", "im", "in", "la", "le", "met", "mit", "of", "on", "or", "para", "per", "por", "the", "to", "und",
-     "van", "via", "vom", "von", "voor", "with", "y", "zu"}
-)  # fmt: skip
+#: Words before a name: the next words are one, whatever else they may mean.
+TITLES = read_words(__package__, "words_titles.txt")
+#: Words that mean nothing at the edge of a text.
+CONNECTORS = read_words(__package__, "words_connectors.txt")
 MOST_ROUNDS = 10
 EDGES = " \t\r\n^_,;:/\\|=&+-.#@~`'\"’<>{}"
 
 
-def clean_text(text: str, evidence: Container[str]) -> str:
+def clean_text(text: str, identifiers: Container[str]) -> str:
     """Return what of a text is understood as medical or technical.
 
     Parameters
     ----------
     text
         One value of a descriptor.
-    evidence
-        What identifies this patient, in small letters, as `evidence.identifying_values` gives it. A word that is among
-        it goes, however medical it is.
+    identifiers
+        This patient's identifying values, in small letters, as `header.identifiers.identifying_values` yields them. A
+        word that is one of them is removed, however medical it is.
 
     Returns
     -------
     str
-        Empty if nothing is left. Dates, times, years, numbers of five digits and more, and words nobody here knows are
-        never in it.
+        Empty if nothing is left. Dates, times, years, numbers of five digits and more, and unknown words are never
+        in it.
     """
     for _ in range(MOST_ROUNDS):  # what a word's going lets come together is looked at again
-        cleaned = _clean_once(text, evidence)
+        cleaned = _clean_once(text, identifiers)
         if cleaned == text:
             return cleaned
         text = cleaned
     return ""
 
 
-def _clean_once(text: str, evidence: Container[str]) -> str:
-    reader = _Reader(evidence)
+def _clean_once(text: str, identifiers: Container[str]) -> str:
+    reader = _Reader(identifiers)
     chunks = re.split(r"(\s+)", MOMENT.sub(" ", POSSESSIVE.sub(r"\1", text)))
     return _tidy("".join(piece for piece in map(reader.read_chunk, chunks) if piece))
 
 
 class _Reader:
-    """Reads the chunks of one text in order; what stood before decides about names."""
+    """Reads the chunks of one text in order, because the words before a name give it away."""
 
-    def __init__(self, evidence: Container[str]) -> None:
-        self.evidence = evidence
+    def __init__(self, identifiers: Container[str]) -> None:
+        self.identifiers = identifiers
         self.vocabulary: Vocabulary = load_vocabulary()
-        self.names = read_words("words_names.txt")
+        self.names = read_words(__package__, "words_names.txt")
         self.expecting_name = 0
         self.after_unknown = False
 
@@ -110,21 +105,21 @@ class _Reader:
 
     def _is_understood_whole(self, core: str) -> bool:
         """Whether a chunk is a pattern of its own, as ``w/o``, ``5/5mm`` or ``T2*`` are."""
-        if not core or self._is_evidence(core) or self.expecting_name or BORDER.search(core) is None:
+        if not core or self._identifies(core) or self.expecting_name or BORDER.search(core) is None:
             return False
-        if any(self._is_evidence(token) or self._is_numeric_leak(token) for token in BORDER.split(core) if token):
+        if any(self._identifies(token) or self._is_numeric_leak(token) for token in BORDER.split(core) if token):
             return False
         return self.vocabulary.understands_token(core)
 
     def _keep(self, token: str) -> bool:
         small = token.casefold()
-        if self._is_evidence(token) or self._is_numeric_leak(token):
+        if self._identifies(token) or self._is_numeric_leak(token):
             self.after_unknown = token.isalpha()
             return False
         if self.expecting_name and token[0].isupper():
             self.expecting_name -= 1
             return False
-        self.expecting_name = 2 if small in CUES else 0
+        self.expecting_name = 2 if small in TITLES else 0
         if small in self.names and self.after_unknown:
             return False
         understood = self._is_understood(token)
@@ -137,12 +132,12 @@ class _Reader:
         parts = PARTS.findall(token)
         if len(parts) < 2 or "".join(parts) != token:
             return False
-        return not any(self._is_evidence(part) for part in parts) and all(
+        return not any(self._identifies(part) for part in parts) and all(
             (len(part) > 1 or part.isdigit()) and self.vocabulary.understands_token(part) for part in parts
         )
 
-    def _is_evidence(self, token: str) -> bool:
-        return token.casefold() in self.evidence or token.lower() in self.evidence
+    def _identifies(self, token: str) -> bool:
+        return token.casefold() in self.identifiers or token.lower() in self.identifiers
 
     @staticmethod
     def _is_numeric_leak(token: str) -> bool:

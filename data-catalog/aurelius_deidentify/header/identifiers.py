@@ -1,4 +1,4 @@
-"""Which strings of a header would tell who the patient is, were they found in what is given away.
+"""Identifiers: the strings of a header that would tell who the patient is, were they found in what is given away.
 
 They are collected from the values that de-identification takes out, and used three times: a word of a descriptor that
 is one is not kept (`aurelius_deidentify.header.descriptors`), text found in the pixels is compared with them, and the
@@ -13,6 +13,7 @@ from datetime import date
 
 from pydicom.uid import UID_dictionary
 
+from aurelius_deidentify.data_files import read_words
 from aurelius_deidentify.header.vocabulary import load_vocabulary
 
 UID = re.compile(r"[0-2](?:\.[0-9]+){2,}")
@@ -25,170 +26,9 @@ EARLIEST, LATEST = 1890, 2100
 #: Stands for a date that was taken out, so finding it says nothing.
 STAND_IN_DATE = "19000101"
 #: Words that stand where a name should, or beside one, and name no one.
-NAMELESS = frozenset(
-    [
-        "anon",
-        "anonym",
-        "anonymized",
-        "anonymised",
-        "anonymous",
-        "unknown",
-        "unbekannt",
-        "inconnu",
-        "desconocido",
-        "none",
-        "null",
-        "empty",
-        "removed",
-        "name",
-        "patient",
-        "patientin",
-        "test",
-        "testing",
-        "tester",
-        "phantom",
-        "phantoms",
-        "fantom",
-        "demo",
-        "dummy",
-        "sample",
-        "samples",
-        "example",
-        "volunteer",
-        "proband",
-        "subject",
-        "study",
-        "first",
-        "last",
-        "middle",
-        "firstname",
-        "lastname",
-        "given",
-        "family",
-        "physician",
-        "doctor",
-        "observer",
-        "user",
-        "operator",
-        "reader",
-        "technician",
-        "technologist",
-        "doc",
-        "med",
-        "prof",
-        "mrs",
-        "jun",
-        "jnr",
-        "sir",
-        "the",
-        "and",
-        "von",
-        "van",
-        "der",
-        "den",
-        "del",
-        "dos",
-        "das",
-        "los",
-        "qa",
-        "qc",
-        "service",
-        "research",
-        "development",
-        "control",
-        "calibration",
-        "daily",
-        "quality",
-        "field",
-        "water",
-        "text",
-        "enter",
-        "removed",
-        "redacted",
-        "deidentified",
-    ]
-)
+NAMELESS = read_words(__package__, "words_nameless.txt")
 #: Words of addresses and of the names of institutions that many of them share.
-PLACELESS = frozenset(
-    [
-        "street",
-        "road",
-        "avenue",
-        "lane",
-        "drive",
-        "boulevard",
-        "square",
-        "court",
-        "place",
-        "suite",
-        "floor",
-        "building",
-        "box",
-        "house",
-        "north",
-        "south",
-        "east",
-        "west",
-        "strasse",
-        "straße",
-        "weg",
-        "platz",
-        "allee",
-        "rue",
-        "avenida",
-        "calle",
-        "plaza",
-        "laan",
-        "straat",
-        "city",
-        "town",
-        "county",
-        "state",
-        "country",
-        "centre",
-        "center",
-        "saint",
-        "university",
-        "college",
-        "school",
-        "institute",
-        "institut",
-        "foundation",
-        "community",
-        "regional",
-        "national",
-        "general",
-        "memorial",
-        "clinic",
-        "clinics",
-        "hospital",
-        "hospitals",
-        "medical",
-        "medicine",
-        "health",
-        "healthcare",
-        "radiology",
-        "imaging",
-        "department",
-        "unit",
-        "center",
-        "group",
-        "services",
-        "klinik",
-        "klinikum",
-        "krankenhaus",
-        "universität",
-        "universitätsklinikum",
-        "universitair",
-        "ziekenhuis",
-        "hôpital",
-        "hospitalier",
-        "centro",
-        "veterinarian",
-        "company",
-        "corporation",
-    ]
-)
+PLACELESS = read_words(__package__, "words_placeless.txt")
 #: Attributes whose value is a number or a label for one person, device, visit, order or place.
 IDENTIFIER = re.compile(
     r"(?:ID|IDs|Identifier|IdentifierCode|AccessionNumber|OrderNumber\w*|SerialNumber|StationName|StationNames|"
@@ -238,7 +78,7 @@ def _find(keyword: str, VR: str, value: str) -> Iterable[str]:
     if not value:
         return ()
     if VR == "UI":
-        return (value,) if _is_telling_uid(value) else ()
+        return (value,) if _is_identifying_uid(value) else ()
     if VR in ("DA", "DT"):
         day = value.replace(".", "")[:8] if VR == "DA" else value[:8]
         return (day,) if is_date(day) and day != STAND_IN_DATE else ()
@@ -253,7 +93,7 @@ def _find(keyword: str, VR: str, value: str) -> Iterable[str]:
     return _find_numbers(value)
 
 
-def _is_telling_uid(value: str) -> bool:
+def _is_identifying_uid(value: str) -> bool:
     if value in UID_dictionary or value.startswith(CONTEXT_GROUPS):
         return False
     return len(value) >= SHORTEST_UID and UID.fullmatch(value) is not None
@@ -282,11 +122,11 @@ def _split_identifier(value: str) -> Iterator[str]:
     yield from _find_numbers(value)
     vocabulary = load_vocabulary()
     words = [word for word in WORD.findall(value) if len(word) >= 4]
-    telling = [word for word in words if word.casefold() not in NAMELESS and not vocabulary.understands(word)]
+    identifying = [word for word in words if word.casefold() not in NAMELESS and not vocabulary.understands(word)]
     digits = sum(sign.isdigit() for sign in value)
-    if len(value) >= 4 and (telling or digits >= 3) and len(set(value) - set(" 0-.")) > 1:
+    if len(value) >= 4 and (identifying or digits >= 3) and len(set(value) - set(" 0-.")) > 1:
         yield value
-    yield from (word for word in telling if digits)
+    yield from (word for word in identifying if digits)
 
 
 def _split_place(value: str) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Values as the DICOM JSON Model of PS3.18 Annex F writes them, straight from an element's bytes."""
+"""Values in the DICOM JSON Model (PS3.18 Annex F), made from an element's bytes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from aurelius_deidentify.header.values import SINGLE_VALUED, WIDTHS, decode_text
 
-#: Values longer than this stay in the file; nobody searches by a lookup table.
+#: Longer values stay in the file: a lookup table is not searched for.
 LONGEST_INLINE_BYTES = 1024
 BULK = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 FORMATS = {"FD": "d", "FL": "f", "SL": "l", "SS": "h", "SV": "q", "UL": "L", "US": "H", "UV": "Q"}
@@ -18,7 +18,7 @@ Fragment = dict[str, Any]
 
 
 def make_fragment(VR: str, value: bytes, encodings: Sequence[str]) -> Fragment | None:
-    """Return what DICOM JSON says of a value that is no sequence.
+    """Return the DICOM JSON of a value other than a sequence.
 
     Parameters
     ----------

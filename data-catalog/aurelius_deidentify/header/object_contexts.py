@@ -1,4 +1,4 @@
-"""Rooms of memory: one for the objects of a study that share everything their elements' outcomes depend on."""
+"""The contexts of a study's objects: one for all objects that share what their elements' outcomes depend on."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from aurelius_deidentify.header.context import Context, collect_words, read_enco
 from aurelius_deidentify.header.elements import Found
 from aurelius_deidentify.header.key_attributes import (
     CHARACTER_SET,
+    IDENTIFYING,
     KEYED,
     PATIENT_ID,
     PATIENT_NAME,
@@ -19,9 +20,8 @@ from aurelius_deidentify.header.key_attributes import (
     REQUIRED,
     SEQUENCED,
     STUDY,
-    TELLING,
 )
-from aurelius_deidentify.header.method_attributes import make_statement
+from aurelius_deidentify.header.method_attributes import make_method_attributes
 from aurelius_deidentify.header.outcome_cache import ElementOutcome
 from aurelius_deidentify.header.profile import Profile
 from aurelius_deidentify.header.pseudonyms import PseudonymKey
@@ -30,7 +30,7 @@ from aurelius_deidentify.header.walker import ElementWalker
 
 #: Beyond this everything remembered is forgotten, and learned again from the next file.
 MOST_REMEMBERED_BYTES = 48_000_000
-MOST_ROOMS = 64
+MOST_CONTEXTS = 64
 
 
 @dataclass(frozen=True)
@@ -40,50 +40,56 @@ class ObjectContext:
     Parameters
     ----------
     walker
-        Holds the context and the outcomes.
-    statement
-        The elements that stand in every object, and take the place of what stood there.
-    stated
+        The walker, with its context and outcomes.
+    method_attributes
+        The elements written into every object, in the place of those found.
+    method_tags
         Their tags.
     PatientID, PatientName
         The original ones.
     """
 
     walker: ElementWalker
-    statement: list[ElementOutcome]
-    stated: frozenset[int]
+    method_attributes: list[ElementOutcome]
+    method_tags: frozenset[int]
     PatientID: str
     PatientName: str
 
 
 class ObjectContexts:
-    """The rooms of one study.
+    """The contexts of one study.
 
     Parameters
     ----------
     key, site, profile
         As of the `Deidentifier`.
-    evidence, uids
+    identifiers, uids
         Where original identifying values and UIDs are collected.
     """
 
     def __init__(
-        self, key: PseudonymKey, site: str, profile: Profile, evidence: set[str], uids: dict[str, str]
+        self, key: PseudonymKey, site: str, profile: Profile, identifiers: set[str], uids: dict[str, str]
     ) -> None:
         self.key, self.site, self.profile = key, site, profile
-        self.evidence, self.uids = evidence, uids
-        self._rooms: dict[tuple[object, ...], ObjectContext] = {}
+        self.identifiers, self.uids = identifiers, uids
+        self._contexts: dict[tuple[object, ...], ObjectContext] = {}
         self._words: dict[bytes, frozenset[str]] = {}
 
     def forget_much(self) -> None:
-        """Forget everything once it is too much, so that memory stays flat whatever comes."""
-        size = sum(room.walker.context.count_bytes() for room in self._rooms.values())
-        if size > MOST_REMEMBERED_BYTES or len(self._rooms) > MOST_ROOMS or len(self._words) > MOST_ROOMS:
-            self._rooms.clear()
+        """Drop all contexts once they take too much memory."""
+        size = sum(object_context.walker.context.count_bytes() for object_context in self._contexts.values())
+        if size > MOST_REMEMBERED_BYTES or len(self._contexts) > MOST_CONTEXTS or len(self._words) > MOST_CONTEXTS:
+            self._contexts.clear()
             self._words.clear()
 
     def find(self, data: bytes, found: list[Found], implicit: bool) -> ObjectContext:
-        """Return what is remembered for objects like this one."""
+        """Return the context of objects like this one.
+
+        Raises
+        ------
+        NotDeidentifiable
+            If the object lacks one of the UIDs that make it an object.
+        """
         named: dict[int, bytes] = {}
         keyed: list[bytes] = []
         sequences: list[bytes] = []
@@ -103,11 +109,11 @@ class ObjectContexts:
         for raw in sequences:
             nested |= self._read_words(raw, implicit, encodings)
         key = (implicit, nested, *keyed)
-        room = self._rooms.get(key)
-        if room is None:
+        object_context = self._contexts.get(key)
+        if object_context is None:
             texts = {tag: decode_text(value, "LO", encodings) for tag, value in named.items()}
-            room = self._rooms[key] = self._open_room(implicit, nested, texts, encodings)
-        return room
+            object_context = self._contexts[key] = self._make_object_context(implicit, nested, texts, encodings)
+        return object_context
 
     def _read_words(self, raw: bytes, implicit: bool, encodings: Sequence[str]) -> frozenset[str]:
         words = self._words.get(raw)
@@ -117,12 +123,14 @@ class ObjectContexts:
             words = self._words[raw] = collect_words(read_nested(raw, start, len(raw), implicit, encodings))
         return words
 
-    def _open_room(
+    def _make_object_context(
         self, implicit: bool, nested: frozenset[str], texts: dict[int, str], encodings: Sequence[str]
     ) -> ObjectContext:
         number = texts.get(PATIENT_ID, "").strip() or f"study {texts[STUDY]}"
         words = nested | collect_words(
-            (DicomDictionary[tag][4], DicomDictionary[tag][0], text) for tag, text in texts.items() if tag in TELLING
+            (DicomDictionary[tag][4], DicomDictionary[tag][0], text)
+            for tag, text in texts.items()
+            if tag in IDENTIFYING
         )
         context = Context(
             self.key,
@@ -134,7 +142,9 @@ class ObjectContexts:
             encodings,
             words,
         )
-        statement = make_statement(self.profile, context.pseudonym, implicit)
-        walker = ElementWalker(context, self.evidence, self.uids)
-        stated = frozenset(outcome.tag for outcome in statement)
-        return ObjectContext(walker, statement, stated, texts.get(PATIENT_ID, ""), texts.get(PATIENT_NAME, ""))
+        method_attributes = make_method_attributes(self.profile, context.pseudonym, implicit)
+        walker = ElementWalker(context, self.identifiers, self.uids)
+        method_tags = frozenset(outcome.tag for outcome in method_attributes)
+        return ObjectContext(
+            walker, method_attributes, method_tags, texts.get(PATIENT_ID, ""), texts.get(PATIENT_NAME, "")
+        )

@@ -1,4 +1,4 @@
-"""The options of PS3.15 section E.3: what they are called, their codes, and what they change in a row of the table."""
+"""The options of PS3.15 section E.3: their names, their codes, and the action each gives a row of the table."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ OPTION_CODES = {
 RETAINING = ("retain_uids", "retain_device", "retain_institution", "retain_patient")
 CLEANING = ("clean_graphics", "clean_structured", "clean_descriptors")
 TEMPORAL = ("DA", "DT", "TM")
-#: Graphics that are no list of shapes with texts but pictures, or numbers without a description: they go.
+#: Graphics that are pictures, or numbers without a description, instead of shapes with texts: they are removed.
 UNREADABLE = frozenset({"50xxxxxx", "60xx3000", "60xx4000"})
 
 
 def choose_action(row: Row, VR: str, options: frozenset[str]) -> str | None:
-    """Return the action that a profile's options give a row of Table E.1-1, or None where they say nothing of it.
+    """Return the action that a profile's options give a row of Table E.1-1, or None where no option covers it.
 
     Clean Graphics keeps the shapes of graphic annotations and replaces their texts; overlays and curves can show text
-    that nobody here reads, so they go as in the Basic Profile.
+    that is not read here, so they are removed as in the Basic Profile.
     """
     if "retain_full_dates" in options and "retain_full_dates" in row.options:
         return "K"

@@ -1,4 +1,4 @@
-"""What became of an element, remembered for the next file of the study that holds the same bytes."""
+"""The outcomes of elements, remembered for the next file of the study that holds the same bytes."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Any
 
 from pydicom.dataelem import RawDataElement
 
-from aurelius_deidentify.header.elements import Head
+from aurelius_deidentify.header.heads import Head
 
-#: Values beyond this are looked at anew each time; hashing them would cost more than it saves.
+#: Longer values are de-identified anew each time; hashing them would cost more than it saves.
 LONGEST_REMEMBERED = 4096
 LONGEST_SEQUENCE_REMEMBERED = 65_536
 #: Roughly what an outcome takes beside its values.
@@ -17,7 +17,7 @@ Counts = tuple[tuple[tuple[str, str], int], ...]
 
 
 class ElementOutcome:
-    """What became of one element.
+    """The outcome of de-identifying one element.
 
     Parameters
     ----------
@@ -26,11 +26,11 @@ class ElementOutcome:
     letters
         The actions, of the element itself and of every element in it.
     output
-        The bytes to write; empty if the element goes.
+        The bytes to write; empty if the element is removed.
     fragment
-        What DICOM JSON says of the output; None if it goes or cannot be said.
+        The output in DICOM JSON; None if the element is removed or has no such form.
     element
-        The output as pydicom has it; None if it goes.
+        The output as pydicom has it; None if the element is removed.
     counts
         How often which action was taken on which tag; one each for ``letters``.
     """

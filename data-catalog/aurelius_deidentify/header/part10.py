@@ -1,4 +1,4 @@
-"""Part 10 files in, Part 10 files out: reading with suspicion, writing valid."""
+"""Part 10 files (PS3.10): reading them without trust, and writing valid ones."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 
 from aurelius_deidentify.errors import NotDeidentifiable
-from aurelius_deidentify.header.elements import PIXELS, UNDEFINED_LENGTH, Found, UnknownStructure, scan, write_element
+from aurelius_deidentify.header.element_encoding import write_element
+from aurelius_deidentify.header.elements import PIXELS, UNDEFINED_LENGTH, Found, scan_elements
+from aurelius_deidentify.header.heads import UnknownStructure
 
 #: This software in file meta (PS3.10 section 7.1).
 IMPLEMENTATION_CLASS_UID = "2.25.190443377651720918366370523911406384217"
 IMPLEMENTATION_VERSION_NAME = "AURELIUS_1"
 IMPLICIT, DEFLATED, BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"
-#: Other transfer syntaxes whose data set is no explicit little endian: JPIP deflated, and GE's of its own.
+#: Other transfer syntaxes whose data set is not explicit little endian: JPIP deflated, and GE's private one.
 UNFAMILIAR = frozenset(
     [BIG_ENDIAN, "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205", "1.2.840.113619.5.2"]
 )  # fmt: skip
@@ -63,8 +65,8 @@ def open_part10(source: bytes) -> Part10:
     Raises
     ------
     NotDeidentifiable
-        If it is none.
-    Unfamiliar
+        If it is not a Part 10 file.
+    UnknownStructure
         If only pydicom can tell what is in it.
     """
     meta, end = find_meta(source)
@@ -87,7 +89,7 @@ def find_meta(source: bytes) -> tuple[list[Found], int]:
     if source[META_START : META_START + 8] != b"\2\0\0\0UL\4\0":
         raise UnknownStructure
     end = META_START + 12 + int.from_bytes(source[META_START + 8 : META_START + 12], "little")
-    return scan(source, META_START, end, implicit=False)
+    return scan_elements(source, META_START, end, implicit=False)
 
 
 def make_meta(data: bytes, found: list[Found]) -> FileMetaDataset:
@@ -122,7 +124,7 @@ def read_identified(source: Path | BytesIO) -> FileDataset:
     Raises
     ------
     NotDeidentifiable
-        If it is none, or ends too early.
+        If it is not a Part 10 file, or ends too early.
     """
     try:
         with warnings.catch_warnings(record=True) as caught:
@@ -134,7 +136,7 @@ def read_identified(source: Path | BytesIO) -> FileDataset:
         raise NotDeidentifiable(CUT_OFF) from None
     except Exception as error:
         if isinstance(error, OSError) and error.errno is not None:
-            raise  # the disk's fault; without a number it is pydicom's word for a damaged file
+            raise  # an error of the disk; without a number, pydicom means a damaged file
         raise NotDeidentifiable(DAMAGED.format(type(error).__name__)) from None
     if any("End of file reached" in str(warning.message) for warning in caught):
         raise NotDeidentifiable(CUT_OFF)
@@ -165,7 +167,7 @@ def translate(dataset: FileDataset) -> tuple[Part10, DataElement | RawDataElemen
     meta.is_implicit_VR, meta.is_little_endian = False, True
     write_dataset(meta, dataset.file_meta)
     written = meta.getvalue()
-    found, _ = scan(written, 0, len(written), implicit=False)
+    found, _ = scan_elements(written, 0, len(written), implicit=False)
     part10 = Part10(body.getvalue(), 0, implicit=False, syntax=syntax, meta=(written, found))
     return part10, pixels[0] if pixels else None
 

@@ -1,22 +1,21 @@
-"""Profiles: small files that say which rules apply, and what they come to for every tag there can be.
+"""Profiles: small files that choose the rules, and the rule that follows for every tag there can be.
 
 The order of authority is: what cannot stand in a data set, a site's own rules, Table E.1-1 with the profile's options,
-our additions to it, the DICOM dictionary. What none of them knows is removed.
+our additions to it, the DICOM dictionary. A tag that none of them knows is removed.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from importlib.resources import files
 from pathlib import Path
 
 from pydicom.datadict import DicomDictionary
 
+from aurelius_deidentify.data_files import read_lines, read_rows
 from aurelius_deidentify.header.options import OPTION_CODES, OPTIONS, choose_action
 from aurelius_deidentify.header.profile_file import SiteRule, parse_profile
 from aurelius_deidentify.header.safe_private import PrivateKey, load_safe_private
@@ -31,7 +30,7 @@ RESOLVED = {"X/Z": "Z", "X/D": "D", "Z/D": "D", "X/Z/D": "D", "X/Z/U*": "U"}
 #: The one X/Z attribute that no object's definition lets be empty: its items hold references only, which are renewed.
 NEVER_EMPTY = {"ReferencedStudySequence": "U"}
 
-#: What becomes of attributes that the standard knows and the table does not list, where the kind of value alone makes
+#: The action for attributes that the standard knows and the table does not list, where the kind of value alone makes
 #: them suspect: names, free text, dates, addresses. The other kinds are kept.
 UNLISTED_BY_VR = {
     "PN": "D",
@@ -48,26 +47,7 @@ UNLISTED_BY_VR = {
 }
 
 #: UIDs that name a kind of thing, not a thing. Every other UID is replaced.
-CLASS_UIDS = frozenset(
-    {
-        "AvailableTransferSyntaxUID",
-        "CodingSchemeUID",
-        "ContextUID",
-        "EncryptedContentTransferSyntaxUID",
-        "MACCalculationTransferSyntaxUID",
-        "MappingResourceUID",
-        "OriginalSpecializedSOPClassUID",
-        "PertinentSOPClassesInSeries",
-        "PertinentSOPClassesInStudy",
-        "ReferencedSOPClassUID",
-        "ReferencedSOPClassUIDInFile",
-        "RelatedGeneralSOPClassUID",
-        "SOPClassUID",
-        "SOPClassesInStudy",
-        "SOPClassesSupported",
-        "StoredInstanceTransferSyntaxUID",
-    }
-)
+CLASS_UIDS = frozenset(read_lines(__package__, "class_uids.txt"))
 GRAPHICS_GROUPS = (0x50, 0x60)
 
 
@@ -84,7 +64,7 @@ class Rule:
     keyword
         PS3.6 keyword; empty if unknown.
     otherwise
-        The action for a value that ``C`` or ``S`` can make nothing of.
+        The action for a value that ``C`` or ``S`` cannot handle.
     checked
         Whether kept text must be free of the patient's own names, numbers and places.
     """
@@ -106,7 +86,7 @@ class Profile:
     Parameters
     ----------
     name, version
-        As the file says.
+        As in the file.
     options
         Names of the options, as in `aurelius_deidentify.header.options.OPTIONS`.
     rules
@@ -124,12 +104,12 @@ class Profile:
 
     @property
     def method(self) -> str:
-        """What DeidentificationMethod says (LO: at most 64 characters)."""
+        """The value of DeidentificationMethod (LO: at most 64 characters)."""
         return f"PS3.15 {self.edition} Table E.1-1, {self.name[:20]}@{self.version} (Aurelius)"
 
     @property
     def temporal(self) -> str:
-        """What LongitudinalTemporalInformationModified says (PS3.3 section C.7.6.1)."""
+        """The value of LongitudinalTemporalInformationModified (PS3.3 section C.7.6.1)."""
         if "retain_full_dates" in self.options:
             return "UNMODIFIED"
         return "MODIFIED" if "retain_modified_dates" in self.options else "REMOVED"
@@ -137,15 +117,15 @@ class Profile:
     @cached_property
     def codes(self) -> tuple[tuple[str, str, str], ...]:
         """(value, scheme, meaning) of CID 7050 for the Basic Profile and each option."""
-        stated = [OPTION_CODES[name] for name in ("basic", *OPTIONS) if name == "basic" or name in self.options]
-        return tuple((value, "DCM", meaning) for value, meaning in stated)
+        codes = [OPTION_CODES[name] for name in ("basic", *OPTIONS) if name == "basic" or name in self.options]
+        return tuple((value, "DCM", meaning) for value, meaning in codes)
 
     @cached_property
     def sha256(self) -> str:
         """Hex digest of everything the profile says, in one order and spelling."""
         rules = [rule.describe() for rule in self.rules]
-        said = [self.name, self.version, "basic", self.edition, sorted(self.options), rules]
-        return hashlib.sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+        content = [self.name, self.version, "basic", self.edition, sorted(self.options), rules]
+        return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
     def find_rule(self, tag: int) -> Rule:
         """Return the rule for a tag of a data set, at any depth; private attributes need `find_private`."""
@@ -230,6 +210,4 @@ def load_profile(source: str | Path) -> Profile:
 @cache
 def load_additions() -> Mapping[int, str]:
     """Load the actions for attributes that must not be kept although the table does not list them."""
-    lines = (files(__package__) / "additions.csv").read_text().splitlines()
-    reader = csv.DictReader(line for line in lines if not line.startswith("#"))
-    return {int(row["tag"], 16): row["action"] for row in reader}
+    return {int(row["tag"], 16): row["action"] for row in read_rows(__package__, "additions.csv")}

@@ -1,4 +1,4 @@
-"""Profile files: YAML a steward can read, checked word by word before anything is done by it."""
+"""Profile files: YAML that a steward can read, checked word by word before it is used."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class SiteRule:
 
 @dataclass(frozen=True)
 class ProfileFile:
-    """What a profile file says."""
+    """The content of a profile file."""
 
     name: str
     version: int

@@ -1,4 +1,4 @@
-"""Clean Structured Content (PS3.15 section E.3.4): what becomes of a content item of a report, by its concept.
+"""The Clean Structured Content Option (PS3.15 section E.3.4): the action for a report's content item, by its concept.
 
 Table E.3.4-1 lists the concepts that identify. What it does not list is decided by its value type: measurements,
 coordinates and codes are what a report is kept for; names, dates, texts and references are treated as identifying.
@@ -6,12 +6,11 @@ coordinates and codes are what a report is kept for; names, dates, texts and ref
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 
+from aurelius_deidentify.data_files import read_rows
 from aurelius_deidentify.header.table import EDITION
 
 FEWEST_ROWS = 200
@@ -76,14 +75,13 @@ def load_content_table() -> Mapping[tuple[str, str, str], ContentRow]:
     ValueError
         If the file is not what it should be: a damaged table must stop the process.
     """
-    lines = (files(__package__) / f"table_e3_4_1_{EDITION}.csv").read_text().splitlines()
     table: dict[tuple[str, str, str], ContentRow] = {}
-    for line in csv.DictReader(line for line in lines if not line.startswith("#")):
-        key = (line.pop("code"), line.pop("scheme"), line.pop("value_type"))
-        basic, _ = line.pop("basic"), line.pop("meaning")
-        if key in table or basic not in BASIC_CODES or not set(line.values()) <= {"", "K", "C"}:
+    for row in read_rows(__package__, f"table_e3_4_1_{EDITION}.csv"):
+        key = (row.pop("code"), row.pop("scheme"), row.pop("value_type"))
+        basic, _ = row.pop("basic"), row.pop("meaning")
+        if key in table or basic not in BASIC_CODES or not set(row.values()) <= {"", "K", "C"}:
             raise ValueError(f"Table E.3.4-1: the row of {key} is not one of PS3.15.")
-        table[key] = ContentRow(basic, {option: action for option, action in line.items() if action})
+        table[key] = ContentRow(basic, {option: action for option, action in row.items() if action})
     if len(table) < FEWEST_ROWS:
         raise ValueError(f"Table E.3.4-1: incomplete, {len(table)} rows.")
     return table

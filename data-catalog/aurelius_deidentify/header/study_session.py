@@ -1,4 +1,4 @@
-"""Whole Part 10 files in memory, one study at a time: what came before in the study is not worked out again."""
+"""Sessions: the Part 10 files of one study, de-identified in memory one after the other."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pydicom import Dataset, FileDataset
 
 from aurelius_deidentify.errors import NotDeidentifiable
 from aurelius_deidentify.header.deidentified_object import SEAL, DeidentifiedObject
-from aurelius_deidentify.header.elements import PIXELS, scan
+from aurelius_deidentify.header.elements import PIXELS, scan_elements
 from aurelius_deidentify.header.key_attributes import SOP_CLASS, SOP_INSTANCE
 from aurelius_deidentify.header.object_contexts import ObjectContexts
 from aurelius_deidentify.header.outcome_cache import ElementOutcome
@@ -32,7 +32,7 @@ from aurelius_deidentify.header.part10 import (
 from aurelius_deidentify.header.profile import Profile
 from aurelius_deidentify.header.pseudonyms import PseudonymKey
 
-#: After so many files the counts of uses are summed up, so that outcomes which nobody remembers can go.
+#: After so many files the counts of uses are summed up, so that outcomes no longer cached can be freed.
 FILES_BETWEEN_SUMS = 64
 _by_tag = attrgetter("tag")
 
@@ -41,7 +41,7 @@ class StudySession:
     """The objects of one study, one after the other.
 
     Outcomes are remembered by the bytes of an element and what else they depend on, within a bound of memory; what is
-    remembered changes the time it takes, not one byte of what comes out.
+    remembered changes the time, never the output.
 
     Parameters
     ----------
@@ -51,13 +51,13 @@ class StudySession:
 
     def __init__(self, key: PseudonymKey, site: str, profile: Profile) -> None:
         #: Every original identifying value that was taken out so far, in small letters.
-        self.evidence: set[str] = set()
+        self.identifiers: set[str] = set()
         #: Every original UID met so far, with its new one.
         self.uids: dict[str, str] = {}
         self._touched: Counter[tuple[str, str]] = Counter()
         self._uses: Counter[ElementOutcome] = Counter()
         self._rewrites = 0
-        self._rooms = ObjectContexts(key, site, profile, self.evidence, self.uids)
+        self._contexts = ObjectContexts(key, site, profile, self.identifiers, self.uids)
 
     @property
     def touched(self) -> Counter[tuple[str, str]]:
@@ -76,17 +76,17 @@ class StudySession:
         self._rewrites += 1
         if not self._rewrites % FILES_BETWEEN_SUMS:
             self._sum_up()
-            self._rooms.forget_much()
+            self._contexts.forget_much()
         try:
             return self._rewrite(open_part10(source))
         except NotDeidentifiable:
             raise
-        except Exception:  # whatever the hot path stumbles over is for pydicom to judge
+        except Exception:  # what the scanner does not understand, pydicom judges
             with _no_quotes():
                 return self._rewrite_read(read_identified(BytesIO(source)))
 
     def take_back(self, rewritten: DeidentifiedObject) -> None:
-        """Leave an object out of `touched` that is not given away after all; its UIDs and evidence stay known."""
+        """Leave an object out of `touched` that is not given away after all; its UIDs and identifiers stay known."""
         self._uses.subtract(rewritten._before)
 
     def rewrite_dataset(self, dataset: FileDataset) -> Dataset:
@@ -116,16 +116,16 @@ class StudySession:
 
     def _rewrite(self, source: Part10) -> DeidentifiedObject:
         data = source.data
-        found, _ = scan(data, source.start, len(data), source.implicit)
+        found, _ = scan_elements(data, source.start, len(data), source.implicit)
         pixels = next((one for one in reversed(found) if one[0].tag in PIXELS), None)
         if pixels is not None:
             found = [one for one in found if one[0].tag not in PIXELS]
-        room = self._rooms.find(data, found, source.implicit)
-        before = room.walker.walk_elements(data, found, "walk", source.implicit)
+        context = self._contexts.find(data, found, source.implicit)
+        before = context.walker.walk_elements(data, found, "walk", source.implicit)
         self._uses.update(before)
-        stated = room.stated
-        after = [outcome for outcome in before if outcome.element is not None and outcome.tag not in stated]
-        after += room.statement
+        method_tags = context.method_tags
+        after = [outcome for outcome in before if outcome.element is not None and outcome.tag not in method_tags]
+        after += context.method_attributes
         after.sort(key=_by_tag)
         split = len(after)
         while pixels is not None and split and after[split - 1].tag > pixels[0].tag:
@@ -141,15 +141,15 @@ class StudySession:
             body,
             tail,
             {outcome.key: outcome.fragment for outcome in after if outcome.fragment is not None},
-            room.walker.context.pseudonym,
-            room.PatientID,
-            room.PatientName,
+            context.walker.context.pseudonym,
+            context.PatientID,
+            context.PatientName,
             Counter("".join([outcome.letters for outcome in before])),
             source,
             found,
             before,
             after,
-            room.walker.context.encodings,
+            context.walker.context.encodings,
             SEAL,
         )
 
@@ -164,12 +164,12 @@ def _get(outcomes: list[ElementOutcome], tag: int) -> bytes:
 
 @contextmanager
 def _no_quotes() -> Iterator[None]:
-    """Keep pydicom from quoting values: its warnings go, and of its errors only the kind is told."""
+    """Keep pydicom from quoting values: drop its warnings, and report only the kind of an error."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     except NotDeidentifiable:
         raise
-    except Exception as error:  # an OSError too: the file is in memory, so it is pydicom's word for a damaged one
+    except Exception as error:  # an OSError too: the file is in memory, so pydicom means a damaged one
         raise NotDeidentifiable(DAMAGED.format(type(error).__name__)) from None

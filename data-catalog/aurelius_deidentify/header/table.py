@@ -1,4 +1,4 @@
-"""Table E.1-1 of PS3.15 as data: which action the standard wants for which attribute."""
+"""Table E.1-1 of PS3.15 as data: the action of the standard for each attribute."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values as bytes in little endian: are they what their VR promises, what stands in for them, what do they say."""
+"""Values as little-endian bytes: checked against their VR, replaced by dummies, decoded and encoded."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from pydicom.charset import decode_bytes, encode_string
 
-#: Valid stand-ins for a value, by VR (PS3.5 section 6.2). 1900 is before every image, so nobody takes it for real.
+#: Valid stand-ins for a value, by VR (PS3.5 section 6.2). 1900 is before every image, so it is not taken for real.
 DUMMIES: dict[str, bytes] = {
     "AE": b"REMOVED",
     "AS": b"000Y",

@@ -1,4 +1,4 @@
-"""What is understood as medical or technical: words, and patterns of words with numbers.
+"""The vocabulary of medicine and imaging: words, and patterns of words with numbers.
 
 Three files hold it. ``words_codes.txt`` was derived from the meanings of the codes DICOM refers to and from the names
 of its attributes (`derive_words`); ``words_imaging.txt`` was written by hand; ``words_names.txt`` lists names of
@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Any, cast
+
+from aurelius_deidentify.data_files import read_words
 
 #: Numbers with units, MR weightings, kernels, b-values, vertebrae, ratios: understood though no list holds them.
 PATTERN = re.compile(
@@ -53,15 +54,10 @@ class Vocabulary:
 @cache
 def load_vocabulary() -> Vocabulary:
     """Load the packaged words."""
-    named = read_words("words_names.txt")
-    return Vocabulary((read_words("words_codes.txt") - named) | read_words("words_imaging.txt"))
-
-
-def read_words(name: str) -> frozenset[str]:
-    """Read one packaged list of words."""
-    text = (files(__package__) / name).read_text("utf-8")
-    lines = [line for line in text.splitlines() if not line.startswith("#")]
-    return frozenset(" ".join(lines).casefold().split())
+    named = read_words(__package__, "words_names.txt")
+    return Vocabulary(
+        (read_words(__package__, "words_codes.txt") - named) | read_words(__package__, "words_imaging.txt")
+    )
 
 
 def derive_words() -> frozenset[str]:

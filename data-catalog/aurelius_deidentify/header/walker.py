@@ -1,4 +1,4 @@
-"""The walk: every element is met once, and what the profile lets through is written; nothing is copied by default."""
+"""The walk over a data set: each element is met once, and only what the profile lets through is written."""
 
 from __future__ import annotations
 
@@ -7,38 +7,41 @@ from typing import Any
 
 from pydicom.dataelem import RawDataElement
 
-from aurelius_deidentify.header.actions import ACTIONS, Attribute, SequenceItems
+from aurelius_deidentify.header.actions import ACTIONS
+from aurelius_deidentify.header.attribute import Attribute, SequenceItems
 from aurelius_deidentify.header.content import choose_child_mode, choose_mode, find_rule
 from aurelius_deidentify.header.context import Context, read_nested
-from aurelius_deidentify.header.elements import PIXELS, Found, Head, split_items, write_element, write_item
+from aurelius_deidentify.header.element_encoding import write_element, write_item
+from aurelius_deidentify.header.elements import PIXELS, Found, split_items
+from aurelius_deidentify.header.heads import Head
 from aurelius_deidentify.header.identifiers import identifying_values
 from aurelius_deidentify.header.json_values import make_fragment
 from aurelius_deidentify.header.outcome_cache import OUTCOME_BYTES, ElementOutcome, OutcomeCache
 from aurelius_deidentify.header.profile import REMOVE, Rule
 from aurelius_deidentify.header.values import CODES, TEXT, decode_text
 
-#: VRs whose values identify even where nobody knows what the attribute means.
-TELLING_VRS = frozenset({"DA", "DT", "PN", "SQ", "UI"})
+#: VRs whose values identify even in unknown attributes.
+IDENTIFYING_VRS = frozenset({"DA", "DT", "PN", "SQ", "UI"})
 #: A private creator met in a data set: its name, its head, where its outcome stands, what is known of its attributes.
 Creator = tuple[str, Head, int, dict[bytes | Head, ElementOutcome]]
 
 
 class ElementWalker:
-    """Turns elements of one context into outcomes, remembering them, and keeps account of what it takes out.
+    """Turns elements of one context into outcomes, remembers them, and collects the identifiers it takes out.
 
     Parameters
     ----------
     context
         Whose object it is.
-    evidence
+    identifiers
         Where the original identifying values are collected.
     uids
         Where original UIDs are collected with their new ones.
     """
 
-    def __init__(self, context: Context, evidence: set[str], uids: dict[str, str]) -> None:
+    def __init__(self, context: Context, identifiers: set[str], uids: dict[str, str]) -> None:
         self.context = context
-        self.evidence = evidence
+        self.identifiers = identifiers
         self.uids = uids
         self.kept_creators: dict[tuple[Head, str], ElementOutcome] = {}
 
@@ -54,11 +57,11 @@ class ElementWalker:
         implicit
             Whether their VRs are implicit.
         """
-        memories = self.context.memories
-        memory = memories.get((mode, implicit))
-        if memory is None:
-            memory = memories[mode, implicit] = OutcomeCache()
-        known = memory.public
+        caches = self.context.caches
+        cache = caches.get((mode, implicit))
+        if cache is None:
+            cache = caches[mode, implicit] = OutcomeCache()
+        known = cache.public
         outcomes: list[ElementOutcome] = []
         creators: dict[int, Creator] = {}
         for one in found:
@@ -68,7 +71,7 @@ class ElementWalker:
                 creator = creators.get(head.block)
                 outcome = creator[3].get(head) if creator is not None else None
                 if outcome is None:
-                    outcome = self._walk_private(data, one, mode, implicit, memory, creators, outcomes)
+                    outcome = self._walk_private(data, one, mode, implicit, cache, creators, outcomes)
                 outcomes.append(outcome)
                 continue
             raw = data[start:end]
@@ -76,7 +79,7 @@ class ElementWalker:
             if outcome is None:
                 rule = REMOVE if head.tag in PIXELS else find_rule(self.context.profile, head.tag, mode)
                 outcome = self._settle(data, one, rule, mode, implicit)
-                memory.remember(known, raw, outcome)
+                cache.remember(known, raw, outcome)
             outcomes.append(outcome)
         return outcomes
 
@@ -118,7 +121,7 @@ class ElementWalker:
         one: Found,
         mode: str,
         implicit: bool,
-        memory: OutcomeCache,
+        cache: OutcomeCache,
         creators: dict[int, Creator],
         outcomes: list[ElementOutcome],
     ) -> ElementOutcome:
@@ -126,23 +129,23 @@ class ElementWalker:
         head, start, value, value_end, end = one
         if head.is_creator:
             creator = decode_text(data[value:value_end], "LO", self.context.encodings).strip()
-            known = memory.private.setdefault(creator, {})
+            known = cache.private.setdefault(creator, {})
             creators[head.block] = (creator, head, len(outcomes), known)
         else:
             creator = creators[head.block][0] if head.block in creators else ""
-            known = memory.private.setdefault(creator, {})
+            known = cache.private.setdefault(creator, {})
         outcome = known.get(head)
         if outcome is None:
             raw = data[start:end]
             outcome = known.get(raw)
             if outcome is None:
                 rule = self._find_private(head, creator, mode)
-                if rule is REMOVE and head.VR not in TELLING_VRS:
+                if rule is REMOVE and head.VR not in IDENTIFYING_VRS:
                     outcome = known[head] = ElementOutcome(head, "X")
-                    memory.size_bytes += OUTCOME_BYTES
+                    cache.size_bytes += OUTCOME_BYTES
                 else:
                     outcome = self._settle(data, one, rule, mode, implicit)
-                    memory.remember(known, raw, outcome)
+                    cache.remember(known, raw, outcome)
         if outcome.output:
             self._keep_creator(creators[head.block], outcomes)
         return outcome
@@ -207,8 +210,8 @@ class ElementWalker:
                 self._note_nested(attribute.value, 0, len(attribute.value), attribute.implicit)
         elif attribute.value and attribute.rule.keyword not in CODES:
             text = decode_text(attribute.value, attribute.VR, self.context.encodings)
-            self.evidence.update(identifying_values(attribute.rule.keyword, attribute.VR, text.split("\\")))
+            self.identifiers.update(identifying_values(attribute.rule.keyword, attribute.VR, text.split("\\")))
 
     def _note_nested(self, data: bytes, start: int, end: int, implicit: bool) -> None:
         for keyword, VR, text in read_nested(data, start, end, implicit, self.context.encodings):
-            self.evidence.update(identifying_values(keyword, VR, text.split("\\")))
+            self.identifiers.update(identifying_values(keyword, VR, text.split("\\")))

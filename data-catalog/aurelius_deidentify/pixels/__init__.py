@@ -1,7 +1,7 @@
-"""Pixels: is there text burned into an image, where, and how it is taken out.
+"""Burned-in text: finding it in an image's pixels, and masking it.
 
-Rules on the header decide what needs no look; the rest is decoded and read by the tesseract program. Whatever cannot
-be decided goes to a person.
+Rules on the header decide most objects; the others are decoded and read by the tesseract program. Objects that cannot
+be decided are left to a person.
 """
 
 from __future__ import annotations

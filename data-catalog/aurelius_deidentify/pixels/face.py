@@ -1,4 +1,4 @@
-"""Whether a series shows a head finely enough that a face could be drawn from it."""
+"""Faces: series that show a head so finely that a face could be drawn from it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DESCRIPTIONS = ("StudyDescription", "SeriesDescription", "ProtocolName", "Reques
 
 
 def shows_face(headers: Sequence[Dataset]) -> bool:
-    """Return whether a series is a head CT or MR fine enough to show a face.
+    """Whether a series is a head CT or MR fine enough to show a face.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Ink: what tells drawn text from tissue, and how far a line goes on, whatever the reader made of it."""
+"""Ink: the sharp strokes that tell drawn text from tissue, and how far a line of them reaches."""
 
 from __future__ import annotations
 
@@ -28,7 +28,17 @@ LEAST_INK_SHORT, MOST_BETWEEN_SHORT = 0.22, 0.5
 
 
 def is_drawn(word: Word, picture: Picture, measured: bool) -> bool:
-    """Whether a word has been drawn with ink; what was read without any doubt has."""
+    """Whether a word has been drawn, and is not read out of tissue; a word read without doubt has.
+
+    Parameters
+    ----------
+    word
+        As read.
+    picture
+        (rows, columns) uint8, grey values.
+    measured
+        Whether the pixels are measured values, not a screen.
+    """
     if word.confidence >= PLAIN_CONFIDENCE and count_letters(word.text) >= SURE_LETTERS:
         return True
     region = word.region
@@ -40,20 +50,28 @@ def is_drawn(word: Word, picture: Picture, measured: bool) -> bool:
     return bright >= LEAST_INK or 1 - bright - dark <= (MOST_BETWEEN_MEASURED if measured else MOST_BETWEEN)
 
 
-def grow_words(words: Iterable[Word], views: Iterable[Picture]) -> list[Word]:
-    """Return the words, those surely read drawn out to both sides over whatever is written beside them."""
+def extend_words(words: Iterable[Word], views: Iterable[Picture]) -> list[Word]:
+    """Return the words, those surely read extended to both sides over the ink beside them.
+
+    Parameters
+    ----------
+    words
+        As read.
+    views
+        Pictures of the same image, (rows, columns) uint8 each.
+    """
     pictures = list(views)
-    grown = []
+    extended = []
     for word in words:
         region = word.region
         if word.confidence >= SURE_CONFIDENCE and count_letters(word.text) >= SURE_LETTERS:
             for picture in pictures:
-                region = region.join(_grow(word.region, picture))
-        grown.append(Word(word.text, word.confidence, region))
-    return grown
+                region = region.join(_extend(word.region, picture))
+        extended.append(Word(word.text, word.confidence, region))
+    return extended
 
 
-def _grow(region: MaskRegion, picture: Picture) -> MaskRegion:
+def _extend(region: MaskRegion, picture: Picture) -> MaskRegion:
     band = picture[region.y : region.bottom].astype(np.int16)
     steps = np.abs(np.diff(band, axis=1))
     steps = np.partition(steps, -2, axis=0)[-2] if len(steps) > 1 else steps[0]  # one speck is no ink

@@ -1,10 +1,8 @@
-"""The verdict on an object's pixels: by rule where that is certain, else by reading what is written in them."""
+"""The judge of an object's pixels: by rule where that is certain, else by reading the text in them."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,8 +11,7 @@ from pydicom import Dataset
 
 from aurelius_deidentify.errors import InvalidRequest, NotDeidentifiable
 from aurelius_deidentify.pixels import rules
-from aurelius_deidentify.pixels.ink import grow_words, is_drawn
-from aurelius_deidentify.pixels.ocr import Reader, blank, choose_factors
+from aurelius_deidentify.pixels.ocr import Reader, blank
 from aurelius_deidentify.pixels.rendering import (
     Picture,
     choose_frames,
@@ -22,11 +19,11 @@ from aurelius_deidentify.pixels.rendering import (
     iter_frames,
     make_pictures,
     open_pixels,
-    raise_ink,
     to_bytes,
 )
+from aurelius_deidentify.pixels.text_search import TextSearch
 from aurelius_deidentify.pixels.verdict import MaskRegion, PixelVerdict, Word
-from aurelius_deidentify.pixels.words import Evidence, choose_words, cover_words, join_regions
+from aurelius_deidentify.pixels.words import IdentifierMatcher, cover_words, join_regions
 
 #: All looks at one object together.
 LIMIT_S = 120.0
@@ -41,7 +38,7 @@ PIXEL_DATA = (b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10")
 CLEAN = PixelVerdict("clean", "No text was found in the pixels.", method="ocr")
 
 
-def judge_pixels(original: Dataset, source: bytes, evidence: Collection[str]) -> PixelVerdict:
+def judge_pixels(original: Dataset, source: bytes, identifiers: Collection[str]) -> PixelVerdict:
     """Decide whether text is burned into the pixels of an object.
 
     Parameters
@@ -50,7 +47,7 @@ def judge_pixels(original: Dataset, source: bytes, evidence: Collection[str]) ->
         The identified header, without pixels; ordinary objects are decided by it within microseconds.
     source
         The Part 10 file as it came; decoded only where the header does not decide.
-    evidence
+    identifiers
         Identifying values of this patient: a word that resembles one is taken for it, however badly it was read.
 
     Returns
@@ -64,22 +61,22 @@ def judge_pixels(original: Dataset, source: bytes, evidence: Collection[str]) ->
     if verdict is not None:
         return verdict
     try:
-        return _judge_image(original, source, evidence)
+        return _judge_image(original, source, identifiers)
     except NotDeidentifiable as error:
         return PixelVerdict("person", str(error), method="ocr")
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        # Whatever a malformed header makes us stumble over, its message may quote the header.
+        # An error about a malformed header may quote the header.
         return PixelVerdict("person", f"The pixels could not be judged ({type(error).__name__}).", method="ocr")
 
 
-def _judge_image(original: Dataset, source: bytes, evidence: Collection[str]) -> PixelVerdict:
+def _judge_image(original: Dataset, source: bytes, identifiers: Collection[str]) -> PixelVerdict:
     dataset = open_pixels(source)
     if "PixelData" not in dataset:
         return rules.NO_PIXELS
     views = make_views(dataset)
     if all(is_page(view) for view in views) and not rules.is_ultrasound(original):
         return PixelVerdict("person", "It looks like a sheet of paper or a page of text.", method="ocr")
-    search = TextSearch(Reader(LIMIT_S), evidence, measured=rules.is_measured(original))
+    search = TextSearch(Reader(LIMIT_S), identifiers, measured=rules.is_measured(original))
     words = search.find_words(views)
     rows, columns = views[0].shape
     if not words:
@@ -92,7 +89,7 @@ def _judge_image(original: Dataset, source: bytes, evidence: Collection[str]) ->
     if left:  # what stood in the shadow of larger words is seen once they are gone
         words += left
         regions = join_regions([*regions, *cover_words(left, columns, rows)])
-    return _decide(words, regions, (columns, rows), screen is not None, evidence)
+    return _decide(words, regions, (columns, rows), screen is not None, identifiers)
 
 
 def _judge_silence(original: Dataset) -> PixelVerdict:
@@ -108,13 +105,13 @@ def _decide(
     regions: tuple[MaskRegion, ...],
     size: tuple[int, int],
     ultrasound: bool,
-    evidence: Collection[str],
+    identifiers: Collection[str],
 ) -> PixelVerdict:
     columns, rows = size
     masked = np.zeros((rows, columns), bool)
     for region in regions:
         masked[region.y : region.bottom, region.x : region.right] = True
-    own = any(Evidence(evidence).matches(word.text) for word in words)
+    own = any(IdentifierMatcher(identifiers).matches(word.text) for word in words)
     lines = len({(word.region.x // 8, word.region.y // 8) for word in words})
     if lines > (MOST_WORDS_ULTRASOUND if ultrasound else MOST_WORDS) or masked.mean() > LARGEST_MASKED_PART:
         return PixelVerdict("person", "So much text that it may be a page.", regions, tuple(words), "ocr")
@@ -124,6 +121,8 @@ def _decide(
 
 def make_views(dataset: Dataset) -> list[Picture]:
     """Return the pictures to read: of one frame; or of a cine's first and, over all its frames, brightest pixels.
+
+    Each is (rows, columns) uint8.
 
     Raises
     ------
@@ -146,44 +145,8 @@ def make_views(dataset: Dataset) -> list[Picture]:
     return _drop_repeated(make_pictures(chosen[0]) + [make_pictures(frame)[0] for frame in chosen[1:]])
 
 
-@dataclass(frozen=True)
-class TextSearch:
-    """How words are looked for in the pictures of one object.
-
-    Parameters
-    ----------
-    reader
-        Reads.
-    evidence
-        The patient's own values.
-    measured
-        Whether the pixels are measured values: then what the reader makes of tissue must not be blacked out.
-    """
-
-    reader: Reader
-    evidence: Collection[str]
-    measured: bool
-
-    def find_words(self, views: list[Picture], *, again: bool = False) -> list[Word]:
-        """Return the words in any of the pictures, each place once.
-
-        The first picture is looked at in two sizes, the others, and a picture seen ``again``, in the larger one.
-        """
-        words: list[Word] = []
-        for number, view in enumerate(views):
-            larger, *smaller = choose_factors(view)
-            factors = (larger,) if again or number else (larger, *smaller)
-            looks = self.reader.read(view, factors)
-            if number == 0:  # over tissue, writing is read when the tissue is taken away; screens write in bright ink
-                raised = raise_ink(view) if self.measured else raise_ink(view)[:1]
-                looks += [look for ink in raised for look in self.reader.read(ink, (larger,))]
-            words += choose_words(looks, self.evidence, partial(is_drawn, picture=view, measured=self.measured))
-        words = grow_words(words, views[:2])
-        return list({word.region: word for word in sorted(words, key=lambda word: word.confidence)}.values())
-
-
 def is_page(picture: Picture) -> bool:
-    """Whether most of a picture is as bright as paper, as scanned letters and printed pages are."""
+    """Whether most of a picture, (rows, columns) uint8, is as bright as paper, as scanned letters and pages are."""
     if min(picture.shape) < 100:
         return False
     light = to_bytes(picture)

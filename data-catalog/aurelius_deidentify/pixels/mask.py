@@ -1,4 +1,4 @@
-"""Blacking out regions of an object's pixels, without changing a single value outside them."""
+"""The mask: regions of an object's pixels made black, without changing a value outside them."""
 
 from __future__ import annotations
 
@@ -90,10 +90,10 @@ def _decode(dataset: Dataset) -> tuple[NDArray[Any], str]:
         raise NotDeidentifiable("The regions cannot be blacked out: the image is too large to decode at once.")
     decoder = get_decoder(UID(dataset.file_meta.TransferSyntaxUID))
     # Raw: without conversion to RGB, which would change every pixel by rounding.
-    pixels, told = decoder.as_array(dataset, raw=True)
+    pixels, properties = decoder.as_array(dataset, raw=True)
     frames = pixels if count > 1 else pixels[np.newaxis]
     # Decoders give every pixel its own chrominance, as YBR_FULL has it.
-    return np.array(frames), str(told["photometric_interpretation"]).removesuffix("_422")
+    return np.array(frames), str(properties["photometric_interpretation"]).removesuffix("_422")
 
 
 def _choose_black(dataset: Dataset, frame: NDArray[Any], interpretation: str) -> Any:

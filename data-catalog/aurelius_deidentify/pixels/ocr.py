@@ -1,4 +1,4 @@
-"""Reading text in pictures with the tesseract program; nothing is written to disk, nothing is fetched."""
+"""OCR of pictures by the tesseract program; nothing is written to disk, nothing is fetched."""
 
 from __future__ import annotations
 
@@ -44,6 +44,13 @@ class Reader:
     def read(self, picture: Picture, factors: tuple[float, ...]) -> list[list[Word]]:
         """Return the words seen, one list for each enlargement; the same word may be in several.
 
+        Parameters
+        ----------
+        picture
+            (rows, columns) uint8, grey values.
+        factors
+            Enlargements, one look each.
+
         Raises
         ------
         NotDeidentifiable
@@ -59,8 +66,8 @@ class Reader:
         if factor != 1.0:
             size = (max(round(columns * factor), 1), max(round(rows * factor), 1))
             image = image.resize(size, Image.Resampling.LANCZOS)
-        told = self._run(b"P5 %d %d 255\n" % image.size + image.tobytes())
-        return [word for line in told.splitlines() if (word := _parse(line, factor, columns, rows)) is not None]
+        table = self._run(b"P5 %d %d 255\n" % image.size + image.tobytes())
+        return [word for line in table.splitlines() if (word := _parse(line, factor, columns, rows)) is not None]
 
     def _run(self, graymap: bytes) -> str:
         command = [self.program, "stdin", "stdout", "--psm", SPARSE, "--dpi", "150", "-l", "eng", "tsv"]
@@ -88,7 +95,7 @@ def find_tesseract() -> str:
     found = shutil.which("tesseract")
     if found is None:
         raise NotDeidentifiable(
-            "Nobody can look for text in the pixels: install tesseract (package tesseract-ocr), or decide yourself."
+            "Text in the pixels cannot be looked for: install tesseract (package tesseract-ocr), or decide yourself."
         )
     return found
 
@@ -100,7 +107,7 @@ def choose_factors(picture: Picture) -> tuple[float, ...]:
 
 
 def blank(picture: Picture, regions: tuple[MaskRegion, ...]) -> Picture:
-    """Return a copy with the regions filled by the picture's usual value, so that no edge attracts the reader."""
+    """Return a copy of a picture, (rows, columns) uint8, whose regions hold its median, so that no edge is read."""
     copy = picture.copy()
     usual = np.uint8(np.median(picture))
     for region in regions:

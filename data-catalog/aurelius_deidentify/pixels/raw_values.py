@@ -1,4 +1,4 @@
-"""Values as the bytes they came as: what the hot path asks of a header, without decoding anything."""
+"""Raw values of a header: the bytes as they came, for the hot path, without decoding."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def read_number(dataset: Dataset, tag: BaseTag) -> int:
     Raises
     ------
     ValueError
-        If it is no number, or several.
+        If it is not one number.
     """
     if tag not in dataset.keys():  # noqa: SIM118 - many times faster than asking the data set
         return 0

@@ -1,4 +1,4 @@
-"""From the pixels of an object to pictures that can be read: frames, windows, 8 bits."""
+"""Renderings of an object's pixels as pictures that OCR can read: frames, windows, 8 bits."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ COLOURFUL = 48
 WINDOW = (1.0, 99.0)
 #: Surroundings are so wide; ink begins at this part of the greatest difference to them, and at least at this one.
 STROKE_PIXELS, INK_PART, LEAST_RELIEF = 10, 0.5, 12.0
-UNREADABLE = "The pixels cannot be decoded ({}), so nobody knows what they show. A person must decide."
+UNREADABLE = "The pixels cannot be decoded ({}), so it is not known what they show. A person must decide."
 
 
 def open_pixels(source: bytes) -> Dataset:
@@ -103,8 +103,15 @@ def is_palette(dataset: Dataset) -> bool:
 
 
 def make_pictures(frame: NDArray[Any]) -> list[Picture]:
-    """Return the 8-bit pictures in which drawn text is to be seen, whatever its colour.
+    """Return the pictures, (rows, columns) uint8, in which drawn text can be seen whatever its colour.
 
+    Parameters
+    ----------
+    frame
+        (rows, columns) stored values of any integer type, or (rows, columns, 3) RGB.
+
+    Notes
+    -----
     Drawn text has the largest value there is, or one among the image's own: 16-bit images are shown over their whole
     range and, where that differs, over the range most pixels are in. Coloured images are shown by the brightest and
     by the darkest of their channels, because writing and ground may be equally bright.
@@ -123,7 +130,9 @@ def make_pictures(frame: NDArray[Any]) -> list[Picture]:
 
 
 def raise_ink(picture: Picture) -> list[Picture]:
-    """Return what stands out from its surroundings, brighter and darker, each as white on black.
+    """Return the parts of a picture that stand out from their surroundings, brighter and darker, as white on black.
+
+    Takes and returns (rows, columns) uint8.
 
     Tissue changes slowly or little, drawn strokes do neither. A ramp, not a threshold, keeps the soft edges that help
     a reader.
@@ -139,7 +148,7 @@ def raise_ink(picture: Picture) -> list[Picture]:
 
 
 def to_bytes(values: NDArray[Any]) -> Picture:
-    """Stretch values over 0 to 255."""
+    """Return values of any real type and shape stretched over 0 to 255, as uint8."""
     low, high = float(values.min()), float(values.max())
     if high <= low:
         return np.zeros(values.shape, np.uint8)

@@ -1,4 +1,4 @@
-"""What the header alone tells about text in the pixels: most objects are decided here, without decoding.
+"""Rules that decide by the header whether pixels hold text: they settle most objects, without decoding.
 
 The attribute BurnedInAnnotation is believed when it says YES and never when it says NO: of the images with names in
 them that we know, most say NO or nothing.
@@ -12,23 +12,21 @@ from functools import lru_cache
 from pydicom import Dataset
 from pydicom.tag import Tag
 
+from aurelius_deidentify.data_files import read_rows
 from aurelius_deidentify.pixels.raw_values import read_bytes
 from aurelius_deidentify.pixels.verdict import PixelVerdict
 
 STORAGE = "1.2.840.10008.5.1.4.1.1."
+_CLASSES = {row["uid"]: row["pixels"] for row in read_rows(__package__, "sop_classes.csv")}
 #: SOP classes of labels, doses and parameters: nobody draws text there, whatever ImageType says (PS3.4 annex B.5).
-COMPUTED = frozenset(
-    STORAGE + end for end in ("30", "66", "66.1", "66.2", "66.3", "66.4", "66.5", "66.7", "66.8", "67", "481.2")
-)
+COMPUTED = frozenset(uid for uid, pixels in _CLASSES.items() if pixels == "computed")
 #: ... of measured values in space: what a scanner computes, not what a screen shows.
-ACQUIRED = COMPUTED | frozenset(
-    STORAGE + end for end in ("2", "2.1", "2.2", "4", "4.1", "4.2", "4.3", "4.4", "128", "128.1", "130", "20")
-)
+ACQUIRED = COMPUTED | {uid for uid, pixels in _CLASSES.items() if pixels == "acquired"}
 #: Tiles of a microscope are coloured and measured all the same; its labels and overviews are refused by name.
 COLOURED = f"{STORAGE}77.1.6"
 #: Radiographs: measured too, but names are often put into them.
 RADIOGRAPHS = tuple(STORAGE + end for end in ("1", "1.", "12."))
-ULTRASOUND = frozenset(STORAGE + end for end in ("3", "3.1", "6", "6.1", "6.2"))
+ULTRASOUND = frozenset(uid for uid, pixels in _CLASSES.items() if pixels == "ultrasound")
 #: Values of ImageType that stand for a picture of a screen or an overview drawn for people (PS3.3 C.7.6.1.1.2).
 DRAWN = re.compile(
     r"SCREEN|SCOUT|LOCALIZER|TOPOGRAM|CAPTURE|REPORT|DOSE|VOLREND|PROTOCOL"
@@ -51,7 +49,7 @@ HIDDEN = PixelVerdict("mask", "An overlay is hidden in unused bits of the pixels
 
 
 def judge_header(dataset: Dataset) -> PixelVerdict | None:
-    """Decide by the header; None if somebody must look at the pixels.
+    """Return the verdict by the header; None if the pixels must be looked at.
 
     Parameters
     ----------

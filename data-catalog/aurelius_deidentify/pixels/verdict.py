@@ -1,4 +1,4 @@
-"""What was decided about the pixels of one object, and on what grounds."""
+"""The verdict on the pixels of one object, and its grounds."""
 
 from __future__ import annotations
 

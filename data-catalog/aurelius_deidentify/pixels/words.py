@@ -1,4 +1,4 @@
-"""Which of the things a reader saw are words, what they cover, and whether they are the patient's own."""
+"""Words in pictures: which strings of the OCR are words, what they cover, and whether they are the patient's."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from functools import cached_property
 
 from aurelius_deidentify.pixels.verdict import MaskRegion, Word
 
@@ -18,13 +19,13 @@ NEIGHBOUR_HEIGHTS = 1.6
 #: Letters tesseract takes for one another.
 CONFUSED = str.maketrans("0158$&i|!", "olssssll" + "l")
 SIMILAR = 0.8
-#: Nobody writes UIDs, or whole paragraphs, into an image.
+#: UIDs and whole paragraphs are not drawn into images.
 UID, LONGEST_WRITTEN = re.compile(r"\d+(\.\d+){3,}"), 64
 PADDING_HEIGHTS = 0.3
 
 
 def choose_words(
-    looks: Sequence[Sequence[Word]], evidence: Collection[str], is_ink: Callable[[Word], bool]
+    looks: Sequence[Sequence[Word]], identifiers: Collection[str], is_ink: Callable[[Word], bool]
 ) -> list[Word]:
     """Return what is taken for words: drawn, and seen clearly or twice; the patient's own; and what is next to these.
 
@@ -32,13 +33,13 @@ def choose_words(
     ----------
     looks
         What the reader saw, each time it looked.
-    evidence
+    identifiers
         The patient's values.
     is_ink
         Says of a word whether it was drawn, or is only what the reader makes of tissue.
     """
     seen = [(index, word) for index, look in enumerate(looks) for word in look]
-    own = Evidence(evidence)
+    own = IdentifierMatcher(identifiers)
     chosen = [
         word
         for index, word in seen
@@ -82,8 +83,8 @@ def count_letters(text: str) -> int:
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What the patient's own header says, to be recognised in badly read words."""
+class IdentifierMatcher:
+    """The patient's identifying values, recognised in words that OCR read badly."""
 
     values: Collection[str]
 
@@ -92,16 +93,12 @@ class Evidence:
         word = _simplify(text)
         return len(word) >= 3 and any(_resembles(word, value) for value in self._simplified)
 
-    @property
+    @cached_property
     def _simplified(self) -> list[str]:
-        cached: list[str] | None = self.__dict__.get("_cache")
-        if cached is None:
-            written = [value for value in self.values if len(value) <= LONGEST_WRITTEN and not UID.fullmatch(value)]
-            parts = {part for value in written for part in re.split(r"[\^=\s,;/]+", value)} | set(written)
-            dates = {form for part in parts if re.fullmatch(r"\d{8}", part) for form in _write_date(part)}
-            cached = [simple for simple in map(_simplify, parts | dates) if len(simple) >= 3]
-            self.__dict__["_cache"] = cached
-        return cached
+        written = [value for value in self.values if len(value) <= LONGEST_WRITTEN and not UID.fullmatch(value)]
+        parts = {part for value in written for part in re.split(r"[\^=\s,;/]+", value)} | set(written)
+        dates = {form for part in parts if re.fullmatch(r"\d{8}", part) for form in _write_date(part)}
+        return [simple for simple in map(_simplify, parts | dates) if len(simple) >= 3]
 
 
 def _write_date(date: str) -> list[str]:

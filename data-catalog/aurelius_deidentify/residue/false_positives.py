@@ -1,4 +1,4 @@
-"""When a match in a de-identified file is coincidence: it would stand there whoever the patient was."""
+"""False positives of the residual scan: matches that would stand there whoever the patient was."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SHORTEST_IN_BULK = 6
 #: Binary values above this many bytes are bulk data.
 LARGE = 1024
 NUMBERS = frozenset({"AT", "DS", "FD", "FL", "IS", "SL", "SS", "SV", "UL", "US", "UV", "TM", "AS"})
-#: Name companies, products and coding schemes, which are called like places and people now and then.
+#: Attributes that name companies, products and coding schemes, some of which are called like places and people.
 MAKERS = frozenset({"CodingSchemeDesignator", "Manufacturer", "ManufacturerModelName", "SoftwareVersions"})
 #: A code of a public scheme can be as short as some clinic's number for a patient.
 LONGEST_CHANCE_CODE = 5
@@ -35,8 +35,8 @@ class Hit:
     length: int
 
 
-def drop_coincidences(data: bytes, hits: list[Hit], values: frozenset[str]) -> Iterator[Hit]:
-    """Yield the matches that nothing explains; see `aurelius_deidentify.residue.scanner.find_residue`.
+def drop_false_positives(data: bytes, hits: list[Hit], values: frozenset[str]) -> Iterator[Hit]:
+    """Yield the matches that are not false positives; see `aurelius_deidentify.residue.scanner.find_residue`.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def drop_coincidences(data: bytes, hits: list[Hit], values: frozenset[str]) -> I
     for hit in hits:
         found = bytes(data[hit.offset : hit.offset + hit.length]).lower()
         if found not in explained:
-            explained[found] = sum(_count_coincidences(element, found, moved) for element in elements)
+            explained[found] = sum(_count_false_positives(element, found, moved) for element in elements)
         explained[found] -= 1
         if explained[found] < 0:
             yield hit
@@ -71,8 +71,8 @@ def _list_elements(dataset: Dataset) -> Iterator[DataElement]:
             yield from _list_elements(item)
 
 
-def _count_coincidences(element: DataElement, found: bytes, moved: bool) -> int:
-    """Return how often a match stands in an element by coincidence; ``moved`` as `_is_moved` says."""
+def _count_false_positives(element: DataElement, found: bytes, moved: bool) -> int:
+    """Return how often a match stands in an element as a false positive; ``moved`` as `_is_moved` says."""
     value = element.value
     if isinstance(value, bytes):
         return value.lower().count(found) if len(value) > LARGE and len(found) < SHORTEST_IN_BULK else 0

@@ -1,38 +1,25 @@
-"""The residual scan: whether any of a patient's identifying values is left in the bytes that are given away."""
+"""The residual scan: a search for a patient's identifying values in the bytes that are given away."""
 
 from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
-import hyperscan
 from pydicom import dcmread
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
-from aurelius_deidentify.header.identifiers import UID, is_date
-from aurelius_deidentify.residue.false_positives import SHORTEST_IN_BULK, Hit, drop_coincidences
+from aurelius_deidentify.header.identifiers import UID
+from aurelius_deidentify.residue.false_positives import Hit, drop_false_positives
+from aurelius_deidentify.residue.needles import compile_needles, encode_value, find_root, is_chancy
 
-#: Character sets of PS3.3 C.12.1.1.2 a name may stand in; escape sequences stand between, not inside, the words.
-CHARSETS = (
-    "utf-8",
-    "latin-1",
-    *(f"iso8859-{part}" for part in (2, 3, 4, 5, 6, 7, 8, 9, 15)),
-    "tis-620",
-    "shift_jis",
-    "euc_jp",
-    "euc_kr",
-    "gb18030",
-)
-SHORTEST_UTF16 = 6
 #: Bytes before a match that say where it stands: tag, VR and length of the element it begins.
 AROUND = 12
 LONGEST_UID = 64
 UID_TAIL = re.compile(rb"[0-9.]+")
-ESCAPES = re.compile(rb"\x1b\$?[()\-]?[A-Z0-9]")
 DEFLATED, EXPLICIT = str(DeflatedExplicitVRLittleEndian).encode(), str(ExplicitVRLittleEndian).encode()
 #: What may follow a date in a DT value, which has no sign between date and time.
 TIME = re.compile(rb"(?:[01][0-9]|2[0-3])(?:[0-5][0-9]){0,2}(?![0-9])")
@@ -49,7 +36,7 @@ class ResidueReport:
     scanned_bytes
         Bytes searched.
     hits
-        Matches that no coincidence explains.
+        Matches that are not false positives.
     """
 
     values: int
@@ -63,22 +50,23 @@ class ResidueScanner:
     Parameters
     ----------
     values
-        As `evidence.identifying_values` gives them. Words are found in any case and in every character set DICOM knows,
-        and as UTF-16LE; dates also as people write them; UIDs also where they begin a longer one.
+        As `aurelius_deidentify.header.identifiers.identifying_values` yields them. Words are found in any case and in
+        every character set DICOM knows, and as UTF-16LE; dates also as people write them; UIDs also where they begin a
+        longer one.
     """
 
     def __init__(self, values: Iterable[str]) -> None:
         self.values = frozenset(value for value in values if value)
         self._uids = frozenset(value.encode() for value in self.values if UID.fullmatch(value))
-        needles = {needle for value in self.values if value.encode() not in self._uids for needle in _encode(value)}
-        self._roots = sorted({_find_root(uid) for uid in self._uids})
+        needles = {
+            needle for value in self.values if value.encode() not in self._uids for needle in encode_value(value)
+        }
+        self._roots = sorted({find_root(uid) for uid in self._uids})
         self._needles = self._roots + sorted(needles)
-        self._chancy = [
-            number >= len(self._roots) and _is_chancy(needle) for number, needle in enumerate(self._needles)
-        ]
-        self._database = _compile(self._needles)
-        #: What stood around matches that a coincidence explained, so that it need not be explained again.
-        self.explained: set[bytes] = set()
+        self._chancy = [number >= len(self._roots) and is_chancy(needle) for number, needle in enumerate(self._needles)]
+        self._database = compile_needles(self._needles)
+        #: The bytes around matches found to be false positives, so that they are not examined again.
+        self.dismissed: set[bytes] = set()
 
     def scan(self, data: bytes | memoryview, pixels: tuple[int, int] | None = None) -> list[Hit]:
         """Return every match, at the boundaries of a word or number.
@@ -128,7 +116,7 @@ class ResidueScanner:
 
 
 def find_residue(scanner: ResidueScanner, data: bytes, pixels: tuple[int, int] | None = None) -> tuple[Hit, ...]:
-    """Return the matches in a Part 10 file that are not coincidence.
+    """Return the matches in a Part 10 file that are not false positives.
 
     Parameters
     ----------
@@ -141,73 +129,21 @@ def find_residue(scanner: ResidueScanner, data: bytes, pixels: tuple[int, int] |
 
     Notes
     -----
-    Coincidence is: digits inside numbers and times; a word of the vocabulary, or one below four letters, inside a value
-    the profile keeps ("Head" as a body part, though the patient is called so); the name of a maker or coding scheme; a
-    UID that names a kind of thing; fewer than six bytes inside large binary values; a date that was moved onto another.
+    False positives are: digits inside numbers and times; a word of the vocabulary, or one below four letters, inside a
+    value the profile keeps ("Head" as a body part, though the patient is called so); the name of a maker or coding
+    scheme; a UID that names a kind of thing; fewer than six bytes inside large binary values; a date that was moved
+    onto another.
     """
     if DEFLATED in data[:1024]:
         data, pixels = _inflate(data), None
     hits = scanner.scan(data, pixels)
     around = {hit: bytes(data[max(0, hit.offset - AROUND) : hit.offset + hit.length + 2]) for hit in hits}
-    if scanner.explained.issuperset(around.values()):
+    if scanner.dismissed.issuperset(around.values()):
         return ()
-    left = tuple(drop_coincidences(data, hits, scanner.values))
+    left = tuple(drop_false_positives(data, hits, scanner.values))
     if not left:  # a date is explained by the other dates of its file, so each file anew
-        scanner.explained.update(text for hit, text in around.items() if hit.length != len("YYYYMMDD"))
+        scanner.dismissed.update(text for hit, text in around.items() if hit.length != len("YYYYMMDD"))
     return left
-
-
-def _find_root(uid: bytes) -> bytes:
-    """Return what many UIDs share: up to four components, never the last, with the dot behind them."""
-    parts = uid.split(b".")
-    return b".".join(parts[: min(4, len(parts) - 1)]) + b"."
-
-
-def _encode(value: str) -> Iterator[bytes]:
-    """Yield the byte sequences a value may stand as."""
-    if value.isascii():
-        if is_date(value):
-            yield from (form.encode() for form in _write_date(value))
-            return
-        yield value.encode()
-        if len(value) >= SHORTEST_UTF16:
-            yield value.encode("utf-16-le")
-        return
-    for form in {value, value.upper(), value.title(), value.capitalize()}:
-        for charset in CHARSETS:
-            try:
-                encoded = ESCAPES.sub(b"", form.encode(charset))
-            except UnicodeEncodeError:
-                continue
-            if len(encoded) >= 3:
-                yield encoded
-        if len(form) >= 2:
-            yield form.encode("utf-16-le")
-
-
-def _write_date(value: str) -> tuple[str, ...]:
-    year, month, day = value[:4], value[4:6], value[6:]
-    return (
-        value,
-        *(sign.join((year, month, day)) for sign in "-./"),
-        *(sign.join((day, month, year)) for sign in "-./"),
-        f"{month}/{day}/{year}",
-    )
-
-
-def _compile(needles: list[bytes]) -> hyperscan.Database | None:
-    if not needles:
-        return None
-    database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-    flags = [hyperscan.HS_FLAG_CASELESS if needle.isascii() else 0 for needle in needles]
-    # As hexadecimal escapes: the binding cuts literals at the first NUL, which every UTF-16 needle holds.
-    expressions = [b"".join(b"\\x%02x" % byte for byte in needle) for needle in needles]
-    database.compile(expressions=expressions, ids=list(range(len(needles))), elements=len(needles), flags=flags)
-    return database
-
-
-def _is_chancy(needle: bytes) -> bool:
-    return len(needle) < (2 * SHORTEST_IN_BULK if b"\0" in needle else SHORTEST_IN_BULK)
 
 
 def _is_bounded(view: memoryview, start: int, end: int) -> bool:
@@ -242,7 +178,7 @@ def _inflate(data: bytes) -> bytes:
 
 
 def find_pixels(data: bytes) -> tuple[int, int] | None:
-    """Return (start, end) of the pixel data element of a Part 10 file; None where it has none that can be told."""
+    """Return (start, end) of the pixel data element of a Part 10 file; None where none can be found."""
     file = BytesIO(data)
     try:
         header = dcmread(file, stop_before_pixels=True, force=True)

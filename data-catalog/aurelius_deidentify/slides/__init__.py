@@ -1,6 +1,6 @@
-"""Whole-slide files without the people: labels, macros and identifying texts are not in the bytes of the copy.
+"""Clean copies of whole-slide files: labels, macros and identifying texts are not in their bytes.
 
-`plan_slide` looks at a file and says what its clean copy will be; the plan's ``write`` makes it.
+`plan_slide` reads a file's structure and plans its clean copy; the plan's ``write`` makes it.
 """
 
 from __future__ import annotations

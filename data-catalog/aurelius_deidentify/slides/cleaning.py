@@ -1,4 +1,4 @@
-"""One way to a clean slide, whatever its format."""
+"""The cleaning of a slide, whatever its format."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class SlidePlan:
         Of the clean copy.
     width, height
         Of the scan at full resolution, in pixels.
-    evidence
+    identifiers
         Identifying texts found in the slide, none of which may be found in the copy.
     """
 
@@ -45,7 +45,7 @@ class SlidePlan:
     media_type: str
     width: int
     height: int
-    evidence: frozenset[str]
+    identifiers: frozenset[str]
     _plan: CleaningPlan | MiraxPlan
     _openable: bool
 
@@ -73,7 +73,7 @@ class SlidePlan:
 
 
 def plan_slide(path: Path) -> SlidePlan | None:
-    """Look at a file; None if it is no slide.
+    """Plan the clean copy of a slide; None if the file is not a slide.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def plan_slide(path: Path) -> SlidePlan | None:
     """
     if path.suffix.lower() == ".mrxs":  # its content says nothing: the folder beside it does
         mirax = plan_mirax(path)
-        return SlidePlan(path, MIRAX, mirax.width, mirax.height, frozenset(mirax.evidence), mirax, True)
+        return SlidePlan(path, MIRAX, mirax.width, mirax.height, frozenset(mirax.identifiers), mirax, True)
     with path.open("rb") as file:
         if not is_tiff(file.read(4)):
             return None
@@ -91,7 +91,7 @@ def plan_slide(path: Path) -> SlidePlan | None:
         find_vendor(path)  # a format of slides that this looks like a picture to
         return None
     openable = find_vendor(path) is not None and (tiff.kind not in (Kind.GENERIC, Kind.OME) or opens(path))
-    return SlidePlan(path, MEDIA_TYPES[tiff.kind], tiff.width, tiff.height, frozenset(tiff.evidence), tiff, openable)
+    return SlidePlan(path, MEDIA_TYPES[tiff.kind], tiff.width, tiff.height, frozenset(tiff.identifiers), tiff, openable)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Reading chosen bytes of a file at their places, and zeros everywhere else."""
+"""Copies of chosen bytes of a file at their places, with zeros everywhere else."""
 
 from __future__ import annotations
 

@@ -1,34 +1,15 @@
-"""The texts inside slide files: what describes the image stays, by an allow-list; whoever and whenever goes."""
+"""Descriptions inside slide files, cleaned by an allow-list: what describes the image stays, people and dates go."""
 
 from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
 
+from aurelius_deidentify.data_files import read_lines, read_rows
 from aurelius_deidentify.errors import NotDeidentifiable
 
 #: Keys of Aperio's description whose value is a number about the optics or the geometry of the scan.
-APERIO_KEYS = frozenset(
-    [
-        "AppMag",
-        "MPP",
-        "StripeWidth",
-        "Left",
-        "Top",
-        "LineAreaXOffset",
-        "LineAreaYOffset",
-        "LineCameraSkew",
-        "Focus Offset",
-        "DisplayColor",
-        "Exposure Time",
-        "Exposure Scale",
-        "OriginalWidth",
-        "OriginalHeight",
-        "Originalheight",
-        "Filtered",
-        "Gamma",
-    ]
-)
+APERIO_KEYS = frozenset(read_lines(__package__, "aperio_keys.txt"))
 #: With less than the eight digits of a date.
 _NUMBER = re.compile(r"-?\d{1,7}(\.\d{1,7})?")
 #: Words of the first part of the description: program, sizes, offsets, codec and quality.
@@ -40,21 +21,7 @@ _APERIO_GAP = re.compile(r"([\s;]+)")
 _WHITE = {"", " ", "\r\n", "\n", "\r", ";", " \r\n", " \n", ";\r\n"}
 
 #: Elements of OME-XML (schema 2016-06) that say how the pixels are arranged, and the attributes they keep.
-OME_ATTRIBUTES = {
-    "OME": (),
-    "Image": ("ID",),
-    "Pixels": (
-        *("ID", "DimensionOrder", "Type", "SizeX", "SizeY", "SizeZ", "SizeC", "SizeT", "SignificantBits"),
-        *("BigEndian", "Interleaved", "PhysicalSizeX", "PhysicalSizeY", "PhysicalSizeZ", "TimeIncrement"),
-        *("PhysicalSizeXUnit", "PhysicalSizeYUnit", "PhysicalSizeZUnit", "TimeIncrementUnit"),
-    ),
-    "Channel": (
-        *("ID", "SamplesPerPixel", "Color", "EmissionWavelength", "EmissionWavelengthUnit"),
-        *("ExcitationWavelength", "ExcitationWavelengthUnit"),
-    ),
-    "LightPath": (),
-    "TiffData": ("IFD", "PlaneCount", "FirstC", "FirstZ", "FirstT"),
-}
+OME_ATTRIBUTES = {row["element"]: row["attributes"].split() for row in read_rows(__package__, "ome_attributes.csv")}
 #: Values an attribute may have: numbers, enumerations and short units.
 _OME_VALUE = re.compile(
     r"-?\d{1,12}(\.\d{1,16})?([eE][+-]?\d{1,3})?|true|false|XY[CTZ]{3}|u?int(8|16|32)|float|double|bit|complex"
@@ -113,7 +80,7 @@ def clean_ome(text: str, kept_ifds: dict[int, int]) -> str:
     Raises
     ------
     NotDeidentifiable
-        If it is no XML, or describes an image spread over several files.
+        If it is not XML, or describes an image spread over several files.
     """
     if "<!" in text.replace("<!--", ""):
         raise NotDeidentifiable("The OME-XML of the slide declares entities, which no microscope writes.")

@@ -1,4 +1,4 @@
-"""DICOM slides: which instances are pictures of the glass, with its label, instead of what lies on it."""
+"""DICOM slides: the instances that are pictures of the glass with its label (PS3.3 section C.8.12.4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Colour profiles without words: the numbers that colours are computed by stay, text goes (ICC.1:2022 section 9)."""
+"""ICC profiles without text: only the numbers that colours are computed by stay (ICC.1:2022 section 9)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Segments of JPEG and JPEG 2000 codestreams: where metadata hides in compressed tiles.
+"""Segments of JPEG and JPEG 2000 codestreams, in which compressed tiles carry metadata.
 
 Sources: ITU-T T.81 annex B (markers), JFIF 1.02, ITU-T T.800 annex A.
 """
@@ -42,7 +42,7 @@ def list_segments(data: bytes) -> Iterator[JpegSegment]:
     Raises
     ------
     NotDeidentifiable
-        If the stream is none, or ends too early.
+        If the stream is not JPEG, or ends too early.
     """
     try:
         yield from _walk(data, through_scans=True)
@@ -95,6 +95,11 @@ def blank_jpeg(read: Callable[[int], bytes], size: int) -> list[Patch]:
     -------
     list of (int, bytes)
         Offset in the stream, and the bytes to put there.
+
+    Raises
+    ------
+    NotDeidentifiable
+        If the stream is not JPEG, or ends within its header.
     """
     wanted = HEAD_BYTES
     while True:
@@ -129,7 +134,7 @@ def blank_jpeg2000(read: Callable[[int], bytes], size: int) -> list[Patch]:
     Raises
     ------
     NotDeidentifiable
-        If it is no bare codestream: a JP2 file may hold XML and more.
+        If it is not a bare codestream: a JP2 file may hold XML and more.
     """
     data = read(min(65536, size))
     if data[:4] != b"\xff\x4f\xff\x51":

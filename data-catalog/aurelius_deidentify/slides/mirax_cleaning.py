@@ -1,6 +1,6 @@
 """MRXS slides of 3DHISTECH: a folder of data files with an index, and a picture that gives it its name.
 
-Nothing of this format is published; the structure is as OpenSlide reads it (openslide.org/formats/mirax). What is
+The format is not published; the structure is as OpenSlide reads it (openslide.org/formats/mirax). What is
 copied: the tiles of the zoom levels, and where the camera stood. All other layers (label, macro, preview, masks,
 annotations) lose their data; their records stay in the index, of length zero, so that those behind keep their number.
 """
@@ -14,6 +14,7 @@ import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from aurelius_deidentify.data_files import read_lines
 from aurelius_deidentify.errors import NotDeidentifiable
 from aurelius_deidentify.slides.copying import Patch, Range, read_ranges
 from aurelius_deidentify.slides.jpeg import blank_jpeg
@@ -23,14 +24,7 @@ POSITION_LAYERS = ("VIMSLIDE_POSITION_BUFFER", "StitchingIntensityLayer")
 INDEX_VERSION = b"01.02"
 MOST_SLIDEDAT_BYTES = 1 << 20
 #: Keys that stay where their value is a number, in any section.
-NUMBERS = frozenset(
-    {
-        *("IMAGENUMBER_X", "IMAGENUMBER_Y", "OBJECTIVE_MAGNIFICATION", "CameraImageDivisionsPerSide"),
-        *("OVERLAP_X", "OVERLAP_Y", "MICROMETER_PER_PIXEL_X", "MICROMETER_PER_PIXEL_Y", "IMAGE_FILL_COLOR_BGR"),
-        *("DIGITIZER_WIDTH", "DIGITIZER_HEIGHT", "IMAGE_CONCAT_FACTOR", "IMAGE_COMPRESSION_FACTOR", "FILE_COUNT"),
-        *("VIMSLIDE_POSITION_DATA_FORMAT_VERSION", "HIER_COUNT", "NONHIER_COUNT", "SLIDE_VERSION"),
-    }
-)
+NUMBERS = frozenset(read_lines(__package__, "mirax_keys.txt"))
 _NUMBER = re.compile(r"-?\d{1,10}([.,]\d{1,15})?")
 _STRUCTURE = re.compile(r"(NON)?HIER_\d+_(COUNT|VAL_\d+_SECTION)")
 _SECTION = re.compile(r"\d{1,6}|(NONHIER)?LAYER_\d{1,4}(_LEVEL_\d{1,4})?_SECTION")
@@ -57,7 +51,7 @@ class MiraxPlan:
     height: int
     ranges: dict[int, list[Range]] = field(default_factory=dict)
     patches: dict[int, list[Patch]] = field(default_factory=dict)
-    evidence: set[str] = field(default_factory=set)
+    identifiers: set[str] = field(default_factory=set)
 
     def write(self, target: Path) -> None:
         """Write the clean copy.
@@ -125,7 +119,7 @@ class _MiraxPlanner:
         self._walk_layers()
         self.plan.index = bytes(self.index)
         values = (self.ini[section].get(key, "") for section in self.ini.sections() for key in IDENTIFYING)
-        self.plan.evidence = {value for value in values if len(value) >= 6}
+        self.plan.identifiers = {value for value in values if len(value) >= 6}
 
     def _keep(self, at: int, count: int = 1) -> list[int]:
         """Copy numbers of the index to the clean one, and return them."""

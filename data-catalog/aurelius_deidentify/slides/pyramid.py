@@ -1,4 +1,4 @@
-"""Which images of a slide file are the scan itself: they stay. Labels, macros and whatever is not known go."""
+"""The pyramid of a slide file: the images that are the scan itself. Labels, macros and unknown images are not of it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from enum import StrEnum
 
 from aurelius_deidentify.errors import NotDeidentifiable
 from aurelius_deidentify.slides.descriptions import is_ome
-from aurelius_deidentify.slides.tiff import NDPI_FLAG, Directory, TiffFile
+from aurelius_deidentify.slides.tiff import NDPI_FLAG, TiffFile
+from aurelius_deidentify.slides.tiff_layout import Directory
 
 WIDTH, HEIGHT, COMPRESSION, DESCRIPTION = 256, 257, 259, 270
 STRIP_OFFSETS, STRIP_COUNTS, TILE_OFFSETS, TILE_COUNTS = 273, 279, 324, 325
@@ -25,7 +26,7 @@ class Kind(StrEnum):
 
 
 def find_kind(tiff: TiffFile) -> Kind | None:
-    """Return which kind of slide a TIFF file is; None if it is none, but a picture."""
+    """Return which kind of slide a TIFF file is; None if it is a picture and not a slide."""
     if not tiff.directories:
         return None
     first = tiff.directories[0]
@@ -60,7 +61,13 @@ def choose_directories(tiff: TiffFile, kind: Kind) -> dict[int, Directory]:
 
 
 def measure(tiff: TiffFile, directory: Directory) -> tuple[int, int]:
-    """Return width and height in pixels."""
+    """Return width and height in pixels.
+
+    Raises
+    ------
+    NotDeidentifiable
+        If the directory does not give them.
+    """
     sizes = [tiff.read_integers(directory.entries.get(code)) for code in (WIDTH, HEIGHT)]
     if not all(len(size) == 1 and size[0] > 0 for size in sizes):
         raise NotDeidentifiable("An image of the slide file does not say how large it is. Export the slide anew.")

@@ -1,7 +1,7 @@
 """The structure of TIFF files, as far as cleaning a slide needs it: classic, BigTIFF and Hamamatsu's NDPI.
 
-Sources: TIFF 6.0, the BigTIFF design, and what OpenSlide and tifffile know of NDPI (an 8-byte pointer to the next
-directory, behind it the upper 32 bits of every value).
+Sources: TIFF 6.0, the BigTIFF design, and NDPI as OpenSlide and tifffile read it (an 8-byte pointer to the next
+directory, and behind it the upper 32 bits of every value).
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from aurelius_deidentify.errors import NotDeidentifiable
+from aurelius_deidentify.slides.tiff_layout import Directory, Entry, TiffLayout
 
 SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _FORMATS = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 11: "f", 12: "d", 13: "I", 16: "Q", 17: "q", 18: "Q"}
@@ -22,68 +22,6 @@ LARGE = 2**32
 #: No slide has more directories than this; a file that claims to runs in a circle.
 MOST_DIRECTORIES = 100_000
 DAMAGED = "The TIFF structure is damaged: {}. Nothing of it was stored; export the slide anew."
-
-
-@dataclass(frozen=True)
-class TiffLayout:
-    """How numbers are written in one file."""
-
-    order: str
-    big: bool
-    ndpi: bool
-
-    @property
-    def count_size(self) -> int:
-        """Bytes of the number of entries of a directory."""
-        return 8 if self.big else 2
-
-    @property
-    def entry_size(self) -> int:
-        """Bytes of one entry."""
-        return 20 if self.big else 12
-
-    @property
-    def inline_size(self) -> int:
-        """Bytes a value may have to stand in its entry."""
-        return 8 if self.big else 4
-
-    @property
-    def pointer_size(self) -> int:
-        """Bytes of the pointer to the next directory."""
-        return 8 if self.big or self.ndpi else 4
-
-    def pack(self, number: int, size: int) -> bytes:
-        """Write a number in ``size`` bytes."""
-        return number.to_bytes(size, "little" if self.order == "<" else "big")
-
-    def unpack(self, data: bytes) -> int:
-        """Read a number."""
-        return int.from_bytes(data, "little" if self.order == "<" else "big")
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One tag of a directory: its value lies at ``at``, ``size`` bytes long; ``raw`` is the entry as it stands."""
-
-    code: int
-    kind: int
-    count: int
-    at: int
-    size: int
-    inline: bool
-    raw: bytes
-    high: bytes
-
-
-@dataclass
-class Directory:
-    """One image file directory (IFD)."""
-
-    at: int
-    end: int
-    next_at: int
-    entries: dict[int, Entry]
-    children: list[Directory] = field(default_factory=list)
 
 
 class TiffFile:
@@ -118,7 +56,7 @@ class TiffFile:
         Raises
         ------
         NotDeidentifiable
-            If the file ends before.
+            If the file ends before them.
         """
         data = os.pread(self._descriptor, size, at) if 0 <= at <= self.size else b""
         if len(data) != size:

@@ -1,4 +1,4 @@
-"""What a clean copy of a TIFF slide consists of, found before a byte is written.
+"""The plan of a TIFF slide's clean copy, made before a byte is written.
 
 The copy keeps the offsets of its source: the directories of the scan are written again in their place with the tags
 that may stay, their tiles are copied untouched, and everything else in the file, known or not, becomes zeros. So the
@@ -28,10 +28,11 @@ from aurelius_deidentify.slides.pyramid import (
     is_level,
     measure,
 )
-from aurelius_deidentify.slides.tiff import LARGE, SUB_IFDS, Directory, Entry, TiffFile
+from aurelius_deidentify.slides.tiff import LARGE, SUB_IFDS, TiffFile
+from aurelius_deidentify.slides.tiff_layout import Directory, Entry
 
 #: Shorter values occur by chance in compressed tiles and prove nothing.
-SHORTEST_EVIDENCE = 6
+SHORTEST_IDENTIFIER = 6
 
 
 @dataclass
@@ -44,7 +45,7 @@ class CleaningPlan:
         The format.
     width, height
         Of the scan at full resolution, in pixels.
-    evidence
+    identifiers
         Identifying texts that stand in the source and must not stand in the copy.
     """
 
@@ -54,7 +55,7 @@ class CleaningPlan:
     height: int
     ranges: list[Range] = field(default_factory=list)
     patches: list[Patch] = field(default_factory=list)
-    evidence: set[str] = field(default_factory=set)
+    identifiers: set[str] = field(default_factory=set)
 
     def write(self, target: Path) -> None:
         """Write the clean copy.
@@ -70,7 +71,7 @@ class CleaningPlan:
 
 
 def plan_tiff(path: Path) -> CleaningPlan | None:
-    """Plan the clean copy of a TIFF slide; None if the file is a TIFF picture and no slide.
+    """Plan the clean copy of a TIFF slide; None if the file is a TIFF picture and not a slide.
 
     Raises
     ------
@@ -101,7 +102,7 @@ class _TiffPlanner:
         self.numbers = {old: new for new, old in enumerate(chosen)}
         plan.ranges.append((0, 16 if self.layout.big else 12 if self.layout.ndpi and tiff.size >= LARGE else 8))
         for each in tiff.directories:
-            self._collect_evidence(each)
+            self._collect_identifiers(each)
         kept = list(chosen.values())
         for number, (directory, after) in enumerate(zip(kept, [*kept[1:], None], strict=True)):
             children = [child for child in directory.children if is_level(tiff, child, tiff.directories[0])]
@@ -127,7 +128,7 @@ class _TiffPlanner:
         self._plan_pixels(directory)
 
     def _clean_value(self, entry: Entry, *, is_first: bool) -> bytes | None:
-        """Return what is left of a value that is no number; None if nothing is."""
+        """Return what is left of a value other than numbers; None if nothing is."""
         tiff, kind = self.tiff, self.plan.kind
         if entry.code == tags.DESCRIPTION and kind is Kind.APERIO:
             return clean_aperio(tiff.read_text(entry)).encode("ascii", "replace") + b"\0"
@@ -194,14 +195,14 @@ class _TiffPlanner:
         found = blank(lambda wanted: self.tiff.read(offset, wanted), size)
         self.plan.patches += [(offset + place, data) for place, data in found]
 
-    def _collect_evidence(self, directory: Directory) -> None:
+    def _collect_identifiers(self, directory: Directory) -> None:
         texts = [self.tiff.read_text(directory.entries.get(code)).strip() for code in tags.IDENTIFYING]
         description = self.tiff.read_text(directory.entries.get(tags.DESCRIPTION))
         if self.plan.kind is Kind.APERIO:
             texts += list_aperio_values(description)
         elif description and not is_ome(description):
             texts.append(description)
-        self.plan.evidence |= {text for text in texts if len(text) >= SHORTEST_EVIDENCE}
+        self.plan.identifiers |= {text for text in texts if len(text) >= SHORTEST_IDENTIFIER}
 
 
 def _blank_tables(data: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""A clean copy is read again before anybody relies on it."""
+"""The verification of a clean copy: OpenSlide opens it as it opens the source."""
 
 from __future__ import annotations
 

@@ -151,7 +151,7 @@ def _read_slide(slide: SlidePlan, projects: Collection[str]) -> ForeignFile:
     header.TotalPixelMatrixColumns, header.TotalPixelMatrixRows = slide.width, slide.height
     project = _check_project(sidecar, projects)
     files = _list_files(slide.path)
-    return ForeignFile(slide.path, files, slide.media_type, header, slide.evidence, project, _write=slide.write)
+    return ForeignFile(slide.path, files, slide.media_type, header, slide.identifiers, project, _write=slide.write)
 
 
 def _describe_volume(sidecar: Sidecar, nifti: NiftiPlan) -> Dataset:

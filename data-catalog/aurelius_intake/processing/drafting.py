@@ -110,7 +110,7 @@ class Drafter:
         findings = Findings(out.pseudonym, dict(out.actions))
         if refusal := find_refusal(out.original, pixels=out.pixels, approved=approval is not None):
             raise Refused(refusal, findings)
-        verdict = approval.verdict if approval else judge_pixels(out.original, content, prepared.session.evidence)
+        verdict = approval.verdict if approval else judge_pixels(out.original, content, prepared.session.identifiers)
         findings = Findings(out.pseudonym, dict(out.actions), _describe(verdict))
         if verdict.outcome == "person":
             self.approvals.note_verdict(item.id, verdict)
@@ -148,7 +148,7 @@ class Drafter:
             prepared.people[out.pseudonym] = (out.PatientID, out.PatientName)
             said = "clean by rule: whatever is no pixel of the image itself was left out"
             draft = StudyDraft(ReadyObject(item, Findings(out.pseudonym, dict(out.actions)), file, said), out, None)
-        prepared.session.evidence |= foreign.evidence
+        prepared.session.identifiers |= foreign.evidence
         prepared.projects |= {foreign.project} if foreign.project else set()
         prepared.flags |= foreign.flags
         return draft

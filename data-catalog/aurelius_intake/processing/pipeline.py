@@ -179,7 +179,7 @@ class Pipeline:
                 pseudonym=pseudonym,
                 StudyInstanceUID=study.StudyInstanceUID,
                 uids=prepared.session.uids,
-                evidence=prepared.session.evidence,
+                evidence=prepared.session.identifiers,
             )
 
     def _certify(self, prepared: PreparedObject, study: DeidentifiedStudy, ready: Sequence[ReadyObject]) -> None:

@@ -173,7 +173,7 @@ class Preparation:
         """Look in every byte of the drafts for everything that identifies the patient."""
         if not drafts:
             return
-        scanner = ResidueScanner(prepared.session.evidence)
+        scanner = ResidueScanner(prepared.session.identifiers)
         prepared.residue_values = len(scanner.values)
         for draft in drafts:
             places = draft.find_residue(scanner)

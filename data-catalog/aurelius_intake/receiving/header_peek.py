@@ -1,19 +1,23 @@
 """A quick look at the first bytes of a file: what it is, and to which study it belongs.
 
-A handful of elements is wanted before anything is decided about a file; parsing all of it for them would cost more
-than everything that is done to it later. What is not plain little endian is left to pydicom.
+A handful of elements is wanted before anything is decided about a file; decoding all of it for them would cost more
+than everything that is done to it later. They are found by the scanner of `aurelius_deidentify.header.elements`; what
+is not plain little endian is left to pydicom.
 """
 
 from __future__ import annotations
 
-import struct
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 
 from pydicom import dcmread
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from aurelius_deidentify.header.elements import Found, scan_elements
+from aurelius_deidentify.header.heads import UnknownStructure
+from aurelius_deidentify.header.part10 import UNFAMILIAR, find_meta
 
 MEDIA_DIRECTORY = "1.2.840.10008.1.3.10"
 MARK_AT = 128
@@ -30,15 +34,8 @@ WANTED: Mapping[int, str] = {
     0x0020000E: "SeriesInstanceUID",
 }
 LAST = max(WANTED)
-LONG_FORM = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
-SHORT_FORM = frozenset(
-    {b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN", b"SH", b"SL", b"SS"}
-    | {b"ST", b"TM", b"UI", b"UL", b"US"}
-)
-UNDEFINED_LENGTH = 0xFFFFFFFF
-_SHORT = struct.Struct("<HH2sH").unpack_from
-_TAG_AND_LENGTH = struct.Struct("<HHI").unpack_from
-_LENGTH = struct.Struct("<I").unpack_from
+#: Transfer syntaxes whose data set is not plain little endian.
+NOT_PLAIN = UNFAMILIAR | {DeflatedExplicitVRLittleEndian}
 
 
 @dataclass(frozen=True)
@@ -79,64 +76,34 @@ def glance_at(start: bytes) -> HeaderPeek:
     if start[MARK_AT:META_AT] != b"DICM":
         return NOTHING
     try:
-        return HeaderPeek(**_walk(start))
-    except (_Unusual, struct.error, UnicodeDecodeError):
+        return HeaderPeek(**_scan(start))
+    except (UnknownStructure, UnicodeDecodeError):
         return _ask_pydicom(start)
 
 
-class _Unusual(Exception):
-    """The bytes are not laid out plainly, or end before all is found."""
+def _scan(data: bytes) -> dict[str, str]:
+    """Return what is wanted of a file's meta information and data set.
 
-
-def _walk(data: bytes) -> dict[str, str]:
-    found: dict[str, str] = {}
-    body = _walk_explicit(data, META_AT, 0x0002FFFF, found)
-    syntax = found.get("TransferSyntaxUID")
+    Raises
+    ------
+    UnknownStructure
+        If the bytes are not plain little endian, or end within what is scanned.
+    UnicodeDecodeError
+        If a value is not ASCII.
+    """
+    meta, body = find_meta(data)
+    found = _read_wanted(data, meta)
     if found.get("MediaClassUID") == MEDIA_DIRECTORY:
         return found  # no object of a study, and long
-    if syntax in (None, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian):
-        raise _Unusual
-    (_walk_implicit if syntax == ImplicitVRLittleEndian else _walk_explicit)(data, body, LAST, found)
-    return found
+    syntax = found.get("TransferSyntaxUID", "")
+    if not syntax or syntax in NOT_PLAIN:
+        raise UnknownStructure
+    elements, _ = scan_elements(data, body, len(data), syntax == ImplicitVRLittleEndian, until=LAST)
+    return found | _read_wanted(data, elements)
 
 
-def _walk_explicit(data: bytes, at: int, last: int, found: dict[str, str]) -> int:
-    """Note what is wanted up to a tag; returns where the next element begins (PS3.5 section 7.1.2)."""
-    end = len(data)
-    while at < end:
-        group, element, VR, length = _SHORT(data, at)
-        tag = group << 16 | element
-        if tag > last:
-            return at
-        value = at + 8
-        if VR in LONG_FORM:
-            length = _LENGTH(data, value)[0]
-            value += 4
-        elif VR not in SHORT_FORM:
-            raise _Unusual
-        at = value + length
-        if length == UNDEFINED_LENGTH:
-            raise _Unusual
-        if tag in WANTED:
-            found[WANTED[tag]] = _read_text(data[value:at])
-    raise _Unusual
-
-
-def _walk_implicit(data: bytes, at: int, last: int, found: dict[str, str]) -> int:
-    """Do as `_walk_explicit` does, without VRs (PS3.5 section 7.1.3)."""
-    end = len(data)
-    while at < end:
-        group, element, length = _TAG_AND_LENGTH(data, at)
-        tag = group << 16 | element
-        if tag > last:
-            return at
-        value = at + 8
-        at = value + length
-        if length == UNDEFINED_LENGTH:
-            raise _Unusual
-        if tag in WANTED:
-            found[WANTED[tag]] = _read_text(data[value:at])
-    raise _Unusual
+def _read_wanted(data: bytes, elements: list[Found]) -> dict[str, str]:
+    return {WANTED[head.tag]: _read_text(data[start:end]) for head, _, start, end, _ in elements if head.tag in WANTED}
 
 
 def _read_text(value: bytes) -> str:
