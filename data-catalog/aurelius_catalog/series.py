@@ -168,7 +168,7 @@ class Series:
         InvalidRequest
             If the series is no slide, or the slide is not on this machine.
         """
-        from aurelius_catalog.slides.reading import open_slide  # OpenSlide is wanted for slides only
+        from aurelius_catalog.slides.stored_slide import open_slide  # OpenSlide is wanted for slides only
 
         return open_slide(self._store, self.instances)
 

@@ -37,7 +37,7 @@ from aurelius_catalog.service.app import create_app
 from aurelius_catalog.settings import CatalogSettings
 from aurelius_catalog.slide import Slide
 from aurelius_catalog.slides import open_slides, tiles
-from aurelius_catalog.slides.open_slides import SHELF
+from aurelius_catalog.slides.open_slides import OPEN_SLIDES
 from service_client import believe_header, serve_as
 from slide_files import make_pixels, write_mirax, write_ndpi, write_ome, write_pyramid
 from slide_house import PROJECT, add_dicom_slide, add_slide, write_dicom_slide
@@ -259,7 +259,7 @@ def test_a_slide_is_opened_once_and_not_kept_when_its_file_is_gone(
     for column in range(3):
         store.read_slide_tile(uid, 12, column, 0)
     assert opened == ["once"]
-    held = SHELF.take(store, uid)
+    held = OPEN_SLIDES.take(store, uid)
     held.paths[0].unlink()
     assert not held.is_good
     with pytest.raises(InvalidRequest):

@@ -204,9 +204,9 @@ class LocalImages:
         return self._take_slide(SeriesInstanceUID).make_tile(level, column, row)
 
     def _take_slide(self, SeriesInstanceUID: str) -> OpenedSlide:
-        from aurelius_catalog.slides.open_slides import SHELF  # OpenSlide is wanted for slides only
+        from aurelius_catalog.slides.open_slides import OPEN_SLIDES  # OpenSlide is wanted for slides only
 
-        return SHELF.take(self, SeriesInstanceUID)
+        return OPEN_SLIDES.take(self, SeriesInstanceUID)
 
     # -- inside --------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@
 """
 
 from aurelius_catalog.search.keywords import KEYWORDS
-from aurelius_catalog.search.pages import (
+from aurelius_catalog.search.queries import (
     count_series,
     count_values,
     find_instances,

@@ -44,7 +44,7 @@ def match_special(keyword: str, value: object, dialect: str) -> ColumnElement[bo
     raise InvalidRequest("source is for tables of series, not for instances or studies.")
 
 
-def is_remarked(keyword: str) -> ColumnElement[bool]:
+def has_results(keyword: str) -> ColumnElement[bool]:
     """Return the condition that somebody drew on a series, or a model found something there."""
     return RESULTS_OF[keyword].is_not(None)
 
@@ -52,7 +52,7 @@ def is_remarked(keyword: str) -> ColumnElement[bool]:
 def _match_results(keyword: str, value: object, dialect: str) -> ColumnElement[bool]:
     said = RESULTS_OF[keyword]
     if isinstance(value, bool):
-        return is_remarked(keyword) if value else said.is_(None)
+        return has_results(keyword) if value else said.is_(None)
     names = list(value) if isinstance(value, (list, set, frozenset)) else [value]
     if not names or not all(isinstance(name, str) and "\0" not in name for name in names):
         kind = "the name of a segment" if keyword == "has_segmentation" else "a model or a finding"

@@ -11,7 +11,7 @@ from typing import Any
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 from aurelius_catalog.records import InstanceRecord, Record, SeriesRecord, StudyRecord
-from aurelius_catalog.service.conditions import REMOVED, SearchParameters
+from aurelius_catalog.service.search_parameters import REMOVED, SearchParameters
 from aurelius_catalog.service.slide_levels import LEVEL
 from aurelius_deidentify.media_types import DICOM
 
@@ -37,7 +37,7 @@ _INSTANCE = ("SOPClassUID", "SOPInstanceUID", "InstanceNumber", "Rows", "Columns
 _LISTS = frozenset({"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "PN", "SH", "TM", "UI"})
 
 
-def describe_study(study: StudyRecord, root: str, question: SearchParameters) -> str:
+def describe_study(study: StudyRecord, root: str, parameters: SearchParameters) -> str:
     """Return the DICOM JSON of a study.
 
     Parameters
@@ -46,14 +46,14 @@ def describe_study(study: StudyRecord, root: str, question: SearchParameters) ->
         With counts over all of its series.
     root
         Address of the DICOMweb service.
-    question
+    parameters
         Says what else the answer is to contain.
     """
     return _write(
         {
             **_describe_patient(study),
             **_take(study, _STUDY),
-            **_take_asked(study, question),
+            **_take_asked(study, parameters),
             "ModalitiesInStudy": list(study.ModalitiesInStudy),
             "NumberOfStudyRelatedSeries": study.NumberOfStudyRelatedSeries,
             "NumberOfStudyRelatedInstances": study.NumberOfStudyRelatedInstances,
@@ -62,21 +62,21 @@ def describe_study(study: StudyRecord, root: str, question: SearchParameters) ->
     )
 
 
-def describe_series(record: SeriesRecord, root: str, question: SearchParameters) -> str:
+def describe_series(record: SeriesRecord, root: str, parameters: SearchParameters) -> str:
     """Return the DICOM JSON of a series and of the study it belongs to; see `describe_study`."""
     return _write(
         {
             **_describe_patient(record),
             **_take(record, _STUDY),
             **_take(record, _SERIES),
-            **_take_asked(record, question),
+            **_take_asked(record, parameters),
             "NumberOfSeriesRelatedInstances": record.n_instances,
             "RetrieveURL": f"{root}/studies/{record.StudyInstanceUID}/series/{record.SeriesInstanceUID}",
         }
     )
 
 
-def describe_instance(instance: InstanceRecord, series: SeriesRecord, root: str, question: SearchParameters) -> str:
+def describe_instance(instance: InstanceRecord, series: SeriesRecord, root: str, parameters: SearchParameters) -> str:
     """Return the DICOM JSON of an instance; see `describe_study`."""
     syntax = instance.TransferSyntaxUID if instance.media_type in (DICOM, LEVEL) else ""
     place = f"studies/{series.StudyInstanceUID}/series/{series.SeriesInstanceUID}"
@@ -85,8 +85,8 @@ def describe_instance(instance: InstanceRecord, series: SeriesRecord, root: str,
             "StudyInstanceUID": series.StudyInstanceUID,
             "SeriesInstanceUID": series.SeriesInstanceUID,
             "Modality": series.Modality,
-            **_take_asked(series, question),
-            **_take_asked(instance, question),
+            **_take_asked(series, parameters),
+            **_take_asked(instance, parameters),
             **_take(instance, _INSTANCE),
             "NumberOfFrames": (instance.NumberOfFrames or 1) if instance.Rows else None,
             "AvailableTransferSyntaxUID": syntax,
@@ -104,10 +104,10 @@ def _take(record: Record, keywords: Iterable[str]) -> dict[str, Any]:
     return {keyword: getattr(record, keyword, None) for keyword in keywords}
 
 
-def _take_asked(record: Record, question: SearchParameters) -> dict[str, Any]:
+def _take_asked(record: Record, parameters: SearchParameters) -> dict[str, Any]:
     """Return what the index knows of the attributes asked for."""
     known = _list_attributes(type(record))
-    return _take(record, known if question.everything else known & question.fields)
+    return _take(record, known if parameters.everything else known & parameters.fields)
 
 
 @cache

@@ -47,7 +47,7 @@ class Viewport:
     region: tuple[float, float, float, float] | None = None
 
 
-def draw_frame(
+def render_frame(
     store: LocalStore, instance: InstanceRecord, index: int, window: Window | None, viewport: Viewport | None
 ) -> Image.Image:
     """Draw one frame; in colour where it has colours.

@@ -17,7 +17,7 @@ from pydicom.uid import JPEGBaseline8Bit
 from aurelius_catalog.dicom.json_header import make_header
 from aurelius_catalog.local.store import LocalStore
 from aurelius_catalog.records import InstanceRecord, SeriesRecord
-from aurelius_catalog.slides.open_slides import SHELF, OpenedSlide
+from aurelius_catalog.slides.open_slides import OPEN_SLIDES, OpenedSlide
 from aurelius_catalog.slides.placement import place_file
 from aurelius_catalog.slides.tiles import encode_jpeg, read_region
 from aurelius_deidentify.media_types import DICOM
@@ -52,7 +52,7 @@ def list_levels(store: LocalStore, series: SeriesRecord) -> list[InstanceRecord]
     """
     if series.Modality != "SM" or series.n_frames:
         return []
-    opened = SHELF.take(store, series.SeriesInstanceUID)
+    opened = OPEN_SLIDES.take(store, series.SeriesInstanceUID)
     held = opened.instances[0]
     if held.media_type == DICOM:
         return []
@@ -78,7 +78,7 @@ def list_level_headers(store: LocalStore, series: SeriesRecord) -> dict[str, str
     levels = list_levels(store, series)
     if not levels:
         return {}
-    opened = SHELF.take(store, series.SeriesInstanceUID)
+    opened = OPEN_SLIDES.take(store, series.SeriesInstanceUID)
     (text,) = store.list_headers(series.SeriesInstanceUID, opened.instances[0].SOPInstanceUID).values()
     held = json.loads(text)
     return {
@@ -97,7 +97,7 @@ def read_tiles(store: LocalStore, level: InstanceRecord, indices: Sequence[int])
     indices
         Positions of the frames, from 0.
     """
-    opened = SHELF.take(store, level.SeriesInstanceUID)
+    opened = OPEN_SLIDES.take(store, level.SeriesInstanceUID)
     number = (level.InstanceNumber or 1) - 1
     columns = -(-opened.record.levels[number].width // TILE_PX)
     places = [(index % columns * TILE_PX, index // columns * TILE_PX) for index in indices]

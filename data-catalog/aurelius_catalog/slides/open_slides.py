@@ -28,7 +28,7 @@ from aurelius_catalog.local.images import LocalImages
 from aurelius_catalog.records import InstanceRecord, SlideLevel, SlideRecord
 from aurelius_catalog.slides import tiles
 from aurelius_catalog.slides.placement import place_file, read_placement
-from aurelius_catalog.slides.reading import choose_instances, open_files
+from aurelius_catalog.slides.stored_slide import choose_instances, open_files
 from aurelius_deidentify.media_types import DICOM
 
 #: Slides held open, seconds until one is opened anew, bytes of decoded tiles that all of them keep together.
@@ -161,4 +161,4 @@ def _read_positive(text: str | None) -> float | None:
 
 
 #: The slides of this process.
-SHELF = OpenSlides()
+OPEN_SLIDES = OpenSlides()

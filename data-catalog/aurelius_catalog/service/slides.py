@@ -11,7 +11,7 @@ from pydantic import StringConstraints
 from aurelius_catalog.hosting.host import service_prefix
 from aurelius_catalog.records import SlideRecord
 from aurelius_catalog.service.stores import Opened
-from aurelius_catalog.slides.open_slides import SHELF
+from aurelius_catalog.slides.open_slides import OPEN_SLIDES
 from aurelius_catalog.slides.tiles import BLOCK_PX, FARTHEST_PX, write_dzi
 
 router = APIRouter(prefix="/slides")
@@ -27,14 +27,14 @@ FRESH_S = 300
 @router.get("/{series}")
 def read_slide(store: Opened, series: Uid) -> SlideRecord:
     """Return the levels of a slide and how large its pixels are."""
-    return SHELF.take(store, series).record
+    return OPEN_SLIDES.take(store, series).record
 
 
 @router.get("/{series}/dzi")
 def read_dzi(store: Opened, series: Uid) -> Response:
     """Describe the slide as a DeepZoom image, for OpenSeadragon and its like."""
     url = f"{service_prefix()}slides/{series}/tiles/"
-    return Response(write_dzi(SHELF.take(store, series).record, url), media_type="application/xml")
+    return Response(write_dzi(OPEN_SLIDES.take(store, series).record, url), media_type="application/xml")
 
 
 @router.get("/{series}/tiles/{level}/{column}_{row}.jpg")
@@ -47,7 +47,7 @@ def read_tile(
     if_none_match: Annotated[str, Header()] = "",
 ) -> Response:
     """Return one DeepZoom tile as JPEG; level 0 is one pixel."""
-    opened = SHELF.take(store, series)
+    opened = OPEN_SLIDES.take(store, series)
     tag = f'"{opened.version}-{level}-{column}-{row}"'
     headers = {"ETag": tag, "Cache-Control": f"private, max-age={FRESH_S}", "Vary": "Cookie, Authorization"}
     if tag in if_none_match:
@@ -60,5 +60,5 @@ def read_region(
     store: Opened, series: Uid, level: Number, x: Place = 0, y: Place = 0, width: Length = 512, height: Length = 512
 ) -> Response:
     """Return a region of a level as ``(y, x, c)`` RGB bytes; x and y are pixels of that level."""
-    pixels = SHELF.take(store, series).read_region(level, x, y, width, height)
+    pixels = OPEN_SLIDES.take(store, series).read_region(level, x, y, width, height)
     return Response(pixels.tobytes(), media_type="application/octet-stream")

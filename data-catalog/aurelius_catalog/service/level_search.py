@@ -18,9 +18,9 @@ from aurelius_catalog.local.store import LocalStore
 from aurelius_catalog.records import InstanceRecord, SeriesRecord
 from aurelius_catalog.search.conditions import match
 from aurelius_catalog.search.keywords import INSTANCES, SERIES
-from aurelius_catalog.search.question import read_question
+from aurelius_catalog.search.search_filter import read_filter
 from aurelius_catalog.service.slide_levels import make_levels
-from aurelius_catalog.slides.reading import open_files
+from aurelius_catalog.slides.stored_slide import open_files
 from aurelius_deidentify.media_types import SUFFIXES, is_slide
 
 Found = list[tuple[InstanceRecord, SeriesRecord]]
@@ -67,13 +67,13 @@ def find_levels(store: LocalStore, keywords: Mapping[str, object]) -> tuple[Foun
 def _list_files(
     connection: Connection, store: LocalStore, above: Mapping[str, object], limit: int
 ) -> list[InstanceRecord]:
-    question = read_question(connection, store.person, above)
+    search_filter = read_filter(connection, store.person, above)
     statement = select(*reads.INSTANCE_COLUMNS).join(
         series, series.c.SeriesInstanceUID == instances.c.SeriesInstanceUID
     )
     # The index of modalities leads there; the frames of DICOM slides are counted.
     slides = (series.c.Modality == "SM", series.c.n_frames == 0, instances.c.media_type.in_(_SLIDE_TYPES))
-    statement = statement.where(*question.expressions, *slides).order_by(series.c.id).limit(limit)
+    statement = statement.where(*search_filter.expressions, *slides).order_by(series.c.id).limit(limit)
     return [InstanceRecord(**row) for row in connection.execute(statement).mappings()]
 
 

@@ -49,7 +49,7 @@ class SearchParameters:
     impossible: bool
 
 
-def read_question(
+def read_search_parameters(
     request: Request,
     fuzzymatching: Annotated[bool, Query(description="Find names by a part, and texts in any letters")] = False,
     includefield: Annotated[

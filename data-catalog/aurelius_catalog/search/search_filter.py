@@ -23,7 +23,7 @@ from aurelius_catalog.index.visibility import may_see
 from aurelius_catalog.search.conditions import is_open, match, match_numbers
 from aurelius_catalog.search.full_text import check_words, match_words
 from aurelius_catalog.search.keywords import SCOPES, SERIES, SPECIAL, find_column
-from aurelius_catalog.search.special import RESULTS_OF, is_remarked, match_scope, match_special
+from aurelius_catalog.search.special import RESULTS_OF, has_results, match_scope, match_special
 
 _INDEXED = {*INDEXED, *INDEXED_WHERE_PRESENT, "Modality", "SeriesInstanceUID", "StudyInstanceUID"}
 _BY_MODALITY = ("Modality", "BodyPartExamined")
@@ -110,7 +110,7 @@ class SearchFilter:
         return [*([pair] if len(pair) == 2 and all(each.single for each in pair) else []), *alone, ()]
 
 
-def read_question(
+def read_filter(
     connection: Connection,
     person: Person,
     keywords: Mapping[str, object],
@@ -134,7 +134,7 @@ def read_question(
             if keyword == "text" and dialect == "sqlite":
                 asked.append(Condition(keyword, expression, check_words(value), words=match_words(value)))
             elif keyword in RESULTS_OF and value is not False:
-                remarked = is_remarked(keyword)
+                remarked = has_results(keyword)
                 asked.append(Condition(keyword, remarked, remarked, indexed=True))
                 if value is not True:
                     asked.append(Condition(f"{keyword} of a name", expression, expression))
