@@ -1,4 +1,4 @@
-"""Where each frame lies in a DICOM file, and how its bytes become numbers.
+"""The byte ranges of the frames in a DICOM file, and the decoding of their bytes.
 
 Positions are found once, when a file enters the catalog, so that reading never parses a header.
 """
@@ -46,7 +46,7 @@ def locate_frames(
     Parameters
     ----------
     element
-        Its pixel data element, tag and all; what follows it does no harm. Empty if there is none.
+        Its pixel data element, tag included; bytes after it do no harm. Empty without pixel data.
     at
         Where in the file the element begins.
     header
@@ -54,7 +54,7 @@ def locate_frames(
     TransferSyntaxUID
         From its file meta.
     read_table
-        Returns its ExtendedOffsetTable, if it has one; called only where frames are torn into fragments.
+        Returns its ExtendedOffsetTable, if it has one; called only where frames consist of several fragments.
 
     Returns
     -------
@@ -196,9 +196,9 @@ def decode_frame(data: bytes, instance: InstanceRecord) -> NDArray[np.generic]:
 
 
 def find_stored_dtype(instance: InstanceRecord) -> np.dtype[Any]:
-    """Return what kind of numbers an image stores, in little endian.
+    """Return the dtype of an image's stored values, in little endian.
 
-    Those of the Floating Point Image Pixel modules have no PixelRepresentation (PS3.3 C.7.6.24).
+    Images of the Floating Point Image Pixel modules have no PixelRepresentation (PS3.3 C.7.6.24).
     """
     bits = instance.BitsAllocated or 8
     if instance.PixelRepresentation is None and bits in (32, 64):

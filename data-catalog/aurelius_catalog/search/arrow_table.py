@@ -1,4 +1,4 @@
-"""Everything that a search finds, as an Arrow table, without a record made of each row."""
+"""All results of a search as an Arrow table, without a record for each row."""
 
 from __future__ import annotations
 
@@ -46,5 +46,5 @@ def _make_field(name: str, annotation: object) -> pa.Field:
     return pa.field(name, _TYPES[kind])
 
 
-#: What a table of series holds.
+#: The columns of a table of series.
 SCHEMA = pa.schema([_make_field(name, field.annotation) for name, field in SeriesRecord.model_fields.items()])

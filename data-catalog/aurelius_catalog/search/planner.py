@@ -1,8 +1,8 @@
-"""Which condition of a question to begin with, so that it is answered from an index whatever else is asked.
+"""The query plan: the condition to begin with, so that every search is answered from an index.
 
-Neither database is told how often values come together, and SQLite not even how often one comes. So each condition that
-has an index is tried for its number of hits, up to a bound, which takes a millisecond. If one has few, all of its hits
-are looked at; if all have many, series are looked at in their order until the page is full.
+Neither database knows how often values occur together, and SQLite not even how often one occurs. So the hits of each
+condition with an index are counted, up to a bound, which takes a millisecond. If one has few, all of its hits are read;
+if all have many, series are read in their order until the page is full.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from aurelius_catalog.index.schema import series
 from aurelius_catalog.search.full_text import WORDS
 from aurelius_catalog.search.search_filter import Condition, SearchFilter, Start
 
-#: So many entries of an index are counted, and looked at one by one, at most.
+#: Entries of an index that are counted, and rows that are read one by one, at most.
 FEW = 30_000
-#: So few hits are looked at rather than asking the full text.
+#: With fewer hits than this, rows are read rather than the full text asked.
 SELDOM = 2_000
-#: What looking at a row costs beside looking at an entry of an index.
+#: The cost of reading a row, in entries of an index.
 _ROW_COST = 2
-#: Hits may stand together, so a walk may have to go further than on average.
+#: Hits may be clustered, so a walk may have to go further than the average.
 _CLUSTERING = 5
-#: Conditions whose hits are likely to stand together.
+#: Conditions whose hits are likely to be clustered.
 _TOGETHER = ("text", "received_at")
-#: Where hits are too many to be sorted, and must not be walked to: up to which series to look for them first, and then.
+#: Where hits are too many to sort and too far away to walk to: the last series of the first try, then of the second.
 _REACHES = (20_000, None)
 #: The share of series that a condition without an index is thought to keep.
 _GUESS = 0.3
@@ -35,9 +35,9 @@ _GUESS = 0.3
 
 @dataclass(frozen=True)
 class QueryPlan:
-    """Where to begin: with these conditions, or (none) with the first series of all; and how to get them in order.
+    """The conditions to begin with (none: the first series of all), and how to get results in order.
 
-    ``reaches`` says up to which series to look at first, and then (None: at all of them) if those fill no page.
+    ``reaches`` are the last series to read at each try, until a page is full; None: all of them.
     """
 
     first: tuple[Condition, ...]
@@ -63,7 +63,7 @@ class QueryPlan:
 
     @property
     def _words(self) -> ColumnElement[bool] | None:
-        """The question to SQLite's full text, which has its hits in order and is best asked itself."""
+        """The condition on SQLite's full-text table, which has its hits in order and is best asked directly."""
         return self.first[0].words if len(self.first) == 1 else None
 
 
@@ -74,7 +74,7 @@ def make_plan(connection: Connection, search_filter: SearchFilter, wanted: int |
     ----------
     connection
         To the index.
-    question
+    search_filter
         What is asked.
     wanted
         How many series from the first one on are needed; None: all of them.
@@ -118,14 +118,14 @@ def _walk(search_filter: SearchFilter, first: tuple[Condition, ...]) -> QueryPla
 
 
 def _leave(search_filter: SearchFilter) -> QueryPlan:
-    """Leave all to PostgreSQL: it knows how often values come, but not that some stand together, so far from others."""
+    """Leave the plan to PostgreSQL, which knows how often values occur, but not that some are clustered."""
     if any(each.keyword in _TOGETHER for each in search_filter.conditions):
         return QueryPlan(search_filter.conditions, (), walk=False, reaches=_REACHES)
     return QueryPlan(search_filter.conditions, (), walk=True)
 
 
 def _weigh(search_filter: SearchFilter, start: Start) -> float:
-    """Return what a hit of a start costs: little if its index holds all that is asked, or what most hits fail at."""
+    """Return the cost of a hit of a start: little if its index holds the other attributes of the search."""
     rest = [each.keyword for each in search_filter.conditions if each not in start.conditions]
     held = sum(keyword in start.beside for keyword in rest)
     return 1 if held == len(rest) else 1 + _ROW_COST * _GUESS**held
@@ -134,7 +134,7 @@ def _weigh(search_filter: SearchFilter, start: Start) -> float:
 def _guess_hits(
     search_filter: SearchFilter, best: tuple[Condition, ...], total: int, counted: dict[tuple[Condition, ...], int]
 ) -> float:
-    """Return how many series may meet all conditions, as if they had nothing to do with one another."""
+    """Estimate how many series meet all conditions, taken as independent."""
     hits, counted_in = float(counted[best]), set(best)
     for group, count in counted.items():
         if not counted_in.intersection(group):

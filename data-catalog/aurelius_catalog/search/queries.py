@@ -1,4 +1,4 @@
-"""Answers of the index: a page, a count, facets, or everything as one table."""
+"""The queries of a search: a page of results, a count, facets, or everything as one table."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def read_table(connection: Connection, person: Person, keywords: Keywords, archi
     uids = found.column("SeriesInstanceUID").to_pylist()
     here: set[str] = set()
     portions = [uids[start : start + 500] for start in range(0, len(uids), 500)]
-    # Of very many it is quicker to read once what this person may see at all.
+    # For very many it is quicker to read once everything that this person may see.
     asked = [{"SeriesInstanceUID": portion} for portion in portions] if len(portions) < 40 else [{}]
     for keywords_asked in asked:
         visible = read_filter(connection, person, keywords_asked)
@@ -127,7 +127,7 @@ def read_table(connection: Connection, person: Person, keywords: Keywords, archi
 
 
 def _asks_archive(keywords: Keywords) -> bool:
-    """Whether the public archive is asked, instead of this house."""
+    """Whether the public archive is searched instead of this house."""
     if keywords.get("source", "idc") != "idc":
         raise InvalidRequest("source takes 'idc': the index of a public archive. Leave it away for this house.")
     return "source" in keywords
@@ -146,7 +146,7 @@ def _describe_study(rows: list[RowMapping], projects: tuple[str, ...]) -> StudyR
 
 
 def _list_studies(connection: Connection, search_filter: SearchFilter, limit: int | None, offset: int) -> list[str]:
-    """Go through the series that match, as far as it takes to have seen so many studies."""
+    """Read matching series until enough studies are seen."""
     wanted = None if limit is None else offset + limit
     plan = make_plan(connection, search_filter, wanted)
     statement = plan.narrow(select(series.c.StudyInstanceUID)).order_by(plan.order)

@@ -1,4 +1,4 @@
-"""What a QIDO-RS search says about a study, a series, an instance (PS3.18 tables 10.6.3-3 to 10.6.3-5)."""
+"""QIDO-RS results: the DICOM JSON of a study, a series, an instance (PS3.18 tables 10.6.3-3 to 10.6.3-5)."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def describe_study(study: StudyRecord, root: str, parameters: SearchParameters) 
     root
         Address of the DICOMweb service.
     parameters
-        Says what else the answer is to contain.
+        The search, which names the further attributes to include.
     """
     return _write(
         {
@@ -96,7 +96,7 @@ def describe_instance(instance: InstanceRecord, series: SeriesRecord, root: str,
 
 
 def _describe_patient(record: StudyRecord | SeriesRecord) -> dict[str, Any]:
-    """Return who it is: a pseudonym; what de-identification removed is said to be empty, as clients expect it."""
+    """Return the pseudonym; attributes that de-identification removed are empty, as clients expect."""
     return {**dict.fromkeys(REMOVED, ""), "PatientName": record.PatientID, "InstanceAvailability": "ONLINE"}
 
 
@@ -105,7 +105,7 @@ def _take(record: Record, keywords: Iterable[str]) -> dict[str, Any]:
 
 
 def _take_asked(record: Record, parameters: SearchParameters) -> dict[str, Any]:
-    """Return what the index knows of the attributes asked for."""
+    """Return the attributes asked for that the index holds."""
     known = _list_attributes(type(record))
     return _take(record, known if parameters.everything else known & parameters.fields)
 
@@ -118,7 +118,7 @@ def _list_attributes(kind: type[Record]) -> frozenset[str]:
 
 @lru_cache(maxsize=256)
 def _spell(keywords: tuple[str, ...]) -> list[tuple[str, str, str]]:
-    """Return of each attribute, in the order of their tags: its keyword, its VR, and how its element begins."""
+    """Return keyword, VR and opening text of each element, in the order of their tags."""
     tags = {keyword: tag_for_keyword(keyword) or 0 for keyword in keywords}
     spelled = [(tag, keyword, dictionary_VR(tag)) for keyword, tag in tags.items()]
     return [(keyword, vr, f'"{tag:08X}": {{"vr": "{vr}"') for tag, keyword, vr in sorted(spelled)]
@@ -141,5 +141,5 @@ def _write(values: Mapping[str, Any]) -> str:
 
 
 def _write_value(value: object) -> str:
-    # What nearly all values are; an encoder would be made anew for each list of them.
+    # Nearly all values are text; json.dumps would make a new encoder for each list of them.
     return encode_basestring_ascii(value) if isinstance(value, str) else json.dumps(value)

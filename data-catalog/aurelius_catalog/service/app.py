@@ -1,4 +1,4 @@
-"""The catalog service: DICOMweb for what DICOM has a word for, JSON for the rest."""
+"""The catalog service: DICOMweb for what DICOM defines, JSON for the rest."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from aurelius_catalog.service import datasets, dicomweb, frame_streams, ohif, re
 
 
 def create_app() -> FastAPI:
-    """Make the application; rights are those of each request's person."""
+    """Make the application; each request has the rights of its person."""
     app = create_service("catalog", shared_files.serve_shared_files, [shared_files.FILES_SHARED])
     mount_router(
         app, frame_streams.router

@@ -32,7 +32,7 @@ FORMATS = {"image/jpeg": "JPEG", "image/png": "PNG", "image/gif": "GIF", "image/
 THUMBNAIL = Viewport(256, 256)
 LARGEST_VIEWPORT = 8192
 MOST_PICTURES = 64
-#: The browser keeps a picture and asks, each time, whether it may still show it.
+#: Browsers keep a picture and ask, each time, whether they may still show it.
 _CACHING = "private, no-cache"
 _FUNCTIONS = {"linear": "LINEAR", "linear-exact": "LINEAR_EXACT", "sigmoid": "SIGMOID"}
 _PICTURE: dict[int | str, dict[str, Any]] = {
@@ -98,7 +98,7 @@ Rendering = Annotated[RenderRequest, Depends(read_render_request)]
 
 
 def _add_routes(path: str) -> Callable[[RouteFunction], RouteFunction]:
-    """Answer pictures of a resource, and thumbnails of it."""
+    """Add the routes of a resource's pictures and thumbnails."""
 
     def add(function: RouteFunction) -> RouteFunction:
         for form in ("rendered", "thumbnail"):
@@ -110,13 +110,13 @@ def _add_routes(path: str) -> Callable[[RouteFunction], RouteFunction]:
 
 @_add_routes("/studies/{study}")
 def render_study(request: Rendering, study: str) -> Response:
-    """WADO-RS: a picture that stands for a study; its thumbnail is a small one."""
+    """WADO-RS: a picture that represents a study; its thumbnail is a small one."""
     return _answer(request, _represent_study(request.store, study))
 
 
 @_add_routes("/studies/{study}/series/{series}")
 def render_series(request: Rendering, study: str, series: str) -> Response:
-    """WADO-RS: a picture that stands for a series; its thumbnail is a small one."""
+    """WADO-RS: a picture that represents a series; its thumbnail is a small one."""
     return _answer(request, _represent_series(request.store, study, series))
 
 

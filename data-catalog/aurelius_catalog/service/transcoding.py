@@ -28,7 +28,7 @@ def read_stored(store: LocalStore, instance: InstanceRecord, indices: Sequence[i
     Raises
     ------
     NotFound
-        If a header announces frames that are not there.
+        If frames are missing that the header announces.
     """
     if instance.media_type == LEVEL:
         return read_tiles(store, instance, indices)

@@ -1,4 +1,4 @@
-"""The levels of a slide as xarray sees them: read when they are asked for, with coordinates in micrometres."""
+"""The levels of a slide as lazy xarray arrays: read only as far as they are used, with coordinates in micrometres."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class OpenedSlide:
             return False
 
     def read_region(self, level: int, x: int, y: int, width: int, height: int) -> NDArray[np.uint8]:
-        """Read a region of one level; see `tiles.read_region`."""
+        """Read ``(y, x, c)`` uint8 RGB of one level, ``(height, width, 3)``; see `tiles.read_region`."""
         return tiles.read_region(self.slide, level, x, y, width, height)
 
     def make_tile(self, level: int, column: int, row: int) -> bytes:
@@ -68,7 +68,7 @@ class OpenedSlide:
 
 
 class OpenSlides:
-    """Slides held open for everybody; the rights are asked at each touch.
+    """Slides held open for everybody; rights are checked each time one is taken.
 
     A slide that is put back is closed once the last tile in work is done with it.
     """
@@ -94,7 +94,7 @@ class OpenSlides:
         if held is not None:
             store.note_reading(SeriesInstanceUID)
             return held
-        with self._gates[hash(key) % len(self._gates)]:  # of many who want one slide, one opens it
+        with self._gates[hash(key) % len(self._gates)]:  # of many requests for one slide, only the first opens it
             held = self._find(key)
             if held is not None:
                 store.note_reading(SeriesInstanceUID)
@@ -129,7 +129,7 @@ class OpenSlides:
 
 
 def _describe(slide: AbstractSlide, SeriesInstanceUID: str, held: InstanceRecord, path: Path) -> SlideRecord:
-    """Say what an open slide consists of; ``held`` is its finest level, or the slide file, and lies at ``path``."""
+    """Describe an open slide; ``held`` is its finest level, or the slide file, and lies at ``path``."""
     properties = slide.properties
     mpp_x, mpp_y = (_read_positive(properties.get(name)) for name in (PROPERTY_NAME_MPP_X, PROPERTY_NAME_MPP_Y))
     width, height = slide.dimensions

@@ -1,4 +1,4 @@
-"""Where pictures lie on the glass (PS3.3 section C.8.12.2.1), and so on one another."""
+"""The placement of pictures on the glass (PS3.3 section C.8.12.2.1), and so on one another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opening the slides that the catalog holds, where they lie."""
+"""The slide of a series, opened where its files lie, with the first reader that knows its format."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ def open_slide(store: Store, instances: Sequence[InstanceRecord]) -> AbstractSli
     Raises
     ------
     InvalidRequest
-        If there is none, or it is not on this machine, or nothing here reads this kind of slide.
+        If the series is no slide, its files are not on this machine, or nothing here reads this kind of slide.
+    NotFound, PermissionDenied, Withdrawn
+        As for any series.
     """
     chosen = choose_instances(instances)
     if not isinstance(store, LocalStore):
@@ -50,7 +52,7 @@ def choose_instances(instances: Sequence[InstanceRecord]) -> list[InstanceRecord
 
 
 def open_files(folder: Path, chosen: Sequence[InstanceRecord]) -> AbstractSlide:
-    """Open what `choose_instances` chose, whoever asks, with the first of the readers that knows it.
+    """Open what `choose_instances` chose, without asking for rights, with the first reader that knows it.
 
     Parameters
     ----------

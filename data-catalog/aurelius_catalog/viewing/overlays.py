@@ -1,4 +1,4 @@
-"""What lies over an image in a viewer: labels in their colours, or values such as a dose as a heat map."""
+"""The layers over an image in a viewer: labels in their colours, or values such as a dose as a heat map."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def gather_overlays(series: Series, image: xr.DataArray, given: Overlaid | Seque
     Parameters
     ----------
     series, image
-        The series, and how it opened.
+        The series, and its opened image: ``(z, y, x)`` or other axes that end in y and x, any real dtype.
     given
         One thing or several: label versions, stored segmentations, structure sets, predictions, arrays, or series that
         hold one of those.
@@ -66,7 +66,7 @@ def gather_overlays(series: Series, image: xr.DataArray, given: Overlaid | Seque
     Raises
     ------
     InvalidLabel
-        If something does not lie on the images, or is nothing to lay over them.
+        If something does not belong to these images, or cannot be laid over images at all.
     """
     if given is None:
         return []
@@ -121,9 +121,10 @@ def _split(array: xr.DataArray, meanings: dict[int, tuple[str, Colour | None]]) 
             layers.append(free)
         free[0][mask] = number
         free[1].append(number)
-    said = dict(zip(numbers, names, strict=True))
+    labels_by_number = dict(zip(numbers, names, strict=True))
     for labels, held in layers:
-        yield _label(labels, affine, held, {number: meanings.get(number, (said[number], None)) for number in held})
+        known = {number: meanings.get(number, (labels_by_number[number], None)) for number in held}
+        yield _label(labels, affine, held, known)
 
 
 def _label(

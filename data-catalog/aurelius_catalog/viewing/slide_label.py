@@ -1,4 +1,4 @@
-"""What lies over a slide: labels that are drawn tile by tile in their colours, and read by physical size."""
+"""Labels over a slide: drawn tile by tile in their colours, and read by physical size."""
 
 from __future__ import annotations
 

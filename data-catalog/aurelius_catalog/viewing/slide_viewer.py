@@ -95,7 +95,7 @@ class SlideViewer(anywidget.AnyWidget):
         return (_HERE / "slide_viewer.css").read_text()
 
     def _receive(self, _: object, content: Any, buffers: object) -> None:
-        """Take a message of the page, which may say anything."""
+        """Take a message of the page, which is not to be trusted."""
         match content:
             case {"kind": "tile", "id": str(number), "level": int(level), "column": int(column), "row": int(row)}:
                 layer = content.get("layer")
@@ -123,7 +123,7 @@ class SlideViewer(anywidget.AnyWidget):
 
 
 def _describe_layer(number: int, label: SlideLabel) -> dict[str, Any]:
-    """Say to the page where a label lies, in pixels of level 0, and what its legend is."""
+    """Describe to the page where a label lies, in pixels of level 0, and what its legend is."""
     (width, height), place = label.size, label.place
     marks = [
         {"key": f"{number}/{mark.number}", "label": mark.label, "colour": f"#{bytes(mark.colour).hex()}"}
