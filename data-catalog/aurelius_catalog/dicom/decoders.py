@@ -52,7 +52,7 @@ _COLOURS: dict[str, tuple[str, ...]] = {
 }
 
 
-def decode_codestream(data: bytes, instance: InstanceRecord) -> Pixels | None:
+def decode_compressed_frame(data: bytes, instance: InstanceRecord) -> Pixels | None:
     """Decode one compressed frame.
 
     Returns
@@ -103,7 +103,7 @@ def decode_bits(data: bytes, TransferSyntaxUID: str, rows: int, columns: int) ->
 
 
 def _fit(pixels: Pixels, instance: InstanceRecord) -> Pixels | None:
-    """Give pixels the header's dtype; None where header and codestream disagree."""
+    """Give pixels the header's dtype; None where header and bit stream disagree."""
     size = max((instance.BitsAllocated or 8) // 8, 1)
     wanted = np.dtype(f"{'i' if instance.PixelRepresentation else 'u'}{size}")
     if pixels.dtype.kind == wanted.kind and pixels.dtype.itemsize <= size:

@@ -23,7 +23,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from aurelius_catalog.dicom.decoders import ONLY_HERE, decode_codestream
+from aurelius_catalog.dicom.decoders import ONLY_HERE, decode_compressed_frame
 from aurelius_catalog.dicom.json_header import Header, read_number
 from aurelius_catalog.errors import InvalidRequest
 from aurelius_catalog.records import InstanceRecord
@@ -138,7 +138,7 @@ def is_encapsulated(TransferSyntaxUID: str) -> bool:
 
 
 def strip_items(span: bytes) -> bytes:
-    """Return the codestream of a frame whose fragments still carry their item headers."""
+    """Return the bit stream of a frame whose fragments still carry their item headers."""
     fragments, position = [], 0
     while position < len(span):
         length = struct.unpack_from("<I", span, position + 4)[0]
@@ -153,7 +153,7 @@ def decode_frame(data: bytes, instance: InstanceRecord) -> NDArray[np.generic]:
     Parameters
     ----------
     data
-        The native bytes, or the codestream of a compressed frame.
+        The native bytes, or the bit stream of a compressed frame.
     instance
         The instance the frame belongs to.
 
@@ -170,7 +170,7 @@ def decode_frame(data: bytes, instance: InstanceRecord) -> NDArray[np.generic]:
     syntax = UID(instance.TransferSyntaxUID)
     if not is_encapsulated(syntax):
         return _shape_native(data, instance, big_endian=syntax == ExplicitVRBigEndian)
-    if (decoded := decode_codestream(data, instance)) is not None:
+    if (decoded := decode_compressed_frame(data, instance)) is not None:
         return decoded
     if syntax in ONLY_HERE:
         raise InvalidRequest(f"Instance {instance.SOPInstanceUID} cannot be decoded: its bytes are damaged.")
