@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = next(folder for folder in Path(__file__).parents if (folder / "pyproject.toml").is_file())
 TRACKED = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
 FOLDERS = {name.partition("/")[0] for name in TRACKED if "/" in name}
 PACKAGES = {path.name: path for folder in FOLDERS for path in (ROOT / folder).glob("aurelius_*") if path.is_dir()}

@@ -24,9 +24,7 @@ def open_slide(store: Store, instances: Sequence[InstanceRecord]) -> AbstractSli
     Raises
     ------
     InvalidRequest
-        If the series is no slide, its files are not on this machine, or nothing here reads this kind of slide.
-    NotFound, PermissionDenied, Withdrawn
-        As for any series.
+        If there is none, or it is not on this machine, or nothing here reads this kind of slide.
     """
     chosen = choose_instances(instances)
     if not isinstance(store, LocalStore):

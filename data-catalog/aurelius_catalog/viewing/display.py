@@ -48,7 +48,7 @@ def show_series(
         if images is not None:
             return type(series)(series._store, images).view(opened, window=window, opacity=opacity)
         if isinstance(opened, StructureSet):
-            opened.open_images()  # raises an error that names what is missing
+            opened.open_images()  # says what is missing
         array = opened.to_xarray()
         blank = xr.zeros_like(array.isel(segment=0, drop=True) if "segment" in array.dims else array, np.float32)
         return show_image(blank, gather_overlays(series, blank, opened), window=window, opacity=opacity)
