@@ -58,7 +58,7 @@ def gather_overlays(series: Series, image: xr.DataArray, given: Overlaid | Seque
     Parameters
     ----------
     series, image
-        The series, and its opened image: ``(z, y, x)`` or other axes that end in y and x, any real dtype.
+        The series, and how it opened.
     given
         One thing or several: label versions, stored segmentations, structure sets, predictions, arrays, or series that
         hold one of those.
