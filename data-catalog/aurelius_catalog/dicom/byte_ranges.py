@@ -22,7 +22,7 @@ TASK_BYTES = 1 << 22
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Where the bytes of one frame lie: a file, or the descriptor of an open one, and offset and length in bytes."""
+    """The bytes of one frame: a file, or the descriptor of an open one, with offset and length in bytes."""
 
     path: Path | str | int
     offset: int

@@ -1,4 +1,4 @@
-"""Finding series, studies and instances: from keywords to SQL and back to records, always within a person's rights.
+"""Searches for series, studies and instances: from keywords to SQL and back to records, within a person's rights.
 
 `keywords` lists what can be searched, `conditions` turns one keyword and its value into SQL, `queries` asks the index.
 """

@@ -31,13 +31,25 @@ def match_text(value: object, dialect: str) -> ColumnElement[bool]:
 
 
 def match_words(value: object) -> ColumnElement[bool]:
-    """Return the same condition on SQLite's full-text table itself."""
+    """Return the same condition on SQLite's full-text table itself.
+
+    Raises
+    ------
+    InvalidRequest
+        If the text holds no word.
+    """
     asked = " AND ".join(f'"{word}"*' if begins else f'"{word}"' for word, begins in _read_words(value))
     return literal_column("series_words").op("MATCH", is_comparison=True)(asked)
 
 
 def check_words(value: object) -> ColumnElement[bool]:
-    """Return the same condition on a row of SQLite that is already read."""
+    """Return the same condition on a row of SQLite that is already read.
+
+    Raises
+    ------
+    InvalidRequest
+        If the text holds no word.
+    """
     kept = literal(" ").concat(series.c.words).concat(" ")
     return and_(*[func.instr(kept, f" {word}" if begins else f" {word} ") > 0 for word, begins in _read_words(value)])
 

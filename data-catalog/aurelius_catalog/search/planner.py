@@ -75,7 +75,7 @@ def make_plan(connection: Connection, search_filter: SearchFilter, wanted: int |
     connection
         To the index.
     search_filter
-        What is asked.
+        The conditions of the search.
     wanted
         How many series from the first one on are needed; None: all of them.
     """

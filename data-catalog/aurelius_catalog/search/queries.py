@@ -30,7 +30,13 @@ _LARGEST = 2**31
 def find_page(
     connection: Connection, person: Person, keywords: Keywords, limit: int | None, offset: int = 0
 ) -> list[SeriesRecord]:
-    """Return visible series that match every keyword, in the order they arrived; all of them if limit is None."""
+    """Return visible series that match every keyword, in the order they arrived; all of them if limit is None.
+
+    Raises
+    ------
+    InvalidRequest
+        For an unknown keyword, a value that it cannot have, or a negative limit or offset.
+    """
     if "source" in keywords:
         raise InvalidRequest("The images of a public archive are not in this house: read them as a table, with df.")
     search_filter = read_filter(connection, person, keywords)
@@ -48,7 +54,13 @@ def find_page(
 
 
 def count_series(connection: Connection, person: Person, keywords: Keywords, archive: Path | None = None) -> int:
-    """Return how many visible series match; ``archive`` is the file of the public index."""
+    """Return how many visible series match; ``archive`` is the file of the public index.
+
+    Raises
+    ------
+    InvalidRequest
+        For an unknown keyword, or a value that it cannot have.
+    """
     if _asks_archive(keywords):
         return count_idc(archive, keywords)
     search_filter = read_filter(connection, person, keywords)
@@ -60,7 +72,13 @@ def count_series(connection: Connection, person: Person, keywords: Keywords, arc
 def count_values(
     connection: Connection, person: Person, keywords: Keywords, keyword: str, archive: Path | None = None
 ) -> dict[Any, int]:
-    """Return how many visible series that match have which value of an attribute, the most frequent first."""
+    """Return how many visible series that match have which value of an attribute, the most frequent first.
+
+    Raises
+    ------
+    InvalidRequest
+        For an unknown keyword, or a value that it cannot have.
+    """
     if _asks_archive(keywords):
         counted = list(count_idc_values(archive, keywords, keyword).items())
     else:
@@ -77,7 +95,13 @@ def count_values(
 def find_studies(
     connection: Connection, person: Person, keywords: Keywords, limit: int | None, offset: int = 0
 ) -> list[StudyRecord]:
-    """Return visible studies with at least one series that matches, with counts over all of their series."""
+    """Return visible studies with at least one series that matches, with counts over all of their series.
+
+    Raises
+    ------
+    InvalidRequest
+        For an unknown keyword, a value that it cannot have, or a negative limit or offset.
+    """
     search_filter = read_filter(connection, person, keywords)
     uids = _list_studies(connection, search_filter, limit, offset)
     statement = select(
@@ -93,7 +117,13 @@ def find_studies(
 def find_instances(
     connection: Connection, person: Person, keywords: Keywords, limit: int | None, offset: int = 0
 ) -> list[tuple[InstanceRecord, SeriesRecord]]:
-    """Return visible instances that match, each with its series; what an instance says goes before its series."""
+    """Return visible instances that match, each with its series; its own attributes go before those of its series.
+
+    Raises
+    ------
+    InvalidRequest
+        For an unknown keyword, a value that it cannot have, or a negative limit or offset.
+    """
     search_filter = read_filter(connection, person, keywords, INSTANCES)
     statement = select(*reads.INSTANCE_COLUMNS).join(
         series, series.c.SeriesInstanceUID == instances.c.SeriesInstanceUID
@@ -111,6 +141,11 @@ def read_table(connection: Connection, person: Person, keywords: Keywords, archi
     """Return everything that matches as an Arrow table, one column per field of a `SeriesRecord`.
 
     Of a public archive it is what the archive says, and ``in_house``: whether this person finds the series here.
+
+    Raises
+    ------
+    InvalidRequest
+        For an unknown keyword, or a value that it cannot have.
     """
     if not _asks_archive(keywords):
         return read_everything(connection, read_filter(connection, person, keywords))

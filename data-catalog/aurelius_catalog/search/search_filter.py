@@ -75,7 +75,7 @@ class Start:
 
 @dataclass(frozen=True)
 class SearchFilter:
-    """What must be true of every series found."""
+    """The conditions that every series found meets."""
 
     conditions: tuple[Condition, ...]
 

@@ -38,7 +38,7 @@ _ROWS_PER_BATCH = 50_000
 
 
 class ValueCount(Record):
-    """How many series have a value."""
+    """A value of an attribute, and the number of series that have it."""
 
     value: str | bool | int | float | None
     count: int

@@ -47,7 +47,7 @@ class ArraySlide(AbstractSlide):
 
     @property
     def level_count(self) -> int:
-        """How many levels there are."""
+        """The number of levels."""
         return len(self._sizes)
 
     @property
@@ -63,7 +63,7 @@ class ArraySlide(AbstractSlide):
 
     @property
     def properties(self) -> Mapping[str, str]:
-        """What is known of the slide, by OpenSlide's names."""
+        """The properties of the slide, under OpenSlide's names."""
         return self._properties
 
     @property

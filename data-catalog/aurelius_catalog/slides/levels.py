@@ -26,11 +26,11 @@ class LevelArray(BackendArray):
     Parameters
     ----------
     store
-        Where it is read from.
+        The store that it is read from.
     record
-        What the slide consists of.
+        The record of the slide.
     level
-        Which of its levels.
+        The number of the level, 0 for the finest.
     """
 
     def __init__(self, store: Store, record: SlideRecord, level: int) -> None:

@@ -42,7 +42,7 @@ class _Group:
         return cls(source, shapes, np.minimum.reduceat(points, starts), np.maximum.reduceat(points, starts))
 
     def find_touched(self, corner: tuple[float, float], size: tuple[float, float]) -> NDArray[np.bool_]:
-        """Tell which shapes reach into a rectangle."""
+        """Find the shapes that reach into a rectangle: ``(shapes,)`` bool."""
         touched = (self.highest >= corner) & (self.lowest <= np.add(corner, size))
         return np.asarray(touched.all(axis=1))
 
@@ -55,7 +55,7 @@ class ShapeLabel(SlideLabel):
     name, slide
         As of any `SlideLabel`.
     groups
-        What it consists of.
+        The groups of annotations.
     """
 
     def __init__(self, name: str, slide: SlideRecord, groups: Sequence[AnnotationGroup]) -> None:

@@ -37,13 +37,13 @@ class SlideLabel(ABC):
     Parameters
     ----------
     name
-        What it is called in a legend.
+        Its name in a legend.
     slide
-        What it lies over.
+        The slide it lies over.
     marks
-        What it tells apart.
+        The things it distinguishes.
     place
-        Where it lies on the slide.
+        Its place on the slide.
     size
         Width and height in pixels of its own.
     """

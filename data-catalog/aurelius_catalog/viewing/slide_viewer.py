@@ -33,14 +33,14 @@ class SlideViewer(anywidget.AnyWidget):
     store
         Where the tiles are read from, with that person's rights.
     record
-        What the slide consists of.
+        The record of the slide.
     regions
         Outlines to draw over it: name to one outline or several, each ``(point, 2)`` of x and y in micrometres (in
         pixels of level 0 where the slide does not say how large those are).
     height_px
         Height on the page in CSS pixels; the width is that of the page.
     labels
-        What lies over it, drawn tile by tile as people look at it.
+        The labels over it, drawn tile by tile as they come into view.
 
     Attributes
     ----------

@@ -88,7 +88,7 @@ class Planes:
 
     @cached_property
     def formats(self) -> list[tuple[Any, ...]]:
-        """What must be equal for frames to be in one array."""
+        """The attributes that must be equal for frames to be in one array."""
         return [_read_format(instance) for instance, _ in self.frames]
 
 

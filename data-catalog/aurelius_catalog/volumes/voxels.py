@@ -35,7 +35,7 @@ class PixelSource:
     Parameters
     ----------
     store
-        Where they are read from.
+        The store that they are read from.
     planes
         The frames.
     dtype
@@ -115,7 +115,7 @@ class PixelSource:
         return int(np.prod(self.shape)) * self._stored.itemsize
 
     def _are_native(self, chosen: Sequence[tuple[InstanceRecord, int]]) -> bool:
-        """Whether the bytes of every frame are its numbers, lying as the array wants them."""
+        """Whether the bytes of every frame are its numbers, in the layout of the array."""
         return (
             not self.palette
             and not any(is_encapsulated(instance.TransferSyntaxUID) for instance, _ in chosen)
