@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from bench import annotation, dashboard, handover, hub, intake, ohif, reading, search, service, smoke
+from bench import annotation, dashboard, hub, intake, ohif, reading, search, service, shared_files, smoke
 from bench.result import save_results
 
 BENCHMARKS = {
-    **handover.BENCHMARKS,
+    **shared_files.BENCHMARKS,
     **hub.BENCHMARKS,
     **dashboard.BENCHMARKS,
     **annotation.BENCHMARKS,

@@ -177,7 +177,10 @@ class Series:
             If the series is no slide, or the slide is not on this machine.
         """
         from aurelius_catalog.local.store import LocalStore
-        from aurelius_catalog.slides.reading import choose_instances, open_files  # OpenSlide is wanted for slides only
+        from aurelius_catalog.slides.stored_slide import (  # OpenSlide is wanted for slides only
+            choose_instances,
+            open_files,
+        )
 
         chosen = choose_instances(self.instances)
         if not isinstance(self._store, LocalStore):

@@ -14,7 +14,7 @@ from pydicom.uid import CTImageStorage, VLWholeSlideMicroscopyImageStorage
 from aurelius_catalog.access.person import Person
 from aurelius_catalog.hosting.host import create_service, mount_router
 from aurelius_catalog.local.store import LocalStore
-from aurelius_catalog.service import dicomweb, levels
+from aurelius_catalog.service import dicomweb, level_search
 from aurelius_catalog.settings import CatalogSettings
 from cohort import admit
 from houses import DATABASES, make_settings, temp_server
@@ -108,7 +108,7 @@ def test_what_is_left_out_is_said(house: House, monkeypatch: pytest.MonkeyPatch)
     answer = house.client.get("/dicomweb/instances")
     assert (len(answer.json()), "Slide files" in answer.headers["warning"]) == (2, True)
     assert "warning" not in house.client.get("/dicomweb/instances?Modality=CT").headers
-    monkeypatch.setattr(levels, "MOST_SLIDES", 1)
+    monkeypatch.setattr(level_search, "MOST_SLIDES", 1)
     both = [uid for _, uid in house.slides]
     answer = house.client.get("/dicomweb/instances", params={"SeriesInstanceUID": ",".join(both), "limit": 1})
     assert answer.headers["warning"].count("299 aurelius") == 2
@@ -121,7 +121,7 @@ def test_a_damaged_slide_spoils_no_search(house: House, tmp_path: Path) -> None:
     [held] = LocalStore(house.settings, Person.service("test")).list_instances(series)
     path = house.settings.files / held.path
     content = path.read_bytes()
-    levels._SIZES.clear()
+    level_search._SIZES.clear()
     path.write_bytes(b"no slide any more")
     try:
         answer = house.client.get(f"/dicomweb/studies/{study}/series/{series}/instances")

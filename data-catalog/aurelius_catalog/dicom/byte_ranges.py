@@ -1,4 +1,4 @@
-"""Bytes of many frames at once: positional reads, side by side, straight to where they are wanted."""
+"""Byte ranges of files, many read at once: positional reads in parallel, straight into place."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from aurelius_catalog.errors import InvalidRequest
 
 #: Reading waits for disks as well as for processors.
 THREADS = min(16, 2 * (os.cpu_count() or 1))
-#: So many bytes are worth a task of their own; less is read quicker than handed over.
+#: Bytes worth a thread of their own; fewer are read sooner than handed to one.
 TASK_BYTES = 1 << 22
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Where the bytes of one frame lie: a file, or the descriptor of an open one, and offset and length in bytes."""
+    """The bytes of one frame: a file, or the descriptor of an open one, with offset and length in bytes."""
 
     path: Path | str | int
     offset: int
@@ -57,7 +57,7 @@ def read_cached(spans: Sequence[Span]) -> memoryview | None:
     Returns
     -------
     memoryview | None
-        Their bytes; None where a disk would have to be waited for, or where that cannot be told (preadv2,
+        Their bytes; None where a disk would have to be waited for, or where the system cannot tell (preadv2,
         ``RWF_NOWAIT``).
 
     Raises
@@ -73,7 +73,7 @@ def read_cached(spans: Sequence[Span]) -> memoryview | None:
         with _Opened(span.path) as file:
             try:
                 got = os.preadv(file, [data[done : done + span.length]], span.offset, os.RWF_NOWAIT)
-            except OSError:  # of the bytes that are not at hand, or of a file system that knows no such question
+            except OSError:  # the bytes are not in memory, or the file system does not support the flag
                 return None
         if got < span.length:
             return None

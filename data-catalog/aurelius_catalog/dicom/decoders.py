@@ -1,7 +1,7 @@
-"""Fast decoders that let other threads run, for the encodings they are known to be right for.
+"""The fast decoders of compressed frames, which let other threads run, for encodings where they are known to be right.
 
-All are in imagecodecs (libjpeg-turbo, OpenJPEG, CharLS, libjxl). Whatever they do not decode to just what the header
-says is left to pydicom; both give the same numbers (the tests compare them).
+All are in imagecodecs (libjpeg-turbo, OpenJPEG, CharLS, libjxl). What they do not decode to the header's own
+shape and dtype is left to pydicom; both give the same numbers (the tests compare them).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _JPEG_2000 = {JPEG2000Lossless, JPEG2000, HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2
 _JPEG_XL = {JPEGXLLossless, JPEGXLJPEGRecompression, JPEGXL}
 #: What pydicom cannot decode at all.
 ONLY_HERE = frozenset({*_JPEG_XL, DeflatedImageFrame})
-#: Colour spaces whose codestreams say themselves how they become RGB.
+#: Colour spaces that the decoders themselves turn into RGB.
 _COLOURS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(_JPEG, ("YBR_FULL", "YBR_FULL_422")),
     **dict.fromkeys(_LOSSLESS_JPEG | _JPEG_LS | {RLELossless, DeflatedImageFrame}, ("RGB",)),
@@ -52,14 +52,14 @@ _COLOURS: dict[str, tuple[str, ...]] = {
 }
 
 
-def decode_codestream(data: bytes, instance: InstanceRecord) -> Pixels | None:
+def decode_compressed_frame(data: bytes, instance: InstanceRecord) -> Pixels | None:
     """Decode one compressed frame.
 
     Returns
     -------
     numpy.ndarray or None
         ``(rows, columns)`` or ``(rows, columns, samples)``, stored values, RGB where it is colour, dtype as the
-        header says; None where another decoder has to be asked.
+        header says; None where another decoder is needed.
     """
     syntax, samples = instance.TransferSyntaxUID, instance.SamplesPerPixel or 1
     if instance.BitsAllocated == 1:
@@ -79,7 +79,7 @@ def decode_bits(data: bytes, TransferSyntaxUID: str, rows: int, columns: int) ->
     """Decode one compressed frame of one bit per pixel.
 
     In RLE a pixel of less than a byte fills one (PS3.5 G.2); some writers packed eight into each, as deflated frames
-    have them (PS3.5 A.4.10). How many bytes there are says which.
+    do (PS3.5 A.4.10). The number of bytes tells the two apart.
 
     Returns
     -------
@@ -103,13 +103,13 @@ def decode_bits(data: bytes, TransferSyntaxUID: str, rows: int, columns: int) ->
 
 
 def _fit(pixels: Pixels, instance: InstanceRecord) -> Pixels | None:
-    """Give pixels the header's dtype; None where header and codestream disagree."""
+    """Give pixels the header's dtype; None where header and bit stream disagree."""
     size = max((instance.BitsAllocated or 8) // 8, 1)
     wanted = np.dtype(f"{'i' if instance.PixelRepresentation else 'u'}{size}")
     if pixels.dtype.kind == wanted.kind and pixels.dtype.itemsize <= size:
         return pixels.astype(wanted, copy=False)
     if pixels.dtype.kind == "u" and wanted.kind == "i" and instance.TransferSyntaxUID in _JPEG_LS | _LOSSLESS_JPEG:
-        # Neither knows signs: the bits are those of a signed number of BitsStored bits.
+        # Neither encoding has signs: the bits are those of a signed number of BitsStored bits.
         unused = size * 8 - (instance.BitsStored or size * 8)
         return (pixels.astype(f"u{size}") << unused).view(wanted) >> unused
     return None

@@ -1,4 +1,4 @@
-"""What a header says of each frame: where it lies, how its numbers are meant, what tells it from others at its place.
+"""The attributes of each frame: its place, the meaning of its values, and what distinguishes it from others there.
 
 Found once, when a file enters the catalog, in the functional groups of multi-frame objects (PS3.3 C.7.6.16) and
 at the top level of all others.
@@ -73,9 +73,9 @@ COLUMNS = frozenset(
         "SliceThickness",
     }
 )
-#: There where an image has a table instead of slope and intercept; the table itself stays in the file.
+#: Present where an image has a Modality LUT instead of slope and intercept; the table itself stays in the file.
 MODALITY_TABLE = "ModalityLUTType"
-#: Groups that say something of where a frame lies or what tells it from others; walking all would cost the intake time.
+#: Functional groups with the attributes above; walking all of them would cost the intake time.
 _MAIN_GROUPS = (
     "CardiacSynchronizationSequence",
     "CTImageFrameTypeSequence",
@@ -98,7 +98,7 @@ _DIFFUSION_DIRECTION = "DiffusionGradientDirectionSequence"  # one level further
 
 
 def read_per_frame(header: Header) -> PerFrame:
-    """Read what a header says of its frames.
+    """Read the attributes of each frame from a header.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def read_per_frame(header: Header) -> PerFrame:
 
 
 def _read_table_type(header: Header) -> dict[str, Any]:
-    """Return what the numbers mean that a table gives for stored ones (PS3.3 C.11.1); nothing where there is none."""
+    """Return the ModalityLUTType of an image with a Modality LUT (PS3.3 C.11.1); empty without one."""
     tables = read_values(header, "ModalityLUTSequence")
     return {MODALITY_TABLE: read_text(tables[0], MODALITY_TABLE) or "US"} if tables else {}
 

@@ -1,4 +1,4 @@
-"""Where each frame lies in a DICOM file, and how its bytes become numbers.
+"""The byte ranges of the frames in a DICOM file, and the decoding of their bytes.
 
 Positions are found once, when a file enters the catalog, so that reading never parses a header.
 """
@@ -23,7 +23,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from aurelius_catalog.dicom.decoders import ONLY_HERE, decode_codestream
+from aurelius_catalog.dicom.decoders import ONLY_HERE, decode_compressed_frame
 from aurelius_catalog.dicom.json_header import Header, read_number
 from aurelius_catalog.errors import InvalidRequest
 from aurelius_catalog.records import InstanceRecord
@@ -46,7 +46,7 @@ def locate_frames(
     Parameters
     ----------
     element
-        Its pixel data element, tag and all; what follows it does no harm. Empty if there is none.
+        Its pixel data element, tag included; bytes after it do no harm. Empty without pixel data.
     at
         Where in the file the element begins.
     header
@@ -54,7 +54,7 @@ def locate_frames(
     TransferSyntaxUID
         From its file meta.
     read_table
-        Returns its ExtendedOffsetTable, if it has one; called only where frames are torn into fragments.
+        Returns its ExtendedOffsetTable, if it has one; called only where frames consist of several fragments.
 
     Returns
     -------
@@ -138,7 +138,7 @@ def is_encapsulated(TransferSyntaxUID: str) -> bool:
 
 
 def strip_items(span: bytes) -> bytes:
-    """Return the codestream of a frame whose fragments still carry their item headers."""
+    """Return the bit stream of a frame whose fragments still carry their item headers."""
     fragments, position = [], 0
     while position < len(span):
         length = struct.unpack_from("<I", span, position + 4)[0]
@@ -153,7 +153,7 @@ def decode_frame(data: bytes, instance: InstanceRecord) -> NDArray[np.generic]:
     Parameters
     ----------
     data
-        The native bytes, or the codestream of a compressed frame.
+        The native bytes, or the bit stream of a compressed frame.
     instance
         The instance the frame belongs to.
 
@@ -170,7 +170,7 @@ def decode_frame(data: bytes, instance: InstanceRecord) -> NDArray[np.generic]:
     syntax = UID(instance.TransferSyntaxUID)
     if not is_encapsulated(syntax):
         return _shape_native(data, instance, big_endian=syntax == ExplicitVRBigEndian)
-    if (decoded := decode_codestream(data, instance)) is not None:
+    if (decoded := decode_compressed_frame(data, instance)) is not None:
         return decoded
     if syntax in ONLY_HERE:
         raise InvalidRequest(f"Instance {instance.SOPInstanceUID} cannot be decoded: its bytes are damaged.")
@@ -196,9 +196,9 @@ def decode_frame(data: bytes, instance: InstanceRecord) -> NDArray[np.generic]:
 
 
 def find_stored_dtype(instance: InstanceRecord) -> np.dtype[Any]:
-    """Return what kind of numbers an image stores, in little endian.
+    """Return the dtype of an image's stored values, in little endian.
 
-    Those of the Floating Point Image Pixel modules have no PixelRepresentation (PS3.3 C.7.6.24).
+    Images of the Floating Point Image Pixel modules have no PixelRepresentation (PS3.3 C.7.6.24).
     """
     bits = instance.BitsAllocated or 8
     if instance.PixelRepresentation is None and bits in (32, 64):

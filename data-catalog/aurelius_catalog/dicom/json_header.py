@@ -1,4 +1,4 @@
-"""Headers as DICOM JSON (PS3.18 Annex F): what the index keeps, and what its columns are read from."""
+"""Headers as DICOM JSON (PS3.18 Annex F), which the index keeps and reads its columns from."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Any
 from pydicom import DataElement, Dataset
 from pydicom.datadict import tag_for_keyword
 
-#: Values longer than this stay in the file; nobody searches by a lookup table.
+#: Values longer than this stay in the file: no search needs a lookup table.
 LONGEST_INLINE_BYTES = 1024
 Header = Mapping[str, Any]
 _encode = json.JSONEncoder(allow_nan=False).encode
 
 
 def make_header(dataset: Dataset) -> dict[str, Any]:
-    """Return a header as DICOM JSON, without values longer than `LONGEST_INLINE_BYTES` and those nobody can read.
+    """Return a header as DICOM JSON, without values that are unreadable or longer than `LONGEST_INLINE_BYTES`.
 
     pydicom would leave unreadable values out as well, but it makes every reader of the process strict meanwhile (for
     good, where two threads do it at once), and it writes the values into the log.
@@ -38,7 +38,7 @@ def _make_element(element: DataElement) -> dict[str, Any]:
 
 
 class Written(str):
-    """JSON that is written out already; `database` hands it to the index as it is."""
+    """JSON that is already text; `index.database` stores it as it is."""
 
 
 def write_header(header: Header, texts: dict[int, str]) -> Written:
@@ -49,8 +49,8 @@ def write_header(header: Header, texts: dict[int, str]) -> Written:
     header
         As `make_header` or a de-identification session makes it.
     texts
-        What was written of elements so far, by their identity: most elements of a study's headers are the same objects.
-        Of use as long as all those headers live.
+        The text of each element written so far, by its identity: most elements of a study's headers are the same
+        objects. Valid as long as all those headers live.
     """
     parts = []
     for tag, element in header.items():
@@ -87,19 +87,19 @@ def read_values(header: Header, keyword: str) -> list[Any]:
 
 
 def read_text(header: Header, keyword: str) -> str | None:
-    r"""Return an attribute as text, several values joined by ``\``; None if there is none."""
+    r"""Return an attribute as text, several values joined by ``\``; None if it is absent."""
     found = [str(value) for value in read_values(header, keyword) if value is not None]
     return "\\".join(found).replace("\0", "") or None
 
 
 def read_number(header: Header, keyword: str) -> float | None:
-    """Return the first value of an attribute as a number; None if it is none, or not finite."""
+    """Return the first value of an attribute as a number; None if it is not a finite number."""
     values = read_numbers(header, keyword)
     return values[0] if values else None
 
 
 def read_numbers(header: Header, keyword: str) -> list[float]:
-    """Return the values of an attribute as numbers; empty if one of them is none, or not finite."""
+    """Return the values of an attribute as numbers; empty unless all are finite numbers."""
     try:
         numbers = [float(value) for value in read_values(header, keyword)]
     except (TypeError, ValueError):
@@ -112,5 +112,5 @@ def spell_tag(keyword: str) -> str:
     """Return the tag of a keyword as DICOM JSON spells it."""
     tag = tag_for_keyword(keyword)
     if tag is None:
-        raise KeyError(f"{keyword} is no keyword of DICOM.")
+        raise KeyError(f"{keyword} is not a DICOM keyword.")
     return f"{tag:08X}"

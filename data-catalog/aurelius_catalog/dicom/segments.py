@@ -1,4 +1,4 @@
-"""The segments of a stored segmentation: what each number stands for (PS3.3 C.8.20.2)."""
+"""The segments of a stored segmentation: number, meaning, colour and origin of each (PS3.3 C.8.20.2)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from highdicom.color import CIELabColor
 from pydicom import Dataset
 
 Colour = tuple[int, int, int]
-#: Colours of segments that recommend none; colour-blind people can tell them apart as well (Okabe and Ito, 2008).
+#: Colours of segments that recommend none; colour-blind people can distinguish them too (Okabe and Ito, 2008).
 COLOURS: tuple[Colour, ...] = (
     (230, 159, 0),
     (86, 180, 233),
@@ -80,5 +80,5 @@ def _read_meaning(code: Dataset) -> str:
 
 
 def choose_colour(number: int) -> Colour:
-    """Return the colour of a segment by its number, counted from 1; they repeat."""
+    """Return the colour of a segment by its number, counted from 1; colours repeat after the last."""
     return COLOURS[(number - 1) % len(COLOURS)]

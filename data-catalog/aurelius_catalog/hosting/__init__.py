@@ -1,1 +1,1 @@
-"""What every HTTP service of the house shares: the host, the login, multipart bodies, the limit on free disk."""
+"""The parts that every HTTP service of the house shares: host, login, multipart bodies, free disk."""

@@ -1,6 +1,6 @@
-"""What every HTTP service of the house is hosted by: prefix, health, metrics, login, errors, a clean stop.
+"""The host of every HTTP service of the house: prefix, health, metrics, login, errors, a clean stop.
 
-A service writes its routes and hands them over::
+A service writes its routes and mounts them::
 
     app = create_service("annotation")
     mount_router(app, router)
@@ -54,7 +54,7 @@ def create_service(
     lifespan
         What to set up before the first request and to take down after the last.
     collectors
-        What else its ``/metrics`` tells.
+        Further metrics for its ``/metrics``.
     """
     prefix = service_prefix()
     app = FastAPI(
@@ -82,8 +82,8 @@ def create_service(
         return {"status": "ok"}
 
     @shared.get("/metrics")
-    def read_metrics() -> Response:  # in a thread: a collector may have to look things up
-        """Give counts and durations by route template to Prometheus; no identifiers."""
+    def read_metrics() -> Response:  # in a thread: a collector may have to read the disk
+        """Report counts and durations by route template to Prometheus; no identifiers."""
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     mount_router(app, shared)
@@ -116,7 +116,7 @@ def serve_beside(app: FastAPI) -> Iterator[None]:
     SystemExit
         When the hub did not say where to listen.
     InvalidRequest
-        When nobody can listen there.
+        When the address is taken.
     """
     server = uvicorn.Server(uvicorn.Config(app, **_read_options()))
     thread = Thread(target=server.run, name="service")

@@ -1,4 +1,4 @@
-"""Who is asking: the hub says, by its OAuth cookie or by one of its tokens.
+"""The person behind a request, as the hub identifies them by its OAuth cookie or one of its tokens.
 
 Rights come from the groups in the hub's user model and from nothing else. The hub hands a person's own
 groups to every token of that person, so no extra scope is needed (JupyterHub 6.1, ``SelfAPIHandler``);

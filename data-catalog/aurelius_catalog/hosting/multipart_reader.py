@@ -1,4 +1,4 @@
-"""Bodies of several objects (RFC 2387 multipart/related), split into files as they arrive."""
+"""Request bodies of several objects (RFC 2387 multipart/related), split into files as they arrive."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class PartReader:
     content_type
         The header that names the boundary.
     folder
-        Where the files go, under names of chance.
+        Where the files go, under random names.
 
     Raises
     ------
@@ -53,9 +53,9 @@ class PartReader:
         Raises
         ------
         InvalidRequest
-            If the body is no multipart message.
+            If the body is not a multipart message.
         OSError
-            If the disk does not take it.
+            If it cannot be written to disk.
         """
         try:
             self._parser.write(data)

@@ -1,4 +1,4 @@
-"""Answers of several parts (RFC 2387 multipart/related), sent as they are read."""
+"""Response bodies of several parts (RFC 2387 multipart/related), sent as they are read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fastapi.responses import StreamingResponse
 
 from aurelius_catalog.dicom.byte_ranges import Span
 
-#: So much is handed to the network at once; every piece costs a change of threads.
+#: Bytes sent at a time; every piece costs a change of threads.
 BLOCK_BYTES = 1 << 20
 
 
@@ -53,7 +53,7 @@ def read_blocks(data: bytes | Span) -> Iterator[bytes]:
     Raises
     ------
     OSError
-        If the file is gone, or shorter than was said.
+        If the file is gone, or shorter than its span.
     """
     if not isinstance(data, Span):
         yield data

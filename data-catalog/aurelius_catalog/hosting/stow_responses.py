@@ -1,4 +1,4 @@
-"""What every STOW-RS door does (PS3.18 section 10.5): looking at what it is sent, and telling what became of it."""
+"""The requests and responses that every STOW-RS service shares (PS3.18 section 10.5)."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ JSON_TYPE = "application/dicom+json"
 
 @dataclass(frozen=True)
 class StoreOutcome:
-    """What became of one object.
+    """The outcome of storing one object.
 
     Parameters
     ----------
     SOPClassUID, SOPInstanceUID
-        What it was; empty if it could not be read.
+        Its identity; empty if it could not be read.
     failure
-        Failure reason; None if it was taken.
+        Failure reason (PS3.18 annex I); None if it was stored.
     comment
         Why, for people.
     url
-        Where it can be had.
+        Where it can be retrieved.
     """
 
     SOPClassUID: str = ""
@@ -36,12 +36,12 @@ class StoreOutcome:
 
 
 def check_media_type(content_type: str) -> None:
-    """Refuse what is not whole objects: metadata with bulk data apart would have to be put together again here.
+    """Refuse anything but whole objects: separate metadata and bulk data would have to be assembled here.
 
     Raises
     ------
     HTTPException
-        415.
+        415 for any other media type.
     """
     kind, options = parse_options_header(content_type)
     if kind != b"multipart/related" or options.get(b"type", b"application/dicom").lower() != b"application/dicom":
@@ -50,7 +50,7 @@ def check_media_type(content_type: str) -> None:
 
 
 def choose_status(outcomes: Iterable[StoreOutcome]) -> int:
-    """Return 200 if all were taken, 202 if some were, 409 if none was (PS3.18 table 10.5.3-1)."""
+    """Return 200 if all were stored, 202 if some were, 409 if none was (PS3.18 table 10.5.3-1)."""
     taken = {outcome.failure is None for outcome in outcomes}
     return {frozenset({True}): 200, frozenset({True, False}): 202}.get(frozenset(taken), 409)
 
@@ -69,7 +69,7 @@ def describe_outcomes(outcomes: Iterable[StoreOutcome], study_url: str = "") -> 
             item["00081197"] = {"vr": "US", "Value": [each.failure]}
         if each.comment:
             item["0040A160"] = {"vr": "UT", "Value": [each.comment]}  # TextValue: the standard has no place for it
-        # Referenced, Failed, and Other Failures Sequence: the last for what does not even say what it is.
+        # Referenced, Failed, and Other Failures Sequence: the last for objects that could not be identified.
         tag = "00081199" if each.failure is None else "00081198" if "00081155" in item else "0008119A"
         groups.setdefault(tag, []).append(item)
     sequences = {tag: {"vr": "SQ", "Value": items} for tag, items in sorted(groups.items())}

@@ -44,9 +44,9 @@ class LocalSlides:
 
     def take_slide(self, SeriesInstanceUID: str) -> OpenedSlide:
         """Return an open slide; see `aurelius_catalog.slides.open_slides.OpenSlides.take`."""
-        from aurelius_catalog.slides.open_slides import SHELF  # OpenSlide is wanted for slides only
+        from aurelius_catalog.slides.open_slides import OPEN_SLIDES  # OpenSlide is wanted for slides only
 
-        return SHELF.take(self, SeriesInstanceUID)
+        return OPEN_SLIDES.take(self, SeriesInstanceUID)
 
     def describe_slide(self, SeriesInstanceUID: str) -> SlideRecord:
         """Return the levels of a slide; see `Store.describe_slide`."""

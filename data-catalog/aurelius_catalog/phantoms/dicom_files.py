@@ -50,7 +50,7 @@ def write_series(
     folder
         Where the files go; made if it is not there.
     volume
-        (z, y, x) int16; CT in Hounsfield units, MR in signal. z runs to the head.
+        ``(z, y, x)`` int16; CT in Hounsfield units, MR in signal. z runs to the head.
     spacing_mm
         Distance between voxel centres along (z, y, x), in mm.
     visit
@@ -86,7 +86,7 @@ def write_truth(path: Path, sources: Sequence[Path], truth: NDArray[np.uint8], l
     sources
         The files of the series, from the feet up, one per plane of ``truth``.
     truth
-        (z, y, x) uint8; 1 inside the structure.
+        ``(z, y, x)`` uint8; 1 inside the structure.
     label
         Segment label, as ``nodule``.
     visit

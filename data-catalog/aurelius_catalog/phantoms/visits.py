@@ -1,4 +1,4 @@
-"""Who the invented patients are, and how a scanner would write that into a header."""
+"""Invented patients and their visits, as a scanner would write them into a header."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class PhantomVisit:
     Parameters
     ----------
     PatientName, PatientID, PatientBirthDate, PatientSex
-        Who.
+        The patient.
     StudyDate
-        When.
+        The date of the visit.
     InstitutionName
-        Where.
+        The hospital.
     number
-        Tells the studies of a patient apart; part of all UIDs.
+        Distinguishes the studies of a patient; part of all UIDs.
     """
 
     PatientName: str

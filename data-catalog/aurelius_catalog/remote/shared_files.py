@@ -6,7 +6,7 @@ Who asks sends one line and gets one back, and with it the descriptors of the fi
     {"spans": [[file, offset, length], …]}
 
 ``file`` counts the descriptors from 0, ``offset`` and ``length`` are in bytes. What the service refuses comes without
-descriptors, as ``{"detail": …, "error": …}``. `aurelius_catalog.service.handover` answers.
+descriptors, as ``{"detail": …, "error": …}``. `aurelius_catalog.service.shared_files` answers.
 """
 
 from __future__ import annotations

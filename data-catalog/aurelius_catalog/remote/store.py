@@ -67,7 +67,7 @@ class HttpStore:
         settings = CatalogSettings()
         # The socket is that of the environment's house: the token of another has no business there.
         at_home = self.url == settings.catalog_url.rstrip("/")
-        self._handover = SharedFiles(settings.handover if at_home else None, lambda: self._tokens.token)
+        self._shared_files = SharedFiles(settings.handover if at_home else None, lambda: self._tokens.token)
 
     def __repr__(self) -> str:
         return f"HttpStore({self.url!r})"  # never the token
@@ -134,12 +134,12 @@ class HttpStore:
 
     def read_frames(self, frames: Sequence[tuple[InstanceRecord, int]]) -> list[bytes]:
         """Return many frames as stored; see `Store.read_frames`."""
-        found = self._handover.read_frames(frames)
+        found = self._shared_files.read_frames(frames)
         return remote_frames.read_frames(self._transport, frames) if found is None else found
 
     def fill_frames(self, frames: Sequence[tuple[InstanceRecord, int]], out: NDArray[np.uint8]) -> None:
         """Read native frames straight into an array; see `Store.fill_frames`."""
-        if not self._handover.fill_frames(frames, out):
+        if not self._shared_files.fill_frames(frames, out):
             remote_frames.fill_frames(self._transport, frames, out)
 
     def read_file(self, SOPInstanceUID: str) -> bytes:

@@ -1,10 +1,10 @@
-"""Finding series, studies and instances: from keywords to SQL and back to records, always within a person's rights.
+"""Searches for series, studies and instances: from keywords to SQL and back to records, within a person's rights.
 
-`keywords` knows what can be asked, `conditions` turns one keyword and its value into SQL, `pages` asks the index.
+`keywords` lists what can be searched, `conditions` turns one keyword and its value into SQL, `queries` asks the index.
 """
 
 from aurelius_catalog.search.keywords import KEYWORDS
-from aurelius_catalog.search.pages import (
+from aurelius_catalog.search.queries import (
     count_series,
     count_values,
     find_instances,

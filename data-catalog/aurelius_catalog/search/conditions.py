@@ -41,9 +41,9 @@ def match(column: ColumnElement[Any], keyword: str, value: object, dialect: str)
     Parameters
     ----------
     column
-        What is looked at.
+        The column.
     keyword
-        Its name, for the dates among them and for what is said of a wrong value.
+        Its name, which tells dates apart and stands in errors.
     value
         As in the table above; over JSON a range is ``{"from": low, "to": high}``.
     dialect
@@ -77,8 +77,8 @@ def match(column: ColumnElement[Any], keyword: str, value: object, dialect: str)
 def match_numbers(column: ColumnElement[Any], numbers: Sequence[int], dialect: str) -> ColumnElement[bool]:
     """Return the condition that a column holds one of many numbers, as one parameter.
 
-    A parameter for each number would make another statement of every list, to be read and planned anew, which takes
-    longer than the search.
+    With a parameter for each number, every list would be a new statement to parse and plan, which takes longer than
+    the search.
     """
     if dialect == "sqlite":
         return column.in_(select(func.json_each(write_json(list(numbers))).table_valued("value").c.value))
@@ -86,7 +86,7 @@ def match_numbers(column: ColumnElement[Any], numbers: Sequence[int], dialect: s
 
 
 def is_open(column: ColumnElement[Any], keyword: str, value: object) -> bool:
-    """Whether a text stands for many: a range of dates or times, or a wildcard, which no UID and no number has."""
+    """Whether a text matches many values: a range of dates or times, or a wildcard, which no UID and no number has."""
     if not isinstance(value, str):
         return False
     if _is_date_or_time(keyword):
@@ -101,7 +101,7 @@ def convert(column: ColumnElement[Any], keyword: str, value: object) -> object:
     Raises
     ------
     InvalidRequest
-        If that cannot be.
+        If the column cannot hold it.
     """
     if isinstance(column.type, Moment):
         return _read_moment(keyword, value)
@@ -160,13 +160,13 @@ def _match_wildcard(column: ColumnElement[Any], pattern: str, dialect: str) -> C
         raise InvalidRequest("A wildcard pattern holds a character that no database keeps.")
     if not pattern.strip("*"):
         return true()
-    if dialect == "sqlite":  # its LIKE takes a for A, and cannot use an index; GLOB does neither
+    if dialect == "sqlite":  # its LIKE ignores case and cannot use an index; GLOB has neither fault
         return column.op("GLOB", is_comparison=True)(pattern.translate(_GLOB))
     return column.like(pattern.translate(_LIKE), escape="\\")
 
 
 def _fill_end(keyword: str, end: str) -> str:
-    """Make the end of a range as long as what is kept: until 10 o'clock something, until December of 2020."""
+    """Extend the end of a range to full precision: to the end of that hour, of that month, of that year."""
     if keyword.endswith("Date"):
         return end.ljust(8, "9")
     return end if "." in end else f"{end.ljust(6, '9')}.999999"

@@ -1,4 +1,4 @@
-"""The words of descriptions, as the databases' full text search keeps them and is asked for them."""
+"""Full text search of descriptions, in each database's own index of words."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from aurelius_catalog.errors import InvalidRequest
 from aurelius_catalog.index.schema import series
 from aurelius_catalog.index.series_attributes import split_words
 
-#: SQLite's full text; its row numbers are the series'.
+#: SQLite's full-text table; its row numbers are those of the series.
 WORDS = table("series_words", column("rowid"))
 
 
@@ -21,7 +21,7 @@ def match_text(value: object, dialect: str) -> ColumnElement[bool]:
     Raises
     ------
     InvalidRequest
-        If there is no word.
+        If the text holds no word.
     """
     if dialect == "sqlite":
         return series.c.id.in_(select(WORDS.c.rowid).where(match_words(value)))
@@ -31,13 +31,25 @@ def match_text(value: object, dialect: str) -> ColumnElement[bool]:
 
 
 def match_words(value: object) -> ColumnElement[bool]:
-    """Return the same condition as a question to SQLite's full text itself."""
+    """Return the same condition on SQLite's full-text table itself.
+
+    Raises
+    ------
+    InvalidRequest
+        If the text holds no word.
+    """
     asked = " AND ".join(f'"{word}"*' if begins else f'"{word}"' for word, begins in _read_words(value))
     return literal_column("series_words").op("MATCH", is_comparison=True)(asked)
 
 
 def check_words(value: object) -> ColumnElement[bool]:
-    """Return the same condition on a row of SQLite that is at hand."""
+    """Return the same condition on a row of SQLite that is already read.
+
+    Raises
+    ------
+    InvalidRequest
+        If the text holds no word.
+    """
     kept = literal(" ").concat(series.c.words).concat(" ")
     return and_(*[func.instr(kept, f" {word}" if begins else f" {word} ") > 0 for word, begins in _read_words(value)])
 
@@ -45,7 +57,7 @@ def check_words(value: object) -> ColumnElement[bool]:
 def forget_words(connection: Connection) -> None:
     """Rewrite the full text search, so that nothing of what was removed stays in its pages.
 
-    SQLite's only marks what is gone until its parts are merged some day. PostgreSQL's goes as the rows do.
+    SQLite's only marks what is gone until its parts are merged some day; PostgreSQL removes it with the rows.
     """
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("INSERT INTO series_words(series_words) VALUES ('optimize')")

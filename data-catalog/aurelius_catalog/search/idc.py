@@ -1,7 +1,7 @@
-"""The index of a public archive, in the layout of the Imaging Data Commons, searched where it lies: a Parquet file.
+"""The index of a public archive, in the layout of the Imaging Data Commons, searched in its Parquet file.
 
-It lists series that are not in this house: what is found there says where the images are, and whether this person
-finds the same series here. Nothing is fetched from anywhere.
+It lists series that are not in this house: a result gives the address of the images, and whether this person finds
+the same series here. Nothing is fetched from anywhere.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from aurelius_catalog.errors import InvalidRequest
 from aurelius_catalog.search.conditions import match
 from aurelius_catalog.search.keywords import find_column
 
-#: Ours, and what the archive calls it.
+#: The house's keyword, and the archive's column.
 NAMES = {
     "SeriesInstanceUID": "SeriesInstanceUID",
     "StudyInstanceUID": "StudyInstanceUID",
@@ -64,7 +64,7 @@ def read_idc(file: Path | None, keywords: Mapping[str, object]) -> pa.Table:
     Raises
     ------
     InvalidRequest
-        If there is no such file, or for what it has no column for.
+        If there is no such file, or it has no column for a keyword.
     """
     return _ask(file, select(_TABLE), keywords)
 
@@ -108,14 +108,14 @@ def _match(keyword: str, value: object) -> ColumnElement[bool]:
 
 
 def _list_columns(present: set[str]) -> list[str]:
-    """Return what the archive's columns are called here; of two ways to say where images are, the one there is."""
+    """Return what the archive's columns are called here; for the address of the images, whichever column exists."""
     listed = []
     for ours, theirs in NAMES.items():
         if theirs not in present:
             value = "NULL"
         elif ours.endswith("Date"):
             value = f"""replace(CAST("{theirs}" AS VARCHAR), '-', '')"""
-        elif ours == "SeriesNumber":  # a text in the archive, and sometimes none of a number
+        elif ours == "SeriesNumber":  # a text in the archive, and sometimes not a number
             value = f'TRY_CAST("{theirs}" AS INTEGER)'
         elif ours == "size_bytes":
             value = f'CAST("{theirs}" * 1000000 AS BIGINT)'

@@ -1,4 +1,4 @@
-"""What can be asked: the attributes that the index holds in columns, and a few words of the house's own."""
+"""The keywords of a search: the attributes that the index holds in columns, and a few of the house's own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement
 from aurelius_catalog.errors import InvalidRequest
 from aurelius_catalog.index.schema import RESULTS, instances, series
 
-#: Not attributes, but questions of the house's own (`aurelius_catalog.search.special`).
+#: Keywords of the house's own (`aurelius_catalog.search.special`).
 SCOPES = ("project", "site")
 SPECIAL = (*SCOPES, "text", "has_segmentation", "has_prediction", "source")
 #: Keyword to column, for a search of series and of studies.
@@ -47,12 +47,12 @@ KEYWORDS = sorted([*SERIES, *SPECIAL])
 def find_column(
     keyword: str, columns: dict[str, ColumnElement[Any]], special: tuple[str, ...] = SPECIAL
 ) -> ColumnElement[Any]:
-    """Return the column of a keyword; ``special`` are words that could be asked beside those of the columns.
+    """Return the column of a keyword; ``special`` are the keywords accepted beside the columns.
 
     Raises
     ------
     InvalidRequest
-        If there is none, with the nearest keyword there is.
+        If there is none; the message names the nearest keyword.
     """
     if keyword in columns:
         return columns[keyword]

@@ -1,8 +1,8 @@
-"""Which condition of a question to begin with, so that it is answered from an index whatever else is asked.
+"""The query plan: the condition to begin with, so that every search is answered from an index.
 
-Neither database is told how often values come together, and SQLite not even how often one comes. So each condition that
-has an index is tried for its number of hits, up to a bound, which takes a millisecond. If one has few, all of its hits
-are looked at; if all have many, series are looked at in their order until the page is full.
+Neither database knows how often values occur together, and SQLite not even how often one occurs. So the hits of each
+condition with an index are counted, up to a bound, which takes a millisecond. If one has few, all of its hits are read;
+if all have many, series are read in their order until the page is full.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from sqlalchemy import ColumnElement, Connection, Select, func, select, true
 
 from aurelius_catalog.index.schema import series
 from aurelius_catalog.search.full_text import WORDS
-from aurelius_catalog.search.question import Condition, SearchFilter, Start
+from aurelius_catalog.search.search_filter import Condition, SearchFilter, Start
 
-#: So many entries of an index are counted, and looked at one by one, at most.
+#: Entries of an index that are counted, and rows that are read one by one, at most.
 FEW = 30_000
-#: So few hits are looked at rather than asking the full text.
+#: With fewer hits than this, rows are read rather than the full text asked.
 SELDOM = 2_000
-#: What looking at a row costs beside looking at an entry of an index.
+#: The cost of reading a row, in entries of an index.
 _ROW_COST = 2
-#: Hits may stand together, so a walk may have to go further than on average.
+#: Hits may be clustered, so a walk may have to go further than the average.
 _CLUSTERING = 5
-#: Conditions whose hits are likely to stand together.
+#: Conditions whose hits are likely to be clustered.
 _TOGETHER = ("text", "received_at")
-#: Where hits are too many to be sorted, and must not be walked to: up to which series to look for them first, and then.
+#: Where hits are too many to sort and too far away to walk to: the last series of the first try, then of the second.
 _REACHES = (20_000, None)
 #: The share of series that a condition without an index is thought to keep.
 _GUESS = 0.3
@@ -35,9 +35,9 @@ _GUESS = 0.3
 
 @dataclass(frozen=True)
 class QueryPlan:
-    """Where to begin: with these conditions, or (none) with the first series of all; and how to get them in order.
+    """The conditions to begin with (none: the first series of all), and how to get results in order.
 
-    ``reaches`` says up to which series to look at first, and then (None: at all of them) if those fill no page.
+    ``reaches`` are the last series to read at each try, until a page is full; None: all of them.
     """
 
     first: tuple[Condition, ...]
@@ -63,84 +63,84 @@ class QueryPlan:
 
     @property
     def _words(self) -> ColumnElement[bool] | None:
-        """The question to SQLite's full text, which has its hits in order and is best asked itself."""
+        """The condition on SQLite's full-text table, which has its hits in order and is best asked directly."""
         return self.first[0].words if len(self.first) == 1 else None
 
 
-def make_plan(connection: Connection, question: SearchFilter, wanted: int | None) -> QueryPlan:
+def make_plan(connection: Connection, search_filter: SearchFilter, wanted: int | None) -> QueryPlan:
     """Choose where to begin.
 
     Parameters
     ----------
     connection
         To the index.
-    question
-        What is asked.
+    search_filter
+        The conditions of the search.
     wanted
         How many series from the first one on are needed; None: all of them.
     """
-    text = next((each for each in question.conditions if each.words is not None), None)
-    starts = question.starts
+    text = next((each for each in search_filter.conditions if each.words is not None), None)
+    starts = search_filter.starts
     if not starts:
-        return _walk(question, () if text is None else (text,))
+        return _walk(search_filter, () if text is None else (text,))
     dialect = connection.dialect.name
     most = [SELDOM] * len(starts)
     total, counted = _count(connection, starts, most)
     if min(counted) > SELDOM:
         if dialect != "sqlite":
-            return _leave(question)
+            return _leave(search_filter)
         if text is not None:
-            return _walk(question, (text,))
-        most = [int(FEW / _weigh(question, start)) for start in starts]
+            return _walk(search_filter, (text,))
+        most = [int(FEW / _weigh(search_filter, start)) for start in starts]
         total, counted = _count(connection, starts, most)
     too_many, cost, fewest, best = min(
         (
-            (count > bound, count * _weigh(question, start), count, start.conditions)
+            (count > bound, count * _weigh(search_filter, start), count, start.conditions)
             for count, bound, start in zip(counted, most, starts, strict=True)
         ),
         key=lambda each: each[:3],
     )
-    rest = tuple(each for each in question.conditions if each not in best)
+    rest = tuple(each for each in search_filter.conditions if each not in best)
     if not total or (not too_many and fewest <= min(SELDOM, wanted or SELDOM)):
         return QueryPlan(best, rest, walk=False)
     if wanted is None:
         return QueryPlan(best, rest, walk=False)
     known = {start.conditions: count for start, count in zip(starts, counted, strict=True)}
-    ordered = min(question.orders, key=lambda order: known.get(order, total))
-    steps = wanted * known.get(ordered, total) / _guess_hits(question, best, total, known)
+    ordered = min(search_filter.orders, key=lambda order: known.get(order, total))
+    steps = wanted * known.get(ordered, total) / _guess_hits(search_filter, best, total, known)
     if not too_many and cost <= _CLUSTERING * (1 + _ROW_COST) * steps:
         return QueryPlan(best, rest, walk=False)
-    return _walk(question, ordered) if dialect == "sqlite" else _leave(question)
+    return _walk(search_filter, ordered) if dialect == "sqlite" else _leave(search_filter)
 
 
-def _walk(question: SearchFilter, first: tuple[Condition, ...]) -> QueryPlan:
-    return QueryPlan(first, tuple(each for each in question.conditions if each not in first), walk=True)
+def _walk(search_filter: SearchFilter, first: tuple[Condition, ...]) -> QueryPlan:
+    return QueryPlan(first, tuple(each for each in search_filter.conditions if each not in first), walk=True)
 
 
-def _leave(question: SearchFilter) -> QueryPlan:
-    """Leave all to PostgreSQL: it knows how often values come, but not that some stand together, so far from others."""
-    if any(each.keyword in _TOGETHER for each in question.conditions):
-        return QueryPlan(question.conditions, (), walk=False, reaches=_REACHES)
-    return QueryPlan(question.conditions, (), walk=True)
+def _leave(search_filter: SearchFilter) -> QueryPlan:
+    """Leave the plan to PostgreSQL, which knows how often values occur, but not that some are clustered."""
+    if any(each.keyword in _TOGETHER for each in search_filter.conditions):
+        return QueryPlan(search_filter.conditions, (), walk=False, reaches=_REACHES)
+    return QueryPlan(search_filter.conditions, (), walk=True)
 
 
-def _weigh(question: SearchFilter, start: Start) -> float:
-    """Return what a hit of a start costs: little if its index holds all that is asked, or what most hits fail at."""
-    rest = [each.keyword for each in question.conditions if each not in start.conditions]
+def _weigh(search_filter: SearchFilter, start: Start) -> float:
+    """Return the cost of a hit of a start: little if its index holds the other attributes of the search."""
+    rest = [each.keyword for each in search_filter.conditions if each not in start.conditions]
     held = sum(keyword in start.beside for keyword in rest)
     return 1 if held == len(rest) else 1 + _ROW_COST * _GUESS**held
 
 
 def _guess_hits(
-    question: SearchFilter, best: tuple[Condition, ...], total: int, counted: dict[tuple[Condition, ...], int]
+    search_filter: SearchFilter, best: tuple[Condition, ...], total: int, counted: dict[tuple[Condition, ...], int]
 ) -> float:
-    """Return how many series may meet all conditions, as if they had nothing to do with one another."""
-    hits, told = float(counted[best]), set(best)
+    """Estimate how many series meet all conditions, taken as independent."""
+    hits, counted_in = float(counted[best]), set(best)
     for group, count in counted.items():
-        if not told.intersection(group):
+        if not counted_in.intersection(group):
             hits *= count / total
-            told.update(group)
-    return max(hits * _GUESS ** sum(each not in told for each in question.conditions), 1e-3)
+            counted_in.update(group)
+    return max(hits * _GUESS ** sum(each not in counted_in for each in search_filter.conditions), 1e-3)
 
 
 def _count(connection: Connection, starts: Sequence[Start], most: Sequence[int]) -> tuple[int, list[int]]:

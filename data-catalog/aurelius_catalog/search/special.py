@@ -1,4 +1,4 @@
-"""The questions that are no attributes: project, words in descriptions, labels and predictions."""
+"""The keywords that are not attributes: project, site, words in descriptions, labels and predictions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aurelius_catalog.index.schema import scope_projects, scopes, series
 from aurelius_catalog.search.conditions import match
 from aurelius_catalog.search.full_text import match_text
 
-#: Where the row of a series says what people and models said of it.
+#: The columns of a series that name its labels and its predictions.
 RESULTS_OF = {"has_segmentation": series.c.labelled, "has_prediction": series.c.predicted}
 
 
@@ -20,7 +20,7 @@ def match_scope(keyword: str, value: object, dialect: str) -> ColumnElement[bool
     Raises
     ------
     InvalidRequest
-        If the value is no name, or list of names.
+        If the value is neither a name nor a list of names.
     """
     if keyword == "site":
         return match(scopes.c.site, keyword, value, dialect)
@@ -44,19 +44,19 @@ def match_special(keyword: str, value: object, dialect: str) -> ColumnElement[bo
     raise InvalidRequest("source is for tables of series, not for instances or studies.")
 
 
-def is_remarked(keyword: str) -> ColumnElement[bool]:
-    """Return the condition that somebody drew on a series, or a model found something there."""
+def has_results(keyword: str) -> ColumnElement[bool]:
+    """Return the condition that a series has a label, or a prediction."""
     return RESULTS_OF[keyword].is_not(None)
 
 
 def _match_results(keyword: str, value: object, dialect: str) -> ColumnElement[bool]:
-    said = RESULTS_OF[keyword]
+    column = RESULTS_OF[keyword]
     if isinstance(value, bool):
-        return is_remarked(keyword) if value else said.is_(None)
+        return has_results(keyword) if value else column.is_(None)
     names = list(value) if isinstance(value, (list, set, frozenset)) else [value]
     if not names or not all(isinstance(name, str) and "\0" not in name for name in names):
         kind = "the name of a segment" if keyword == "has_segmentation" else "a model or a finding"
         raise InvalidRequest(f"{keyword} takes True, False or {kind}.")
     # Names of segments are kept in small letters.
     kept = [str(name).casefold() if keyword == "has_segmentation" else str(name) for name in names]
-    return or_(*[is_named(said, name, dialect) for name in kept])
+    return or_(*[is_named(column, name, dialect) for name in kept])

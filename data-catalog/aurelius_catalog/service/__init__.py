@@ -1,1 +1,1 @@
-"""The catalog over HTTP, and what every HTTP service of the house shares: host and login."""
+"""The catalog over HTTP: DICOMweb, the house's own JSON, slides, OHIF and shared files."""

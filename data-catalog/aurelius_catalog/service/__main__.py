@@ -9,6 +9,6 @@ from aurelius_catalog.service.stores import read_settings
 from aurelius_catalog.service.stow import clear_arrivals
 
 if __name__ == "__main__":
-    open_engine(read_settings())  # migrates the index before anybody asks
+    open_engine(read_settings())  # migrates the index before the first request
     clear_arrivals(read_settings())
     run_service(create_app())

@@ -1,4 +1,4 @@
-"""The address of the DICOMweb service, as it stands in answers."""
+"""The address of the DICOMweb service, as responses name it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _USUAL_PORTS = {"http": 80, "https": 443}
 async def spell_root(request: Request) -> str:
     """FastAPI dependency: the address of this DICOMweb service, such as ``https://…/dicomweb``.
 
-    It is the public address of the house where there is one, whatever a request says of itself. Else it is the one that
+    It is the public address of the house where one is set, whatever the request's headers say; else the address that
     the client used, through however many proxies.
     """
     settings, path = read_settings(), request.scope["path"]
@@ -30,12 +30,12 @@ Root = Annotated[str, Depends(spell_root)]
 
 def _read_origin(request: Request, proxy_port: int) -> str:
     """Return scheme, host and port that the client used; ``proxy_port`` is that of the house's own proxy."""
-    # Each proxy adds its own word; the first one is what the client itself speaks.
-    told = request.headers.get("x-forwarded-proto", "").split(",")[0].strip()
-    scheme = told if told in _USUAL_PORTS else request.scope["scheme"]
-    host, way = request.headers.get("host", ""), request.headers.get("x-forwarded-for")
+    # Each proxy appends its scheme; the first is the client's own.
+    forwarded = request.headers.get("x-forwarded-proto", "").split(",")[0].strip()
+    scheme = forwarded if forwarded in _USUAL_PORTS else request.scope["scheme"]
+    host, route = request.headers.get("host", ""), request.headers.get("x-forwarded-for")
     if _PORT.search(host):
         return f"{scheme}://{host}"
     # dicomweb-client leaves the port out: it is ours, or that of the house's proxy if nothing stands in front of it.
-    port = request.scope["server"][1] if way is None else 0 if "," in way else proxy_port
+    port = request.scope["server"][1] if route is None else 0 if "," in route else proxy_port
     return f"{scheme}://{host}:{port}" if port not in (None, 0, _USUAL_PORTS[scheme]) else f"{scheme}://{host}"

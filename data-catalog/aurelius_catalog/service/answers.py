@@ -1,4 +1,4 @@
-"""What a QIDO-RS search says about a study, a series, an instance (PS3.18 tables 10.6.3-3 to 10.6.3-5)."""
+"""QIDO-RS results: the DICOM JSON of a study, a series, an instance (PS3.18 tables 10.6.3-3 to 10.6.3-5)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 from aurelius_catalog.records import InstanceRecord, Record, SeriesRecord, StudyRecord
-from aurelius_catalog.service.conditions import REMOVED, SearchParameters
+from aurelius_catalog.service.search_parameters import REMOVED, SearchParameters
 from aurelius_catalog.service.slide_levels import LEVEL
 from aurelius_deidentify.media_types import DICOM
 
@@ -37,7 +37,7 @@ _INSTANCE = ("SOPClassUID", "SOPInstanceUID", "InstanceNumber", "Rows", "Columns
 _LISTS = frozenset({"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "PN", "SH", "TM", "UI"})
 
 
-def describe_study(study: StudyRecord, root: str, question: SearchParameters) -> str:
+def describe_study(study: StudyRecord, root: str, parameters: SearchParameters) -> str:
     """Return the DICOM JSON of a study.
 
     Parameters
@@ -46,14 +46,14 @@ def describe_study(study: StudyRecord, root: str, question: SearchParameters) ->
         With counts over all of its series.
     root
         Address of the DICOMweb service.
-    question
-        Says what else the answer is to contain.
+    parameters
+        The search, which names the further attributes to include.
     """
     return _write(
         {
             **_describe_patient(study),
             **_take(study, _STUDY),
-            **_take_asked(study, question),
+            **_take_asked(study, parameters),
             "ModalitiesInStudy": list(study.ModalitiesInStudy),
             "NumberOfStudyRelatedSeries": study.NumberOfStudyRelatedSeries,
             "NumberOfStudyRelatedInstances": study.NumberOfStudyRelatedInstances,
@@ -62,21 +62,21 @@ def describe_study(study: StudyRecord, root: str, question: SearchParameters) ->
     )
 
 
-def describe_series(record: SeriesRecord, root: str, question: SearchParameters) -> str:
+def describe_series(record: SeriesRecord, root: str, parameters: SearchParameters) -> str:
     """Return the DICOM JSON of a series and of the study it belongs to; see `describe_study`."""
     return _write(
         {
             **_describe_patient(record),
             **_take(record, _STUDY),
             **_take(record, _SERIES),
-            **_take_asked(record, question),
+            **_take_asked(record, parameters),
             "NumberOfSeriesRelatedInstances": record.n_instances,
             "RetrieveURL": f"{root}/studies/{record.StudyInstanceUID}/series/{record.SeriesInstanceUID}",
         }
     )
 
 
-def describe_instance(instance: InstanceRecord, series: SeriesRecord, root: str, question: SearchParameters) -> str:
+def describe_instance(instance: InstanceRecord, series: SeriesRecord, root: str, parameters: SearchParameters) -> str:
     """Return the DICOM JSON of an instance; see `describe_study`."""
     syntax = instance.TransferSyntaxUID if instance.media_type in (DICOM, LEVEL) else ""
     place = f"studies/{series.StudyInstanceUID}/series/{series.SeriesInstanceUID}"
@@ -85,8 +85,8 @@ def describe_instance(instance: InstanceRecord, series: SeriesRecord, root: str,
             "StudyInstanceUID": series.StudyInstanceUID,
             "SeriesInstanceUID": series.SeriesInstanceUID,
             "Modality": series.Modality,
-            **_take_asked(series, question),
-            **_take_asked(instance, question),
+            **_take_asked(series, parameters),
+            **_take_asked(instance, parameters),
             **_take(instance, _INSTANCE),
             "NumberOfFrames": (instance.NumberOfFrames or 1) if instance.Rows else None,
             "AvailableTransferSyntaxUID": syntax,
@@ -96,7 +96,7 @@ def describe_instance(instance: InstanceRecord, series: SeriesRecord, root: str,
 
 
 def _describe_patient(record: StudyRecord | SeriesRecord) -> dict[str, Any]:
-    """Return who it is: a pseudonym; what de-identification removed is said to be empty, as clients expect it."""
+    """Return the pseudonym; attributes that de-identification removed are empty, as clients expect."""
     return {**dict.fromkeys(REMOVED, ""), "PatientName": record.PatientID, "InstanceAvailability": "ONLINE"}
 
 
@@ -104,10 +104,10 @@ def _take(record: Record, keywords: Iterable[str]) -> dict[str, Any]:
     return {keyword: getattr(record, keyword, None) for keyword in keywords}
 
 
-def _take_asked(record: Record, question: SearchParameters) -> dict[str, Any]:
-    """Return what the index knows of the attributes asked for."""
+def _take_asked(record: Record, parameters: SearchParameters) -> dict[str, Any]:
+    """Return the attributes asked for that the index holds."""
     known = _list_attributes(type(record))
-    return _take(record, known if question.everything else known & question.fields)
+    return _take(record, known if parameters.everything else known & parameters.fields)
 
 
 @cache
@@ -118,7 +118,7 @@ def _list_attributes(kind: type[Record]) -> frozenset[str]:
 
 @lru_cache(maxsize=256)
 def _spell(keywords: tuple[str, ...]) -> list[tuple[str, str, str]]:
-    """Return of each attribute, in the order of their tags: its keyword, its VR, and how its element begins."""
+    """Return keyword, VR and opening text of each element, in the order of their tags."""
     tags = {keyword: tag_for_keyword(keyword) or 0 for keyword in keywords}
     spelled = [(tag, keyword, dictionary_VR(tag)) for keyword, tag in tags.items()]
     return [(keyword, vr, f'"{tag:08X}": {{"vr": "{vr}"') for tag, keyword, vr in sorted(spelled)]
@@ -141,5 +141,5 @@ def _write(values: Mapping[str, Any]) -> str:
 
 
 def _write_value(value: object) -> str:
-    # What nearly all values are; an encoder would be made anew for each list of them.
+    # Nearly all values are text; json.dumps would make a new encoder for each list of them.
     return encode_basestring_ascii(value) if isinstance(value, str) else json.dumps(value)

@@ -1,4 +1,4 @@
-"""WADO-RS bulk data: the values that a header's JSON leaves out (PS3.18 section 10.4.1.1.5)."""
+"""WADO-RS bulk data: the values left out of the metadata (PS3.18 section 10.4.1.1.5)."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _find_value(path: Path, place: str) -> bytes:
     Raises
     ------
     NotFound
-        If there is none, or it is no bytes.
+        If there is no such element, or its value is not bytes.
     """
     *above, tag = place.split("/")
     absent = NotFound(f"There is no bulk data at {place[:200]!r} of this object. Take the address from its metadata.")
@@ -93,12 +93,12 @@ def _find_value(path: Path, place: str) -> bytes:
 
 
 def _cut(value: bytes | Span, first: int, last: int) -> tuple[bytes | Span, str]:
-    """Return a range of bytes, both ends included, and how it is told (RFC 9110 section 14.4).
+    """Return a range of bytes, both ends included, and its Content-Range (RFC 9110 section 14.4).
 
     Raises
     ------
     HTTPException
-        416 if nothing is there.
+        416 if the value ends before the range.
     """
     whole = measure_part(value)
     end = min(last + 1, whole)

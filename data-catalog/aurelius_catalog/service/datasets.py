@@ -1,4 +1,4 @@
-"""Frozen datasets over HTTP: what there is, what each one holds, and whether it still does."""
+"""Frozen datasets over HTTP: their list, their contents, their data cards, their verification."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from aurelius_catalog.service.stores import Opened
 
 
 class _Sha256(StringConvertor):
-    """A dataset's id in a path; what else stands there may be a name, and names may hold slashes."""
+    """A dataset's id in a path; anything else there is a name, and names may hold slashes."""
 
     regex = "[0-9a-f]{64}"
 

@@ -1,4 +1,4 @@
-"""DICOMweb (PS3.18): search (QIDO-RS), retrieve (WADO-RS) and store (STOW-RS), as any DICOMweb client speaks it."""
+"""DICOMweb (PS3.18): search (QIDO-RS), retrieve (WADO-RS) and store (STOW-RS), for any DICOMweb client."""
 
 from __future__ import annotations
 

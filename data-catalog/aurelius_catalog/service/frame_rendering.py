@@ -1,4 +1,4 @@
-"""Frames as people see them: windowed, in 8 bits, at the size asked for (PS3.3 section C.11, PS3.18 section 8.3.5)."""
+"""Rendered frames: windowed, in 8 bits, at the size asked for (PS3.3 section C.11, PS3.18 section 8.3.5)."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from aurelius_catalog.local.store import LocalStore
 from aurelius_catalog.records import InstanceRecord
 from aurelius_catalog.service.transcoding import read_stored
 
-#: Where a header names no window, values outside these percentiles are cut.
+#: Where a header names no window, the window lies between these percentiles.
 PERCENTILES = (0.5, 99.5)
 Values = NDArray[Any]
 
 
 @dataclass(frozen=True)
 class Window:
-    """Which values are shown, as ``center,width,function`` of PS3.18 section 8.3.5.1.4; in rescaled units."""
+    """The range of values shown, as ``center,width,function`` of PS3.18 section 8.3.5.1.4; in rescaled units."""
 
     center: float
     width: float
@@ -47,26 +47,26 @@ class Viewport:
     region: tuple[float, float, float, float] | None = None
 
 
-def draw_frame(
+def render_frame(
     store: LocalStore, instance: InstanceRecord, index: int, window: Window | None, viewport: Viewport | None
 ) -> Image.Image:
-    """Draw one frame; in colour where it has colours.
+    """Render one frame, in colour where it has colour.
 
     Parameters
     ----------
     store, instance, index
-        What to read; frames count from 0.
+        The store, the instance, and the frame, counted from 0.
     window
-        Of a grey image; None for that of the header, or for most of the values there are.
+        Of a grey image; None: that of the header, else one between `PERCENTILES`.
     viewport
         Size and region; None for the whole frame as it is.
 
     Raises
     ------
     InvalidRequest
-        If the frame cannot be decoded, or the viewport shows nothing of it.
+        If the frame cannot be decoded, or the viewport lies outside it.
     NotAcceptable
-        If its header does not let it be shown.
+        If its header is not enough to render it.
     """
     (data,) = read_stored(store, instance, [index])
     try:
@@ -131,7 +131,7 @@ def _find_group(header: Dataset, index: int, keyword: str) -> Dataset:
 
 
 def _read_window(group: Dataset) -> Window | None:
-    with suppress(AttributeError, LookupError, TypeError, ValueError):  # what is no window is none
+    with suppress(AttributeError, LookupError, TypeError, ValueError):  # a malformed window is ignored
         center, width = (np.atleast_1d(group[name].value)[0] for name in ("WindowCenter", "WindowWidth"))
         window = Window(float(center), float(width), str(group.get("VOILUTFunction") or "LINEAR"))
         return window if np.isfinite([window.center, window.width]).all() and window.width > 0 else None
@@ -166,10 +166,10 @@ def _fit(picture: Image.Image, viewport: Viewport) -> Image.Image:
     scale = min(viewport.width / (right - left), viewport.height / (bottom - top))
     size = (max(round((right - left) * scale), 1), max(round((bottom - top) * scale), 1))
     drawn = picture.resize(size, Image.Resampling.BICUBIC, (left, top, right, bottom), reducing_gap=2)
-    turns: list[tuple[float, Callable[[Image.Image], Image.Image]]] = [
+    flips: list[tuple[float, Callable[[Image.Image], Image.Image]]] = [
         (width, lambda shown: shown.transpose(Image.Transpose.FLIP_LEFT_RIGHT)),
         (height, lambda shown: shown.transpose(Image.Transpose.FLIP_TOP_BOTTOM)),
     ]
-    for extent, turn in turns:
-        drawn = turn(drawn) if extent < 0 else drawn
+    for extent, flip in flips:
+        drawn = flip(drawn) if extent < 0 else drawn
     return drawn

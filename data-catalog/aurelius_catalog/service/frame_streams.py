@@ -1,7 +1,7 @@
-"""The kernel's way to pixels: many frames in one answer, as they lie in the files, with nothing in between.
+"""Streams of frames for kernels: many frames in one response, byte for byte as they are stored.
 
-What needs neither the index nor the disk is answered at once by the event loop: a change of threads would take longer
-than all the rest of a small answer, and now and then ten times as long.
+What needs neither the index nor the disk is answered by the event loop itself: a change of threads would take longer
+than the rest of a small response, and now and then ten times as long.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from aurelius_catalog.service.stores import Opened
 
 router = APIRouter()
 
-#: What is read and sent at a time: all of an answer that is ever in memory.
+#: Bytes read and sent at a time: no more of a response is ever in memory.
 BLOCK_BYTES = 1 << 20
 TYPE = "application/octet-stream"
 
@@ -45,10 +45,10 @@ async def read_frames(store: Opened, uid: Uid, wanted: WantedFrames) -> Response
     if spans is None:
         spans = await run_in_threadpool(store.find_spans, uid, wanted.frames)
     blocks = list(_split_blocks(spans))
-    try:  # what goes wrong has to be said before the answer begins
+    try:  # an error must come before the response begins
         first = await _read_block(blocks[0] if blocks else [])
     except FileNotFoundError as error:
-        await run_in_threadpool(store.get_series, uid)  # says so if the patient was withdrawn a moment ago
+        await run_in_threadpool(store.get_series, uid)  # raises if the patient was withdrawn a moment ago
         raise NotFound(f"A file of series {uid} is missing. An operator can restore it from a backup.") from error
     if len(blocks) < 2:
         return Response(first, media_type=TYPE)

@@ -1,4 +1,4 @@
-"""WADO-RS metadata: headers as DICOM JSON (PS3.18 section 10.4.1.1.2 and annex F), from the index, no file opened."""
+"""WADO-RS metadata: headers as DICOM JSON (PS3.18 section 10.4.1.1.2 and annex F), from the index alone."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from aurelius_deidentify.media_types import DICOM
 
 router = APIRouter()
 
-#: What the index left out of a header; `service.bulkdata` has it.
+#: A value that the index left out of a header; `service.bulkdata` returns it.
 _LEFT_OUT = '"BulkDataURI": ""'
 #: At any depth: JSON is UTF-8, whatever the object was written in (PS3.18 section F.2.1).
 _CHARACTER_SET = re.compile(r'"00080005": \{[^}]*\}')
@@ -85,7 +85,7 @@ def make_metadata(text: str, instance: InstanceRecord, base: str) -> str:
     text
         DICOM JSON, as the index writes it.
     instance
-        Whose it is.
+        The instance whose header it is.
     base
         Address of the study.
     """
@@ -103,7 +103,7 @@ def make_metadata(text: str, instance: InstanceRecord, base: str) -> str:
 
 
 def _point_to_values(item: dict[str, Any], place: str) -> None:
-    """Write where each value can be had that was left out, at any depth: ``<sequence>/<item, from 0>/<tag>``."""
+    """Write the address of each value that was left out, at any depth: ``<sequence>/<item, from 0>/<tag>``."""
     for tag, element in item.items():
         if "BulkDataURI" in element:
             element["BulkDataURI"] = f"{place}/{tag}"

@@ -1,4 +1,4 @@
-"""Which form of an answer a client accepts (PS3.18 sections 5.3 and 8.3.3; RFC 9110 section 12.5.1)."""
+"""Content negotiation: the forms of a response that a client accepts (PS3.18 sections 5.3, 8.3.3; RFC 9110 12.5.1)."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ ANY = "*/*"
 
 @dataclass(frozen=True)
 class MediaRange:
-    """One thing a client accepts.
+    """One form that a client accepts.
 
     Parameters
     ----------
     media_type
         Such as ``application/dicom``, ``image/*``, ``*/*``; of the parts, where several are accepted.
     multipart
-        Whether it is to come as ``multipart/related``; None where the client does not mind.
+        Whether as ``multipart/related``; None: either way.
     syntax
         UID of the transfer syntax asked for; ``*`` and nothing both mean: as it is stored.
     """
@@ -42,7 +42,7 @@ class MediaRange:
 
 
 class Offer(NamedTuple):
-    """One form in which a resource can be had; an image or a text has no transfer syntax."""
+    """One form in which a resource is offered; an image or a text has no transfer syntax."""
 
     media_type: str
     syntax: str = ""
@@ -80,9 +80,9 @@ def choose_offer(ranges: Sequence[MediaRange], offers: Sequence[Offer]) -> Offer
     Parameters
     ----------
     ranges
-        What it accepts, the most wanted first.
+        The forms it accepts, the most wanted first.
     offers
-        What there is, the best first; for ``*`` as transfer syntax the first that fits is taken.
+        The forms on offer, the best first; for ``*`` as transfer syntax the first that fits is taken.
 
     Raises
     ------

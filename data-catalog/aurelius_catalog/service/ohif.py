@@ -24,7 +24,7 @@ router = APIRouter()
 PACKAGE = "@ohif/app"
 LoggedIn = Annotated[Person, Depends(current_person)]
 
-#: The browser itself sees to it that the viewer asks nobody outside of the house for anything.
+#: With this policy the browser itself keeps the viewer from loading anything from outside the house.
 _HEADERS = {
     "Content-Security-Policy": "default-src 'self' 'unsafe-inline' 'unsafe-eval' blob: data:; object-src 'none'; "
     "base-uri 'self'; form-action 'self'; frame-ancestors 'self'",
@@ -37,7 +37,7 @@ _KEEP_HASHED, _KEEP_OTHER = "private, max-age=604800, immutable", "private, no-c
 #: The first script, and those it asks for once it has run, 17 MB later: browsers may fetch them meanwhile.
 _FIRST = re.compile(r"app\.bundle\.[0-9a-f]{16}\.js")
 _EARLY = re.compile(r"(89|1673|6489|6495|6938|8478)\.bundle\.[0-9a-f]{16}\.js")
-#: Python 3.11 alone knows neither fonts nor, on every machine, WebAssembly.
+#: Python 3.11 knows no fonts and, on some machines, no WebAssembly.
 _MEDIA_TYPES = {
     ".css": "text/css",
     ".ico": "image/x-icon",
@@ -72,7 +72,7 @@ window.browserImportFunction = name => import(name);
 </html>
 """
 
-#: What is particular to this house; the rest is as OHIF ships it. Addresses are made from the page's own.
+#: The settings of this house; the rest is as OHIF ships it. Addresses are made from the page's own.
 _CONFIG = """window.config = {
   extensions: [],
   modes: [],
@@ -136,7 +136,7 @@ _CONFIG = """window.config = {
 @router.get("/", include_in_schema=False)
 @router.get("/ohif", include_in_schema=False)
 def redirect_to_list(person: LoggedIn) -> Response:
-    """Lead people who open the service itself to what it has for their eyes: the study list."""
+    """Send people who open the service's own address to the study list."""
     return RedirectResponse(f"{service_prefix()}ohif/", 307)
 
 
@@ -156,7 +156,7 @@ def read_viewer(
     if_none_match: Annotated[str, Header()] = "",
 ) -> Response:
     """Return OHIF: the study list, a study by ``viewer?StudyInstanceUIDs=…``, or one of the viewer's files."""
-    if "." not in path:  # a view of the viewer, which reads the path itself
+    if "." not in path:  # a page of the viewer, which reads the path itself
         return _answer_page()
     asset = find_web_asset(PACKAGE, path)
     media_type = _MEDIA_TYPES.get(asset.suffix)

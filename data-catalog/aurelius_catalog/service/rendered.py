@@ -17,7 +17,7 @@ from aurelius_catalog.errors import InvalidRequest, NotAcceptable
 from aurelius_catalog.hosting.multipart_writer import Part, stream_parts
 from aurelius_catalog.local.store import LocalStore
 from aurelius_catalog.records import InstanceRecord, SeriesRecord
-from aurelius_catalog.service.frame_rendering import Viewport, Window, draw_frame
+from aurelius_catalog.service.frame_rendering import Viewport, Window, render_frame
 from aurelius_catalog.service.negotiation import Accepted, MediaRange, Offer, choose_offer
 from aurelius_catalog.service.slide_levels import LEVEL, list_levels
 from aurelius_catalog.service.stores import Opened
@@ -26,13 +26,13 @@ from aurelius_deidentify.media_types import DICOM
 
 router = APIRouter()
 
-Drawer = TypeVar("Drawer", bound=Callable[..., Response])
+RouteFunction = TypeVar("RouteFunction", bound=Callable[..., Response])
 #: Media types of pictures (PS3.18 table 8.7.4-1) and what Pillow calls them; the first is the default.
 FORMATS = {"image/jpeg": "JPEG", "image/png": "PNG", "image/gif": "GIF", "image/jp2": "JPEG2000"}
 THUMBNAIL = Viewport(256, 256)
 LARGEST_VIEWPORT = 8192
 MOST_PICTURES = 64
-#: The browser keeps a picture and asks, each time, whether it may still show it.
+#: Browsers keep a picture and ask, each time, whether they may still show it.
 _CACHING = "private, no-cache"
 _FUNCTIONS = {"linear": "LINEAR", "linear-exact": "LINEAR_EXACT", "sigmoid": "SIGMOID"}
 _PICTURE: dict[int | str, dict[str, Any]] = {
@@ -41,8 +41,8 @@ _PICTURE: dict[int | str, dict[str, Any]] = {
 
 
 @dataclass(frozen=True)
-class Look:
-    """How a picture is to look, from the query (PS3.18 section 8.3.5)."""
+class RenderingOptions:
+    """The window, viewport and quality of a picture, from the query (PS3.18 section 8.3.5)."""
 
     window: Window | None
     viewport: Viewport | None
@@ -50,55 +50,57 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Drawing:
-    """A picture that a request asks for.
+class RenderRequest:
+    """A request for a picture.
 
     Parameters
     ----------
     store
-        With the person's eyes.
-    look
-        How it is to look.
+        The catalog, seen with the person's rights.
+    options
+        Its window, viewport and quality.
     accepted
-        The forms in which it may come.
+        The media types the client accepts.
     known
-        The ETags of what the client has.
+        The ETags that the client has already.
     """
 
     store: LocalStore
-    look: Look
+    options: RenderingOptions
     accepted: list[MediaRange]
     known: str
 
 
-async def read_drawing(
+async def read_render_request(
     store: Opened,
-    request: Request,
+    http_request: Request,
     accepted: Accepted,
     window: Annotated[str | None, Query(description="center,width[,linear|linear-exact|sigmoid]")] = None,
     viewport: Annotated[str | None, Query(description="width,height[,x,y,width,height of the region]")] = None,
     quality: Annotated[int, Query(ge=1, le=100, description="Of a JPEG")] = 90,
     known: Annotated[str, Header(alias="if-none-match")] = "",
-) -> Drawing:
-    """FastAPI dependency: what is to be drawn; a thumbnail is small where nothing else is asked.
+) -> RenderRequest:
+    """FastAPI dependency: the picture a request asks for; a thumbnail is small unless a viewport says otherwise.
 
     Raises
     ------
     InvalidRequest
-        If window or viewport is none.
+        If the window or the viewport is malformed.
     """
-    usual = THUMBNAIL if request.url.path.endswith("/thumbnail") else None
-    look = Look(_read_window(window) if window else None, _read_viewport(viewport) if viewport else usual, quality)
-    return Drawing(store, look, accepted, known)
+    usual = THUMBNAIL if http_request.url.path.endswith("/thumbnail") else None
+    options = RenderingOptions(
+        _read_window(window) if window else None, _read_viewport(viewport) if viewport else usual, quality
+    )
+    return RenderRequest(store, options, accepted, known)
 
 
-Drawn = Annotated[Drawing, Depends(read_drawing)]
+Rendering = Annotated[RenderRequest, Depends(read_render_request)]
 
 
-def _add_routes(path: str) -> Callable[[Drawer], Drawer]:
-    """Answer pictures of a resource, and thumbnails of it."""
+def _add_routes(path: str) -> Callable[[RouteFunction], RouteFunction]:
+    """Add the routes of a resource's pictures and thumbnails."""
 
-    def add(function: Drawer) -> Drawer:
+    def add(function: RouteFunction) -> RouteFunction:
         for form in ("rendered", "thumbnail"):
             router.add_api_route(f"{path}/{form}", function, response_class=Response, responses=_PICTURE)
         return function
@@ -107,32 +109,32 @@ def _add_routes(path: str) -> Callable[[Drawer], Drawer]:
 
 
 @_add_routes("/studies/{study}")
-def draw_study(drawing: Drawn, study: str) -> Response:
-    """WADO-RS: a picture that stands for a study; its thumbnail is a small one."""
-    return _answer(drawing, _represent_study(drawing.store, study))
+def render_study(request: Rendering, study: str) -> Response:
+    """WADO-RS: a picture that represents a study; its thumbnail is a small one."""
+    return _answer(request, _represent_study(request.store, study))
 
 
 @_add_routes("/studies/{study}/series/{series}")
-def draw_series(drawing: Drawn, study: str, series: str) -> Response:
-    """WADO-RS: a picture that stands for a series; its thumbnail is a small one."""
-    return _answer(drawing, _represent_series(drawing.store, study, series))
+def render_series(request: Rendering, study: str, series: str) -> Response:
+    """WADO-RS: a picture that represents a series; its thumbnail is a small one."""
+    return _answer(request, _represent_series(request.store, study, series))
 
 
 @_add_routes("/studies/{study}/series/{series}/instances/{instance}")
-def draw_instance(drawing: Drawn, study: str, series: str, instance: str) -> Response:
+def render_instance(request: Rendering, study: str, series: str, instance: str) -> Response:
     """WADO-RS: a picture of an object, of several frames the one in the middle; its thumbnail is a small one."""
-    return _answer(drawing, get_image(drawing.store, study, series, instance))
+    return _answer(request, get_image(request.store, study, series, instance))
 
 
 @_add_routes("/studies/{study}/series/{series}/instances/{instance}/frames/{numbers}")
-def draw_frames(drawing: Drawn, study: str, series: str, instance: str, numbers: str) -> Response:
+def render_frames(request: Rendering, study: str, series: str, instance: str, numbers: str) -> Response:
     """WADO-RS: pictures of frames, numbered from 1, of several each a part; their thumbnails are small ones."""
-    found = get_image(drawing.store, study, series, instance)
-    return _answer(drawing, found, read_numbers(numbers, found))
+    found = get_image(request.store, study, series, instance)
+    return _answer(request, found, read_numbers(numbers, found))
 
 
-def _answer(drawing: Drawing, instance: InstanceRecord, indices: Sequence[int] | None = None) -> Response:
-    count, look = count_frames(instance), drawing.look
+def _answer(request: RenderRequest, instance: InstanceRecord, indices: Sequence[int] | None = None) -> Response:
+    count, options = count_frames(instance), request.options
     if not count:
         raise NotAcceptable(f"Instance {instance.SOPInstanceUID} has no picture: it is no image.")
     shown = [count // 2] if indices is None else indices
@@ -140,21 +142,23 @@ def _answer(drawing: Drawing, instance: InstanceRecord, indices: Sequence[int] |
         raise InvalidRequest(f"Ask for {MOST_PICTURES} pictures at most in one request.")
     several = len(shown) > 1
     offers = [Offer(kind, multipart=parts) for parts in ([True] if several else [False, True]) for kind in FORMATS]
-    offer = choose_offer(drawing.accepted, offers)
-    tag = hashlib.sha256(f"{instance.sha256} {shown} {look} {offer}".encode()).hexdigest()[:32]
+    offer = choose_offer(request.accepted, offers)
+    tag = hashlib.sha256(f"{instance.sha256} {shown} {options} {offer}".encode()).hexdigest()[:32]
     headers = {"ETag": f'"{tag}"', "Cache-Control": _CACHING, "Vary": "Accept"}
-    if tag in drawing.known:
+    if tag in request.known:
         return Response(status_code=304, headers=headers)
-    pictures = [_write(drawing.store, instance, index, look, offer.media_type) for index in shown]
+    pictures = [_write(request.store, instance, index, options, offer.media_type) for index in shown]
     if offer.multipart:
         return stream_parts([Part(offer.media_type, each) for each in pictures], offer.media_type, headers=headers)
     return Response(pictures[0], headers=headers, media_type=offer.media_type)
 
 
-def _write(store: LocalStore, instance: InstanceRecord, index: int, look: Look, media_type: str) -> bytes:
+def _write(
+    store: LocalStore, instance: InstanceRecord, index: int, options: RenderingOptions, media_type: str
+) -> bytes:
     file = BytesIO()
-    picture = draw_frame(store, instance, index, look.window, look.viewport)
-    picture.save(file, FORMATS[media_type], quality=look.quality)
+    picture = render_frame(store, instance, index, options.window, options.viewport)
+    picture.save(file, FORMATS[media_type], quality=options.quality)
     return file.getvalue()
 
 

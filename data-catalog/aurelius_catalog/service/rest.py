@@ -38,7 +38,7 @@ class WhoAmI(Record):
 
 
 class NewAnnotation(Record):
-    """What comes with a label map."""
+    """The record that accompanies a label map."""
 
     segments: tuple[Segment, ...]
     origin: Annotated[str, StringConstraints(pattern=r"^[a-z-]{1,16}$")]
@@ -46,7 +46,7 @@ class NewAnnotation(Record):
 
 
 class NewDecision(Record):
-    """A person's word on a prediction."""
+    """A person's decision on a prediction."""
 
     action: DecisionAction
     comment: Text = ""
@@ -54,7 +54,7 @@ class NewDecision(Record):
 
 @router.get("/whoami")
 def read_whoami(store: Opened) -> WhoAmI:
-    """Say whose token this is and what the hub's groups are."""
+    """Return the name and the hub's groups of the person behind the token."""
     return WhoAmI(name=store.person.name, groups=sorted(store.person.groups))
 
 
@@ -111,7 +111,7 @@ def add_prediction(
 
 @router.get("/worklist")
 def list_worklist(store: Opened) -> list[WorklistRow]:
-    """Return the predictions in the order they want attention."""
+    """Return the predictions, those that most need review first."""
     return store.list_worklist()
 
 
@@ -119,7 +119,7 @@ def list_worklist(store: Opened) -> list[WorklistRow]:
 def add_decision(
     store: Opened, prediction_id: Annotated[int, Path(ge=0, lt=2**31)], decision: NewDecision
 ) -> DecisionRecord:
-    """Store the person's word on a prediction."""
+    """Store the person's decision on a prediction."""
     return store.add_decision(prediction_id, decision.action, decision.comment)
 
 

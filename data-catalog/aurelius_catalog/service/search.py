@@ -1,4 +1,4 @@
-"""Searching over HTTP: the series that match, a page of them, their number, their values, or all as an Arrow stream."""
+"""Searches over HTTP: the series that match, a page of them, their number, their values, or all as an Arrow stream."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _ROWS_PER_BATCH = 50_000
 
 
 class ValueCount(Record):
-    """How many series have a value."""
+    """A value of an attribute, and the number of series that have it."""
 
     value: str | bool | int | float | None
     count: int
@@ -91,7 +91,7 @@ def _stream(table: pa.Table) -> Iterator[bytes]:
 
 
 class _Pipe(io.RawIOBase):
-    """A file that remembers what was written only until somebody takes it."""
+    """A file that keeps what was written until it is drained."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
@@ -104,6 +104,6 @@ class _Pipe(io.RawIOBase):
         return len(self._parts[-1])
 
     def drain(self) -> bytes:
-        """Return what was written since the last time."""
+        """Return the bytes written since the last call."""
         parts, self._parts = self._parts, []
         return b"".join(parts)

@@ -24,12 +24,12 @@ from aurelius_deidentify.media_types import DICOM
 from aurelius_deidentify.slides.dicom_slides import SLIDE_CLASS, make_level_uid
 
 TILE_PX = 512
-#: Of the records of such levels; nothing is stored under it.
+#: The media type of such levels in their records; nothing is stored under it.
 LEVEL = f"{DICOM}; slide-level"
-#: UIDs of levels that this process has listed: whoever asks for a frame of one means no stored instance.
+#: UIDs of levels that this process has listed: a request for one does not mean a stored instance.
 _LISTED: set[str] = set()
 _MOST_LISTED = 100_000
-#: What the records of all levels say.
+#: Attributes that all levels share.
 _ALIKE: Mapping[str, Any] = {
     "SOPClassUID": str(SLIDE_CLASS),
     "TransferSyntaxUID": str(JPEGBaseline8Bit),
@@ -46,9 +46,9 @@ _ALIKE: Mapping[str, Any] = {
 
 
 def list_levels(store: LocalStore, series: SeriesRecord) -> list[InstanceRecord]:
-    """Return a record for each level of a slide file, finest first; none if the series is no slide, or a DICOM one.
+    """Return a record for each level of a slide file, finest first; empty unless the series is a slide file.
 
-    The audit log says that the person reads the series.
+    The audit log records that the person reads the series.
     """
     if series.Modality != "SM" or series.n_frames:
         return []
@@ -69,7 +69,7 @@ def make_levels(held: InstanceRecord, sizes: Iterable[tuple[int, int]]) -> list[
 
 
 def is_listed(SOPInstanceUID: str) -> bool:
-    """Whether this process is known to have listed a level by this UID; costs nothing."""
+    """Whether this process has listed a level by this UID."""
     return SOPInstanceUID in _LISTED
 
 
@@ -93,7 +93,7 @@ def read_tiles(store: LocalStore, level: InstanceRecord, indices: Sequence[int])
     Parameters
     ----------
     level
-        As `list_levels` makes it; its InstanceNumber says which it is.
+        As `list_levels` makes it; its InstanceNumber is that of the level, from 1.
     indices
         Positions of the frames, from 0.
     """
@@ -119,7 +119,7 @@ def _make_record(held: InstanceRecord, number: int, width: int, height: int) -> 
 
 
 def _describe(opened: OpenedSlide, record: InstanceRecord, number: int) -> Dataset:
-    """Return what the header of a level says beside what the slide file's own does."""
+    """Return the attributes of a level's header that differ from the slide file's own."""
     slide, level = opened.record, opened.record.levels[number]
     (by_x, by_y), (finest_x, finest_y) = slide.scale(number), (slide.mpp_x or 1.0, slide.mpp_y or 1.0)
     header = Dataset()

@@ -1,4 +1,4 @@
-"""The store a request works with: this machine's catalog, seen with the asking person's eyes."""
+"""The store a request works with: this machine's catalog, seen with the rights of the person who asks."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def read_settings() -> CatalogSettings:
 
 async def open_store(person: Annotated[Person, Depends(current_person)]) -> LocalStore:
     """FastAPI dependency: the catalog as the person behind the request may see it."""
-    # No thread for this: it would cost more than all it does once the index is open.
+    # Not in a thread: changing to one would take longer than all it does once the index is open.
     return keep_store(read_settings(), person)
 
 
 @lru_cache(maxsize=1000)
 def keep_store(settings: CatalogSettings, person: Person) -> LocalStore:
-    """Return the one store of a person; their next request, which may ask for the next frame, finds it again."""
+    """Return the store of a person, kept for their next request, which may be for the next frame."""
     return LocalStore(settings, person)
 
 

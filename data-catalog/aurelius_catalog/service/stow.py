@@ -43,7 +43,7 @@ router = APIRouter()
 
 BLOCK_BYTES = 1 << 20
 ARRIVING = ".arriving-"
-#: No request takes longer: what is older was left by a process that was killed.
+#: No request takes longer: an older folder was left by a process that was killed.
 LONGEST_REQUEST_S = 3600
 _BODY: dict[str, Any] = {
     "requestBody": {
@@ -70,7 +70,7 @@ async def store_study_results(request: Request, store: Opened, root: Root, study
 
 
 def clear_arrivals(settings: CatalogSettings) -> None:
-    """Remove what requests left behind whose process was killed."""
+    """Remove the files of requests whose process was killed."""
     for folder in settings.files.glob(f"{ARRIVING}*"):
         with suppress(OSError):  # another process of the service may be quicker
             if folder.stat().st_mtime < time.time() - LONGEST_REQUEST_S:
@@ -126,7 +126,7 @@ def _store(store: LocalStore, received: list[Path], study: str | None, root: str
             objects.append((read_result(path), path))
         except ResultRefused as error:
             outcomes.append(StoreOutcome(failure=error.reason, comment=str(error)))
-    # What others of the request refer to comes before them.
+    # Segmentations first: other objects of the request may refer to them.
     for dataset, path in sorted(objects, key=lambda pair: pair[0].SOPClassUID not in SEGMENTATIONS):
         outcomes.append(_store_one(store, dataset, path, study, root))
     return outcomes

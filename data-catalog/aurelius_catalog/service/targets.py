@@ -1,4 +1,4 @@
-"""What a DICOMweb path names: study, series, instance, frames, as far as the person may see them."""
+"""The targets of DICOMweb paths: study, series, instance, frames, as far as the person may see them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aurelius_catalog.service import slide_levels
 from aurelius_catalog.settings import CatalogSettings
 from aurelius_deidentify.media_types import DICOM
 
-#: More frames than this are asked for in several requests.
+#: Frames that one request may name.
 MOST_FRAMES = 100_000
 
 
@@ -23,7 +23,7 @@ def get_series(store: LocalStore, study: str, series: str) -> SeriesRecord:
     Raises
     ------
     NotFound
-        If the series is not, or not in this study.
+        If there is no such series, or it is not in this study.
     """
     record = store.get_series(series)
     if record.StudyInstanceUID != study:
@@ -37,7 +37,7 @@ def list_study(store: LocalStore, study: str) -> list[SeriesRecord]:
     Raises
     ------
     NotFound
-        If there is none that this person may see.
+        If the person may see no series of it.
     """
     found = store.find_series(StudyInstanceUID=study)
     if not found:
@@ -46,12 +46,12 @@ def list_study(store: LocalStore, study: str) -> list[SeriesRecord]:
 
 
 def get_instance(store: LocalStore, study: str, series: str, instance: str) -> InstanceRecord:
-    """Return a DICOM instance of which something is about to be read, once the audit log says so.
+    """Return a DICOM instance that is about to be read, and record the reading in the audit log.
 
     Raises
     ------
     NotFound
-        If it is not where the path says.
+        If the series of this study has no such instance.
     NotDicom
         If it is kept as a slide or a NIfTI volume.
     """
@@ -84,7 +84,7 @@ def get_image(store: LocalStore, study: str, series: str, instance: str) -> Inst
         try:
             return get_instance(store, study, series, instance)
         except NotFound:
-            store.note_reading(series)  # of a foreign series nothing more is said
+            store.note_reading(series)  # reveals nothing of a series the person may not see
     levels = slide_levels.list_levels(store, get_series(store, study, series))
     for level in levels:
         if level.SOPInstanceUID == instance:
@@ -118,7 +118,7 @@ def require_dicom(instances: list[InstanceRecord]) -> list[InstanceRecord]:
 
 
 def count_frames(instance: InstanceRecord) -> int:
-    """Return how many frames an instance has; 0 if it is no image."""
+    """Return how many frames an instance has; 0 if it is not an image."""
     return (instance.NumberOfFrames or 1) if instance.Rows and instance.Columns else 0
 
 
@@ -128,7 +128,7 @@ def read_numbers(text: str, instance: InstanceRecord) -> list[int]:
     Raises
     ------
     InvalidRequest
-        If they are no numbers.
+        If they are not whole numbers from 1.
     NotFound
         If the instance has no such frame.
     """

@@ -28,7 +28,7 @@ def read_stored(store: LocalStore, instance: InstanceRecord, indices: Sequence[i
     Raises
     ------
     NotFound
-        If a header announces frames that are not there.
+        If frames are missing that the header announces.
     """
     if instance.media_type == LEVEL:
         return read_tiles(store, instance, indices)
@@ -66,6 +66,8 @@ def read_native(store: LocalStore, instance: InstanceRecord, indices: Sequence[i
     ------
     InvalidRequest
         If one cannot be decoded.
+    NotFound
+        If a header announces frames that are missing.
     """
     stored = read_stored(store, instance, indices)
     if not needs_decoding(instance):
@@ -75,7 +77,7 @@ def read_native(store: LocalStore, instance: InstanceRecord, indices: Sequence[i
 
 
 def needs_decoding(instance: InstanceRecord) -> bool:
-    """Whether frames, as they are stored, are other bytes than in Explicit VR Little Endian."""
+    """Whether frames as stored differ, byte for byte, from those in Explicit VR Little Endian."""
     syntax = UID(instance.TransferSyntaxUID)
     return syntax.is_encapsulated or (syntax == ExplicitVRBigEndian and (instance.BitsAllocated or 8) >= 8)
 
@@ -89,6 +91,8 @@ def transcode_file(store: LocalStore, instance: InstanceRecord) -> bytes:
         If it is too large for that.
     InvalidRequest
         If a frame cannot be decoded.
+    NotFound
+        If a header announces frames that are missing.
     """
     path = store.settings.files / instance.path
     count = count_frames(instance)

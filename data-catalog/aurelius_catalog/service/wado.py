@@ -37,7 +37,7 @@ router = APIRouter()
 
 OCTETS = "application/octet-stream"
 NATIVE = str(ExplicitVRLittleEndian)
-#: So many frames are read at once for an answer of many.
+#: Frames read at a time for a response of many.
 FRAMES_AT_ONCE = 16
 #: Media types of compressed frames (PS3.18 table 8.7.3-5); what is not here comes as octets.
 _FRAME_TYPES = {
@@ -59,7 +59,7 @@ _CONTENT = {
 def retrieve_study(store: Opened, study: str, accepted: Accepted) -> Response:
     """WADO-RS: all DICOM objects of a study."""
     listed = [each for record in list_study(store, study) for each in store.list_instances(record.SeriesInstanceUID)]
-    # What is no DICOM has no place in this answer; a study of nothing else is refused.
+    # Only DICOM objects fit into this response; a study without any is refused.
     held = [each for each in listed if each.media_type == DICOM] or require_dicom(listed)
     return _answer_objects(store, held, accepted)
 
@@ -102,7 +102,7 @@ def answer_frames(
     Raises
     ------
     NotAcceptable
-        If there is none it accepts.
+        If the client accepts none of the forms.
     """
     syntax = name_frame_syntax(instance)
     kind = _FRAME_TYPES.get(syntax.removeprefix("1.2.840.10008.1.2."), OCTETS)
@@ -113,7 +113,7 @@ def answer_frames(
     offer = choose_offer(accepted, offers)
     read = read_native if offer.syntax == NATIVE and needs_decoding(instance) else read_stored
     content_type = f"{offer.media_type}; transfer-syntax={offer.syntax}"
-    first = read(store, instance, indices[:FRAMES_AT_ONCE])  # what fails, fails before the answer begins
+    first = read(store, instance, indices[:FRAMES_AT_ONCE])  # an error must come before the response begins
     if not offer.multipart:
         return Response(first[0], headers={"Content-Type": content_type})
 
@@ -130,7 +130,7 @@ def _answer_objects(store: LocalStore, instances: list[InstanceRecord], accepted
     # Each object in its own best form, all of them chosen before the answer begins.
     plan = [(each, choose_offer(accepted, _offer_object(each, multipart=True)).syntax) for each in instances]
     parts = _read_parts(store, plan)
-    first = next(parts)  # what fails, fails before the answer begins
+    first = next(parts)  # an error must come before the response begins
     return stream_parts(chain([first], parts), DICOM)
 
 

@@ -1,4 +1,4 @@
-"""Slides that OpenSlide cannot read, made to look like those it can."""
+"""Slides that OpenSlide cannot read, behind the interface of those it can."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ArraySlide(AbstractSlide):
     sizes
         Width and height of each level in pixels, finest first.
     properties
-        What OpenSlide would say of it, by OpenSlide's names.
+        Its properties, under OpenSlide's names.
     """
 
     def __init__(self, sizes: list[tuple[int, int]], properties: dict[str, str]) -> None:
@@ -39,7 +39,7 @@ class ArraySlide(AbstractSlide):
 
     @classmethod
     def detect_format(cls, filename: str | bytes | PathLike[str] | PathLike[bytes]) -> str | None:
-        """Say nothing: such slides are told by the catalog, not by their file."""
+        """Return None: the catalog knows the kind of such slides, their files do not show it."""
         return None
 
     def close(self) -> None:
@@ -47,7 +47,7 @@ class ArraySlide(AbstractSlide):
 
     @property
     def level_count(self) -> int:
-        """How many levels there are."""
+        """The number of levels."""
         return len(self._sizes)
 
     @property
@@ -57,13 +57,13 @@ class ArraySlide(AbstractSlide):
 
     @property
     def level_downsamples(self) -> tuple[float, ...]:
-        """How many pixels of level 0 a pixel of each level stands for: the mean of both axes, as OpenSlide says it."""
+        """How many pixels of level 0 a pixel of each level stands for: the mean of both axes, as OpenSlide counts."""
         (finest_width, finest_height) = self._sizes[0]
         return tuple((finest_width / width + finest_height / height) / 2 for width, height in self._sizes)
 
     @property
     def properties(self) -> Mapping[str, str]:
-        """What is known of the slide, by OpenSlide's names."""
+        """The properties of the slide, under OpenSlide's names."""
         return self._properties
 
     @property
@@ -118,5 +118,16 @@ def to_rgba(pixels: NDArray[np.generic], white: float = 255.0) -> Pixels:
 
 
 def find_white(pixels: NDArray[Any]) -> float:
-    """Return which value of a slide of more than 8 bits is to be white: nearly its highest, which one speck may be."""
+    """Choose the value of a slide of more than 8 bits that is shown as white: nearly its highest, which may be a speck.
+
+    Parameters
+    ----------
+    pixels
+        Stored values of any shape ``(…)``, unsigned.
+
+    Returns
+    -------
+    float
+        255 for uint8; else the 99.9th percentile of the stored values.
+    """
     return 255.0 if pixels.dtype == np.uint8 else max(float(np.percentile(pixels, 99.9)), 1.0)

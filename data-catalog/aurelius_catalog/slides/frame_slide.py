@@ -1,4 +1,4 @@
-"""DICOM slides read frame by frame, by the places of the frames that the index knows (PS3.3 section C.8.12)."""
+"""DICOM slides read frame by frame, at the positions that the index knows (PS3.3 section C.8.12)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from aurelius_catalog.slides.array_slide import ArraySlide, Pixels, find_white, 
 
 #: Decoded tiles that are kept: a row of them across a screen, and the next.
 KEPT_TILES = 64
-#: Tiles that say how bright a slide of more than 8 bits is.
+#: Tiles from which the brightness of a slide of more than 8 bits is measured.
 SAMPLED_TILES = 16
 _WANTED = [
     "NumberOfOpticalPaths",
@@ -125,7 +125,7 @@ class _Level:
         )
 
     def describe(self) -> dict[str, str]:
-        """Return what OpenSlide would say of the slide."""
+        """Return the properties of the slide under OpenSlide's names."""
         found = {PROPERTY_NAME_VENDOR: "dicom"}
         spacing = self.instance.per_frame.get("PixelSpacing")
         if spacing and spacing[0]:

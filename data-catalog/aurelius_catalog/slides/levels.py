@@ -1,4 +1,4 @@
-"""The levels of a slide as xarray sees them: read when they are asked for, with coordinates in micrometres."""
+"""The levels of a slide as lazy xarray arrays: read only as far as they are used, with coordinates in micrometres."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class LevelArray(BackendArray):
     Parameters
     ----------
     store
-        Where it is read from.
+        The store that it is read from.
     record
-        What the slide consists of.
+        The record of the slide.
     level
-        Which of its levels.
+        The number of the level, 0 for the finest.
     """
 
     def __init__(self, store: Store, record: SlideRecord, level: int) -> None:

@@ -28,7 +28,7 @@ from pydicom import dcmread
 from aurelius_catalog.records import InstanceRecord, SlideLevel, SlideRecord
 from aurelius_catalog.slides import tiles
 from aurelius_catalog.slides.placement import place_file, read_placement
-from aurelius_catalog.slides.reading import choose_instances, open_files
+from aurelius_catalog.slides.stored_slide import choose_instances, open_files
 from aurelius_deidentify.media_types import DICOM
 
 #: Slides held open, seconds until one is opened anew, bytes of decoded tiles that all of them keep together.
@@ -81,7 +81,7 @@ class OpenedSlide:
             return False
 
     def read_region(self, level: int, x: int, y: int, width: int, height: int) -> NDArray[np.uint8]:
-        """Read a region of one level; see `tiles.read_region`."""
+        """Read ``(y, x, c)`` uint8 RGB of one level, ``(height, width, 3)``; see `tiles.read_region`."""
         return tiles.read_region(self.slide, level, x, y, width, height)
 
     def make_tile(self, level: int, column: int, row: int) -> bytes:
@@ -90,7 +90,7 @@ class OpenedSlide:
 
 
 class OpenSlides:
-    """Slides held open for everybody; the rights are asked at each touch.
+    """Slides held open for everybody; rights are checked each time one is taken.
 
     A slide that is put back is closed once the last tile in work is done with it.
     """
@@ -116,7 +116,7 @@ class OpenSlides:
         if held is not None:
             source.note_reading(SeriesInstanceUID)
             return held
-        with self._gates[hash(key) % len(self._gates)]:  # of many who want one slide, one opens it
+        with self._gates[hash(key) % len(self._gates)]:  # of many requests for one slide, only the first opens it
             held = self._find(key)
             if held is not None:
                 source.note_reading(SeriesInstanceUID)
@@ -151,7 +151,7 @@ class OpenSlides:
 
 
 def _describe(slide: AbstractSlide, SeriesInstanceUID: str, held: InstanceRecord, path: Path) -> SlideRecord:
-    """Say what an open slide consists of; ``held`` is its finest level, or the slide file, and lies at ``path``."""
+    """Describe an open slide; ``held`` is its finest level, or the slide file, and lies at ``path``."""
     properties = slide.properties
     mpp_x, mpp_y = (_read_positive(properties.get(name)) for name in (PROPERTY_NAME_MPP_X, PROPERTY_NAME_MPP_Y))
     width, height = slide.dimensions
@@ -183,4 +183,4 @@ def _read_positive(text: str | None) -> float | None:
 
 
 #: The slides of this process.
-SHELF = OpenSlides()
+OPEN_SLIDES = OpenSlides()

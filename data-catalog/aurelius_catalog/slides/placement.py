@@ -1,4 +1,4 @@
-"""Where pictures lie on the glass (PS3.3 section C.8.12.2.1), and so on one another."""
+"""The placement of pictures on the glass (PS3.3 section C.8.12.2.1), and so on one another."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MOST_STRETCH = 0.02
 
 @dataclass(frozen=True)
 class Placement:
-    """How a picture lies on the glass.
+    """The placement of a picture on the glass.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class Placement:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a picture lies on a slide: its upper left corner, and the size of its pixels, in pixels of level 0."""
+    """The place of a picture on a slide: its upper left corner, and the size of its pixels, in pixels of level 0."""
 
     x: float = 0.0
     y: float = 0.0

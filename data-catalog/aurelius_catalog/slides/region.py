@@ -35,14 +35,14 @@ class SlideRegion:
 
     @property
     def middles_um(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The middles of the columns along x, and those of the rows along y."""
+        """The middles of the columns ``(x,)`` and of the rows ``(y,)``, float64 µm from the slide's corner."""
         x = self.corner_um[0] + (np.arange(self.columns) + 0.5) * self.step_um[0]
         y = self.corner_um[1] + (np.arange(self.rows) + 0.5) * self.step_um[1]
         return np.asarray(x), np.asarray(y)
 
     @property
     def coordinates(self) -> dict[str, Any]:
-        """What xarray is told of the axes y and x."""
+        """Coordinates of the axes y and x for xarray, in micrometres."""
         x, y = self.middles_um
         return {"y": ("y", y, {"units": "µm"}), "x": ("x", x, {"units": "µm"})}
 
@@ -50,7 +50,7 @@ class SlideRegion:
 def choose_region(
     x_um: float, y_um: float, width_um: float, height_um: float, size_px: int | tuple[int, int]
 ) -> SlideRegion:
-    """Check what somebody asks for; see `aurelius_catalog.slide.Slide.read_region`.
+    """Turn a request for a region into a grid of pixels; see `aurelius_catalog.slide.Slide.read_region`.
 
     Raises
     ------

@@ -14,7 +14,7 @@ from openslide import PROPERTY_NAME_MPP_X, PROPERTY_NAME_MPP_Y, PROPERTY_NAME_VE
 from aurelius_catalog.errors import InvalidRequest
 from aurelius_catalog.slides.array_slide import ArraySlide, Pixels, find_white, to_rgba
 
-#: So many pixels along each side say how bright a slide of more than 8 bits is.
+#: Pixels along each side from which the brightness of a slide of more than 8 bits is measured.
 SAMPLED_PX = 4096
 #: Micrometres in a unit of length as OME-XML and as TIFF (tag 296) name it.
 _OME_UNITS = {"nm": 0.001, "µm": 1.0, "mm": 1000.0, "cm": 10_000.0}
@@ -47,7 +47,7 @@ class TiffSlide(ArraySlide):
         self._tiff.close()
 
     def read_pixels(self, level: int, x: int, y: int, width: int, height: int) -> Pixels:
-        """Read ``(height, width, 4)`` uint8 RGBA of a level."""
+        """Read ``(height, width, 4)`` uint8 RGBA of a level; x and y are its pixels."""
         pixels = np.asarray(self._arrays[level][y : y + height, x : x + width])
         return to_rgba(pixels, self._white)
 

@@ -14,7 +14,7 @@ PREFIX, LOCK = "aurelius-slide-", ".lock"
 
 
 def unpack(archive: Path) -> tuple[Path, Callable[[], None]]:
-    """Unpack a slide into the temporary folder, and remove there what processes left that were killed.
+    """Unpack a slide into the temporary folder, and remove there what killed processes left behind.
 
     A lock lies beside each unpacked slide; the system frees it when its holder dies.
 
@@ -49,13 +49,13 @@ def _remove_abandoned(place: Path) -> None:
     for lock in place.glob(f"{PREFIX}*{LOCK}"):
         try:
             descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-        except OSError:  # gone meanwhile, or somebody else's
+        except OSError:  # gone meanwhile, or another user's
             continue
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
             lock.unlink(missing_ok=True)
-        except BlockingIOError:  # its holder lives
+        except BlockingIOError:  # the process that holds it is alive
             continue
         finally:
             os.close(descriptor)

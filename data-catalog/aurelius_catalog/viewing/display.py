@@ -1,4 +1,4 @@
-"""How each kind of series is shown in a notebook."""
+"""The display of each kind of series in a notebook."""
 
 from __future__ import annotations
 
@@ -68,19 +68,33 @@ def show_image(
 ) -> Any:
     """Show an opened image: a volume in three planes, else its pictures with a slider.
 
-    Of several volumes the first is shown, and a warning says so.
+    Parameters
+    ----------
+    image
+        ``(z, y, x)``, ``(t, y, x)``, ``(y, x)`` or more axes before these, any real dtype; ``attrs["units"]`` names
+        the unit. Of several volumes the first is shown, with a warning.
+    overlays
+        What lies over it; see `gather_overlays`.
+    window
+        A name of `windows.PRESETS`, or (lowest, highest) in the image's units; None: chosen from the values.
+    opacity
+        Of the overlays, 0 … 1.
 
     Raises
     ------
     InvalidRequest
-        If the window is none.
+        If there is no such window, or the opacity does not lie between 0 and 1.
+    InvalidVolume
+        If the image has no axes y and x.
+    InvalidLabel
+        If an overlay has another shape.
     """
     range_shown = None if window is None else read_window(window, str(image.attrs.get("units", "")))
     is_volume = {"z", "y", "x"} <= set(image.dims) and "affine_lps" in image.attrs
     several = [str(axis) for axis in image.dims[: -4 if "c" in image.dims else -3]]
     if several:
-        said = " and ".join(f"{axis} (there are {image.sizes[axis]})" for axis in several)
-        warnings.warn(f"Shown: the first volume along {said}. `.isel()` on the array chooses another.", stacklevel=4)
+        axes = " and ".join(f"{axis} (there are {image.sizes[axis]})" for axis in several)
+        warnings.warn(f"Shown: the first volume along {axes}. `.isel()` on the array chooses another.", stacklevel=4)
         image = image.isel(dict.fromkeys(several, 0))
     if not {"y", "x"} <= set(image.dims):
         raise InvalidVolume(f"An array with the axes {', '.join(map(str, image.dims))} is no picture.")

@@ -1,4 +1,4 @@
-"""Volumes as the browser gets them: NIfTI in memory, int16, compressed, no larger than it can take."""
+"""Volumes for the browser: compressed NIfTI in memory, int16, no larger than the browser can take."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def choose_reduction(shape: Sequence[int], affine_lps: NDArray[np.float64]) -> t
     shape
         Size along (z, y, x).
     affine_lps
-        ``(4, 4)``, columns in the order (column, row, slice).
+        ``(4, 4)`` float64: maps (column, row, slice, 1) to mm, patient LPS.
     """
     spacing = np.linalg.norm(affine_lps[:3, :3], axis=0)[::-1]
     factors = np.ones(3, dtype=int)
@@ -34,7 +34,10 @@ def choose_reduction(shape: Sequence[int], affine_lps: NDArray[np.float64]) -> t
 
 
 def reduce_affine(affine_lps: NDArray[np.float64], factors: tuple[int, int, int]) -> NDArray[np.float64]:
-    """Return the affine of a grid whose voxels are blocks of ``factors`` (z, y, x) voxels, centre on centre."""
+    """Return the affine of a grid whose voxels are blocks of ``factors`` (z, y, x) voxels, centre on centre.
+
+    Both affines are ``(4, 4)`` float64 and map (column, row, slice, 1) to mm, patient LPS.
+    """
     steps = np.array(factors[::-1], dtype=np.float64)
     block = np.diag([*steps, 1.0])
     block[:3, 3] = (steps - 1) / 2
@@ -42,9 +45,10 @@ def reduce_affine(affine_lps: NDArray[np.float64], factors: tuple[int, int, int]
 
 
 def encode_nifti(array_zyx: NDArray[np.generic], affine_lps: NDArray[np.float64]) -> bytes:
-    """Write a volume ``(z, y, x)`` as compressed NIfTI, int16 on the wire.
+    """Encode a volume ``(z, y, x)``, any real dtype, as compressed NIfTI of int16.
 
-    Values that int16 cannot hold exactly are scaled by the header's slope and intercept.
+    ``affine_lps`` is ``(4, 4)`` float64: maps (column, row, slice, 1) to mm, patient LPS. Values that
+    int16 cannot hold exactly are scaled by the header's slope and intercept.
     """
     values: NDArray[np.generic] = array_zyx.transpose(2, 1, 0)
     if not np.issubdtype(values.dtype, np.integer):
@@ -58,7 +62,14 @@ def encode_nifti(array_zyx: NDArray[np.generic], affine_lps: NDArray[np.float64]
 
 
 def split_blocks(array: NDArray[np.generic], factors: tuple[int, int, int]) -> NDArray[np.generic]:
-    """Return a view ``(z, fz, y, fy, x, fx)``; the edge is repeated where a block is not full."""
+    """Split ``(z, y, x)`` of any dtype into blocks of ``factors`` voxels.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(z, fz, y, fy, x, fx)`` of the same dtype, a view where it can be; the edge is repeated where a block is not
+        full.
+    """
     missing = [(0, -size % factor) for size, factor in zip(array.shape, factors, strict=True)]
     padded = np.pad(array, missing, mode="edge") if np.any(missing) else array
     z, y, x = (size // factor for size, factor in zip(padded.shape, factors, strict=True))

@@ -1,4 +1,4 @@
-"""Where a series is found in the house's browser viewer."""
+"""The path of a series in OHIF, the house's browser viewer."""
 
 from __future__ import annotations
 

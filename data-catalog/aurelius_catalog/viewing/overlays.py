@@ -1,4 +1,4 @@
-"""What lies over an image in a viewer: labels in their colours, or values such as a dose as a heat map."""
+"""The layers over an image in a viewer: labels in their colours, or values such as a dose as a heat map."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def gather_overlays(shown: ShownSeries, given: Overlaid | Sequence[Overlaid] | N
     Raises
     ------
     InvalidLabel
-        If something does not lie on the images, or is nothing to lay over them.
+        If something does not belong to these images, or cannot be laid over images at all.
     """
     if given is None:
         return []
@@ -137,9 +137,10 @@ def _split(array: xr.DataArray, meanings: dict[int, tuple[str, Colour | None]]) 
             layers.append(free)
         free[0][mask] = number
         free[1].append(number)
-    said = dict(zip(numbers, names, strict=True))
+    labels_by_number = dict(zip(numbers, names, strict=True))
     for labels, held in layers:
-        yield _label(labels, affine, held, {number: meanings.get(number, (said[number], None)) for number in held})
+        known = {number: meanings.get(number, (labels_by_number[number], None)) for number in held}
+        yield _label(labels, affine, held, known)
 
 
 def _label(

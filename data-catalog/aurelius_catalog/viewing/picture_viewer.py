@@ -1,4 +1,4 @@
-"""Pictures that are no volume in the notebook: radiographs, films, colour, one at a time with a slider under them."""
+"""The viewer of pictures that form no volume: radiographs, cine runs, colour, with a slider to choose one."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from aurelius_catalog.viewing.windows import Window, choose_window
 
 #: Pixels along the longer side that the browser is sent at most.
 LONGEST_PX = 1024
-#: Steps per second of a film that does not say how fast it runs.
-STEPS_PER_SECOND = 8
+#: Frames per second of a cine run whose header names no rate.
+FRAMES_PER_SECOND = 8
 UNITS = {"t": "s", "z": "mm"}
 
 
@@ -108,11 +108,11 @@ class PictureViewer(ipywidgets.VBox):
             steps = np.diff(self._image["t"].to_numpy().astype(np.float64))
             if steps.size and 0.005 <= float(np.median(steps)) <= 5:
                 return max(round(float(np.median(steps)) * 1000), 40)  # faster than that no browser follows
-        return 1000 // STEPS_PER_SECOND
+        return 1000 // FRAMES_PER_SECOND
 
 
 def _choose_size(image: xr.DataArray) -> tuple[int, int]:
-    """Return the (width, height) that is shown, in the picture's true proportions; say if it is reduced."""
+    """Return the (width, height) that is shown, in the picture's true proportions; warn if it is reduced."""
     rows, columns = image.sizes["y"], image.sizes["x"]
     steps = [float(image[axis][1]) if axis in image.coords and image.sizes[axis] > 1 else 1.0 for axis in "yx"]
     tall, wide = rows * steps[0] / min(steps), columns * steps[1] / min(steps)

@@ -1,4 +1,4 @@
-"""Labels of a slide that say of each pixel what it shows: segmentations, and arrays such as a model's result."""
+"""Labels of a slide that mark pixels: segmentations, and arrays such as a model's result."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from aurelius_catalog.viewing.slide_label import LegendEntry, SlideLabel
 
 #: Reads (x, y, width, height) in pixels: ``(mark, y, x)`` bool, or float32 0 … 1; nothing beside the picture.
 Reader = Callable[[int, int, int, int], NDArray[np.generic]]
-#: Longer side of the small copy that is kept, so that a look at the whole does not read every pixel again.
+#: Longer side of the small copy that is kept, so that showing the whole does not read every pixel again.
 OVERVIEW_PX = 2048
 #: The label is read for it in squares of so many pixels.
 BLOCK_PX = 1024
@@ -52,7 +52,7 @@ class MatrixLabel(SlideLabel):
         self._overview_by = 1 << max(0, -(-max(size) // OVERVIEW_PX) - 1).bit_length()
 
     def draw(self, x: int, y: int, width: int, height: int, by: int, shown: Collection[int]) -> NDArray[np.uint8]:
-        """Draw a part of it; see `SlideLabel.draw`."""
+        """Draw a part of it, ``(y, x, c)`` uint8 RGBA; see `SlideLabel.draw`."""
         if (own := self._overview_by) <= by:
             right, bottom = -(-(x + width) // own), -(-(y + height) // own)
             layers = _reduce(self._take_overview()[:, y // own : bottom, x // own : right], by // own)
@@ -62,7 +62,7 @@ class MatrixLabel(SlideLabel):
         return _paint(chosen, layers.shape[1:], self._opacity)
 
     def _take_overview(self) -> NDArray[np.generic]:
-        with self._overview_lock:  # of many tiles that need it, one makes it
+        with self._overview_lock:  # of many tiles that need it, the first makes it
             if self._overview is None:
                 self._overview = self._make_overview()
             return self._overview

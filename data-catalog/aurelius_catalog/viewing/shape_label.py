@@ -1,4 +1,4 @@
-"""Labels of a slide that are outlines and points: bulk annotations, a million nuclei as well as one tumour."""
+"""Labels of a slide that are outlines and points: bulk annotations, of one tumour or of a million nuclei."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class _Group:
         return cls(source, shapes, np.minimum.reduceat(points, starts), np.maximum.reduceat(points, starts))
 
     def find_touched(self, corner: tuple[float, float], size: tuple[float, float]) -> NDArray[np.bool_]:
-        """Tell which shapes reach into a rectangle."""
+        """Find the shapes that reach into a rectangle: ``(shapes,)`` bool."""
         touched = (self.highest >= corner) & (self.lowest <= np.add(corner, size))
         return np.asarray(touched.all(axis=1))
 
@@ -55,7 +55,7 @@ class ShapeLabel(SlideLabel):
     name, slide
         As of any `SlideLabel`.
     groups
-        What it consists of.
+        The groups of annotations.
     """
 
     def __init__(self, name: str, slide: SlideRecord, groups: Sequence[AnnotationGroup]) -> None:
@@ -65,7 +65,7 @@ class ShapeLabel(SlideLabel):
         self._groups = [_Group.of(each, find_unit(slide)) for each in groups]
 
     def draw(self, x: int, y: int, width: int, height: int, by: int, shown: Collection[int]) -> NDArray[np.uint8]:
-        """Draw a part of it; see `SlideLabel.draw`."""
+        """Draw a part of it, ``(y, x, c)`` uint8 RGBA; see `SlideLabel.draw`."""
         picture = Image.new("RGBA", (-(-width // by), -(-height // by)))
         pen = ImageDraw.Draw(picture)
         reach = by * (LINE_PX + POINT_PX)  # what lies beside it may reach into it

@@ -1,4 +1,4 @@
-"""What lies over a slide: labels that are drawn tile by tile in their colours, and read by physical size."""
+"""Labels over a slide: drawn tile by tile in their colours, and read by physical size."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ class SlideLabel(ABC):
     Parameters
     ----------
     name
-        What it is called in a legend.
+        Its name in a legend.
     slide
-        What it lies over.
+        The slide it lies over.
     marks
-        What it tells apart.
+        The things it distinguishes.
     place
-        Where it lies on the slide.
+        Its place on the slide.
     size
         Width and height in pixels of its own.
     """

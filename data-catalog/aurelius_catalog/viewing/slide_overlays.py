@@ -1,4 +1,4 @@
-"""Which labels lie over a slide, and how each becomes one that can be drawn and read."""
+"""The labels over a slide, made of whatever people, models and arrays offer."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def gather_labels(
     Raises
     ------
     InvalidLabel
-        If something does not lie on this slide, or is nothing to lay over one.
+        If something does not belong to this slide, or cannot be laid over a slide at all.
     InvalidRequest
         If there is no such opacity.
     """
@@ -154,9 +154,9 @@ def _of_array(record: SlideRecord, array: xr.DataArray, opacity: float) -> Slide
             raise InvalidLabel(f"An array with {len(numbers)} different numbers is no label.")
         names = array.attrs.get("labels")
         reader = _read_numbers(values, numbers)
-    said = dict(zip(range(1, len(names) + 1), names, strict=True)) if names is not None else {}
+    labels = dict(zip(range(1, len(names) + 1), names, strict=True)) if names is not None else {}
     marks = [
-        LegendEntry(number, str(said.get(number, f"segment {number}")), choose_colour(number)) for number in numbers
+        LegendEntry(number, str(labels.get(number, f"segment {number}")), choose_colour(number)) for number in numbers
     ]
     return MatrixLabel(reader, opacity, name, record, marks, _place_array(record, array), (width, height))
 

@@ -33,14 +33,14 @@ class SlideViewer(anywidget.AnyWidget):
     store
         Where the tiles are read from, with that person's rights.
     record
-        What the slide consists of.
+        The record of the slide.
     regions
         Outlines to draw over it: name to one outline or several, each ``(point, 2)`` of x and y in micrometres (in
         pixels of level 0 where the slide does not say how large those are).
     height_px
         Height on the page in CSS pixels; the width is that of the page.
     labels
-        What lies over it, drawn tile by tile as people look at it.
+        The labels over it, drawn tile by tile as they come into view.
 
     Attributes
     ----------
@@ -95,7 +95,7 @@ class SlideViewer(anywidget.AnyWidget):
         return (_HERE / "slide_viewer.css").read_text()
 
     def _receive(self, _: object, content: Any, buffers: object) -> None:
-        """Take a message of the page, which may say anything."""
+        """Take a message of the page, which is not to be trusted."""
         match content:
             case {"kind": "tile", "id": str(number), "level": int(level), "column": int(column), "row": int(row)}:
                 layer = content.get("layer")
@@ -123,7 +123,7 @@ class SlideViewer(anywidget.AnyWidget):
 
 
 def _describe_layer(number: int, label: SlideLabel) -> dict[str, Any]:
-    """Say to the page where a label lies, in pixels of level 0, and what its legend is."""
+    """Describe to the page where a label lies, in pixels of level 0, and what its legend is."""
     (width, height), place = label.size, label.place
     marks = [
         {"key": f"{number}/{mark.number}", "label": mark.label, "colour": f"#{bytes(mark.colour).hex()}"}

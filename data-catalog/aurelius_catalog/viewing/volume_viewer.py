@@ -1,4 +1,4 @@
-"""A volume, with labels and values over it, in the notebook: ipyniivue, which carries its viewer and asks no server.
+"""The viewer of volumes, with labels and values over them: ipyniivue, which carries its scripts and needs no server.
 
 The images travel to the browser as NIfTI in memory: int16, compressed, in patient coordinates.
 """
@@ -41,7 +41,7 @@ def view_volume(
     array_zyx
         ``(z, y, x)``, any real dtype; Hounsfield units for CT.
     affine_lps
-        ``(4, 4)``: maps (column, row, slice, 1) to millimetres, patient LPS.
+        ``(4, 4)`` float64: maps (column, row, slice, 1) to mm, patient LPS.
     overlays
         What lies over it, each on a grid of its own or on that of the volume. The view opens at the first label.
     window
@@ -52,7 +52,7 @@ def view_volume(
     Returns
     -------
     ipyniivue.NiiVue
-        The widget. A volume over `nifti.MOST_VOXELS` is reduced, and a warning says how far.
+        The widget. A volume of more than `nifti_encoding.MOST_VOXELS` is reduced, with a warning.
 
     Raises
     ------
@@ -60,6 +60,8 @@ def view_volume(
         If the array is not three-dimensional.
     InvalidLabel
         If an overlay without a grid of its own has another shape.
+    InvalidRequest
+        If the opacity does not lie between 0 and 1.
     """
     volumes = make_volumes(array_zyx, affine_lps, overlays, window=window, opacity=opacity)
     # No rendering beside the planes: it would slow every mouse move on a machine without a graphics card.
@@ -85,9 +87,10 @@ def make_volumes(
     window: Window | None = None,
     opacity: float = OVERLAY_OPACITY,
 ) -> list[Volume]:
-    """Make what a viewer that is already there loads: the image, and over it what there is.
+    """Make the volumes that an existing viewer loads: the image, then its overlays.
 
-    Parameters, warnings and errors are those of `view_volume`.
+    The image is ``(z, y, x)`` of any real dtype, Hounsfield units for CT; the affine ``(4, 4)`` float64 in mm, patient
+    LPS. Parameters, warnings and errors are those of `view_volume`.
     """
     if array_zyx.ndim != 3 or 0 in array_zyx.shape:
         raise InvalidVolume(f"Only a volume (z, y, x) can be shown; this array has shape {array_zyx.shape}.")

@@ -35,7 +35,13 @@ def find_web_asset(package: str, name: str) -> Path:
 
 @cache
 def list_web_assets(package: str) -> dict[str, Path]:
-    """Return every file of a package by its name: a name that is not among them reaches no file system."""
+    """Return every file of a package by its name: a name that is not among them reaches no file system.
+
+    Raises
+    ------
+    NotFound
+        If the package is not installed here.
+    """
     folder = FOLDER / package
     if not folder.is_dir():
         raise NotFound(f"The web files of {package} are not installed here: run `make setup`.")

@@ -1,4 +1,4 @@
-"""Which values of an image are shown as black and which as white."""
+"""Windows: the values of an image that are shown as black and as white."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PRESETS: dict[str, Window] = {
 
 
 def read_window(window: str | Window, units: str) -> Window:
-    """Return the range that a person asked for.
+    """Read a window that a person named or wrote.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def read_window(window: str | Window, units: str) -> Window:
     Raises
     ------
     InvalidRequest
-        For a name nobody knows, a name on an image that is not in Hounsfield units, or a range that is none.
+        For an unknown name, a name on an image that is not in Hounsfield units, or a malformed or empty range.
     """
     if isinstance(window, str):
         if window not in PRESETS:
@@ -55,7 +55,10 @@ def read_window(window: str | Window, units: str) -> Window:
 
 
 def choose_window(image: NDArray[np.float32]) -> Window:
-    """Choose the range of an image of any shape: a CT window for Hounsfield units, else robust percentiles."""
+    """Choose the window of an image: a CT preset for Hounsfield units, else robust percentiles.
+
+    ``image`` is float32 with any axes, in Hounsfield units or any others.
+    """
     step = max(1, round((image.size / 10**6) ** (1 / image.ndim)))
     sample = image[(slice(None, None, step),) * image.ndim]
     sample = sample[np.isfinite(sample)]

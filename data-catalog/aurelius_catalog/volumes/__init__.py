@@ -1,4 +1,4 @@
-"""From the instances of a series to arrays with a place in the patient."""
+"""Volumes: the instances of a series as arrays with a place in the patient."""
 
 from aurelius_catalog.volumes.geometry import Geometry, measure_geometry
 from aurelius_catalog.volumes.opening import check_is_volume, open_volume, open_volumes

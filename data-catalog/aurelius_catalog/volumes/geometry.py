@@ -1,4 +1,4 @@
-"""Where a stack of frames lies in the patient."""
+"""The geometry of a stack of frames: its affine, its spacing, and whether it is regular."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SHEAR_TOLERANCE = 0.005
 
 @dataclass(frozen=True)
 class Geometry:
-    """Where a regular volume lies: PS3.3 C.7.6.2.1.1.
+    """The place of a regular volume in the patient (PS3.3 C.7.6.2.1.1).
 
     Parameters
     ----------
@@ -56,8 +56,7 @@ def measure_geometry(planes: Planes, *, allow_shear: bool = False) -> Geometry:
     Raises
     ------
     InvalidVolume
-        If positions are missing, orientations or sizes differ, slices repeat, their distances do, or the gantry
-        was tilted.
+        If positions are missing, orientations, sizes or distances differ, slices repeat, or the gantry was tilted.
     """
     check_planes(planes)
     along_row, along_column = planes.orientations[0][:3], planes.orientations[0][3:]
@@ -86,7 +85,7 @@ def check_planes(planes: Planes) -> None:
     Raises
     ------
     InvalidVolume
-        Saying what keeps them apart.
+        If positions are missing, or sizes or orientations differ.
     """
     if not planes.are_placed.all():
         raise InvalidVolume("These images carry no position in the patient, so they do not form a volume.")
@@ -97,7 +96,7 @@ def check_planes(planes: Planes) -> None:
 
 
 def measure_depths(planes: Planes) -> Numbers:
-    """Return how far each frame lies along the normal of the first, in mm."""
+    """Return how far each frame lies along the normal of the first: ``(frames,)`` float64, mm."""
     orientation = planes.orientations[0]
     return planes.positions @ np.cross(orientation[:3], orientation[3:])
 
@@ -108,7 +107,7 @@ def find_runs(depths: Numbers) -> list[slice]:
     Parameters
     ----------
     depths
-        Where each slice lies in mm, ascending.
+        ``(slices,)`` float64: position of each along the normal in mm, ascending.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Which frames of a series form which volume, and along which axes."""
+"""The arrangement of a series' frames into volumes, and their axes."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class VolumeLayout:
     planes
         In the order of the array: the slices of the first volume, those of the second, …
     axes
-        What stands before the slices: name, one value per step, and its unit.
+        The axes before the slices: name, one value per step, and its unit.
     n_slices
         How many frames one volume has.
     placed
         Whether the frames have a place in the patient.
     apart
-        Why they are not in one array with frames beside them.
+        Why the other frames of the series are not in the same array; empty if there are none.
     """
 
     planes: Planes
@@ -146,7 +146,7 @@ def _stack(planes: Planes) -> list[VolumeLayout]:
 
 
 def _find_places(planes: Planes) -> NDArray[np.int64]:
-    """Return which place each frame lies at, counted along the normal: ``(frames,)``."""
+    """Return the number of each frame's place, counted along the normal: ``(frames,)`` int64."""
     depths = measure_depths(planes)
     order = np.lexsort((*planes.positions.T, np.round(depths, 3)))
     moved = np.linalg.norm(np.diff(planes.positions[order], axis=0), axis=1) > PLACE_TOLERANCE_MM
@@ -257,13 +257,13 @@ def _part_by_mark(planes: Planes, places: NDArray[np.int64]) -> list[VolumeLayou
     # Nothing tells them apart but the order they were taken in: the first at each place, the second at each, …
     taken = [instance.InstanceNumber or 0 for instance, _ in planes.frames]
     order = sorted(range(len(planes)), key=lambda number: (places[number], taken[number]))
-    turns: dict[int, list[int]] = {}
+    passes: dict[int, list[int]] = {}
     seen: dict[int, int] = {}
     for number in order:
-        turn = seen[int(places[number])] = seen.get(int(places[number]), -1) + 1
-        turns.setdefault(turn, []).append(number)
+        number_of_pass = seen[int(places[number])] = seen.get(int(places[number]), -1) + 1
+        passes.setdefault(number_of_pass, []).append(number)
     apart = "several images lie at the same place, and nothing in their headers tells them apart"
-    return _part(planes, places, list(turns.values()), apart)
+    return _part(planes, places, list(passes.values()), apart)
 
 
 def _part(planes: Planes, places: NDArray[np.int64], groups: list[list[int]], apart: str) -> list[VolumeLayout]:
@@ -276,7 +276,7 @@ def _freeze(value: Any) -> Any:
 
 
 def _read_seconds(value: str | None) -> float | None:
-    """Return a DICOM TM or DT (PS3.5 section 6.2) as seconds of its day; None if it is none."""
+    """Return a DICOM TM or DT (PS3.5 section 6.2) as seconds of its day; None if it is malformed."""
     if value is None:
         return None
     text = value.partition("+")[0].partition("-")[0]  # without the zone
@@ -296,7 +296,7 @@ def _scale(values: Sequence[Any], mark: _Mark) -> list[Any]:
 
 
 def describe_layouts(layouts: Sequence[VolumeLayout]) -> str:
-    """Say what the parts of a series are, for people."""
+    """Describe the parts of a series for people."""
     kinds: Counter[str] = Counter()
     for layout in layouts:
         first, count = layout.planes.first, len(layout.planes)

@@ -13,14 +13,14 @@ from aurelius_catalog.volumes.voxels import PixelSource
 
 
 class FrameArray(BackendArray):
-    """Frames as one array, read when and as far as somebody asks.
+    """Frames as one lazy array, read only as far as it is used.
 
     Parameters
     ----------
     source
-        Where they come from.
+        The source of their voxels.
     lead
-        The shape of what stands before rows and columns: ``(…, slices)``.
+        Sizes of the axes before rows and columns: ``(…, slices)``.
     """
 
     def __init__(self, source: PixelSource, lead: tuple[int, ...]) -> None:

@@ -25,21 +25,22 @@ def open_nifti(store: PixelStore, instance: InstanceRecord, dtype: DTypeLike | N
     Parameters
     ----------
     store, instance
-        Where it is read from, and which.
+        The store that holds it, and its record.
     dtype
         ``"stored"`` for the numbers as they are in the file; None: float32.
 
     Returns
     -------
     xarray.DataArray
-        ``(z, y, x)``, or ``(t, z, y, x)`` of several volumes, in the order of its voxel axes, with coordinates in mm
-        from the first voxel, seconds from the first volume, and ``attrs["affine_lps"]``, which maps (x, y, z, 1) of
-        the voxel axes to patient LPS in mm.
+        ``(z, y, x)``, or ``(t, z, y, x)`` of several volumes, in the order of its voxel axes, float32 or ``dtype``, in
+        the file's own unit (a NIfTI does not name it); coordinates in mm from the first voxel, and seconds from the
+        first volume;
+        ``attrs["affine_lps"]`` maps (x, y, z, 1) of the voxel axes to patient LPS in mm.
 
     Raises
     ------
     InvalidVolume
-        If it is a slide, or has other axes.
+        If it is a slide, or has neither three nor four axes.
     """
     if instance.media_type != NIFTI:
         raise InvalidVolume("This is a whole-slide file, not a volume: open it with `series.open_slide()`.")

@@ -1,4 +1,4 @@
-"""From the instances of a series to labelled arrays that read themselves when they are needed."""
+"""The volumes of a series, opened as lazy arrays with coordinates, units and a place in the patient."""
 
 from __future__ import annotations
 
@@ -35,10 +35,18 @@ def open_volume(
 ) -> xr.DataArray:
     """Open a series that is one volume; see `aurelius_catalog.series.Series.to_xarray`.
 
+    Returns
+    -------
+    xarray.DataArray
+        ``(z, y, x)``, float32 or ``dtype``, in the unit ``attrs["units"]`` (HU for CT); other axes before or instead of
+        z where the headers name them, and c after x where it is in colour.
+
     Raises
     ------
     InvalidVolume
-        If the series holds no image, or more than one volume.
+        If the series holds no image, or more than one volume, or its slices are not regular.
+    InvalidRequest
+        If the dtype is neither ``"stored"`` nor a float.
     """
     if others := [item for item in instances if item.media_type != DICOM]:
         from aurelius_catalog.volumes.nifti_volume import open_nifti  # few processes need nibabel
@@ -57,7 +65,15 @@ def open_volumes(
     dtype: Any = None,
     allow_shear: bool = False,
 ) -> list[xr.DataArray]:
-    """Open every volume of a series, as `open_volume` opens one."""
+    """Open every volume of a series; axes, dtype and unit of each are those of `open_volume`.
+
+    Raises
+    ------
+    InvalidVolume
+        If the series holds no image, or a gantry was tilted and ``allow_shear`` is not set.
+    InvalidRequest
+        If the dtype is neither ``"stored"`` nor a float.
+    """
     if any(item.media_type != DICOM for item in instances):
         return [open_volume(store, instances, chunks=chunks, dtype=dtype)]
     layouts = lay_out(list_planes(instances))
@@ -69,7 +85,7 @@ def open_volumes(
 def open_one(
     store: PixelStore, layout: VolumeLayout, *, chunks: Any = None, dtype: Any = None, allow_shear: bool = False
 ) -> xr.DataArray:
-    """Open frames that are known to form one array."""
+    """Open frames that form one array; axes, dtype, unit and errors are those of `open_volume`."""
     source = PixelSource(store, layout.planes, dtype)
     geometry = measure_geometry(layout.slices, allow_shear=allow_shear) if layout.placed else None
     lead = (*(len(values) for _, values, _ in layout.axes), layout.n_slices)
@@ -91,7 +107,7 @@ def _name_axes(layout: VolumeLayout, source: PixelSource) -> tuple[str, ...]:
 
 
 def find_moments(layout: VolumeLayout) -> list[float] | None:
-    """Return when each frame of a film was taken, in seconds from the first (PS3.3 C.7.6.5); None if it is none."""
+    """Return when each frame of a cine run was taken, in s from the first (PS3.3 C.7.6.5); None for others."""
     count = layout.n_slices
     if layout.placed or count < 2:
         return None
@@ -121,7 +137,7 @@ def _make_coordinates(
 
 
 def _find_pixel_size(layout: VolumeLayout) -> tuple[float | None, float | None]:
-    """Return how far rows and columns are apart in mm, in the patient or on the detector; None if nobody knows."""
+    """Return the distance of rows and of columns in mm, in the patient or on the detector; None where not given."""
     for keyword in ("PixelSpacing", "ImagerPixelSpacing"):
         if (found := layout.planes.read(keyword)[0]) is not None:
             return float(found[0]), float(found[1])
@@ -160,7 +176,7 @@ def find_units(layout: VolumeLayout) -> str:
 
 
 def _choose_chunks(chunks: Any, image: xr.DataArray) -> Any:
-    """Return what dask is told: ``{}`` and ``"auto"`` never cut a frame, which is always read whole."""
+    """Return chunk sizes for dask: ``{}`` and ``"auto"`` never cut a frame, which is always read whole."""
     if chunks in ({}, "auto"):
         whole = {name: -1 for name in image.dims if name in ("y", "x", "c")}
         frame_bytes = int(np.prod([image.sizes[name] for name in whole])) * image.dtype.itemsize
@@ -170,12 +186,12 @@ def _choose_chunks(chunks: Any, image: xr.DataArray) -> Any:
 
 
 def check_is_volume(image: xr.DataArray) -> None:
-    """Refuse what is no single volume ``(z, y, x)``.
+    """Refuse an image that is not a single volume ``(z, y, x)``, of any dtype and unit.
 
     Raises
     ------
     InvalidVolume
-        Saying what it is.
+        If it has other axes; the message names them.
     """
     if image.dims != ("z", "y", "x"):
         raise InvalidVolume(

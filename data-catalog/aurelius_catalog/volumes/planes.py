@@ -1,4 +1,4 @@
-"""The frames of a series, one plane each, and what the index knows of them."""
+"""The frames of a series, one plane each, with their attributes from the index."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from aurelius_catalog.records import InstanceRecord
 
 Numbers = NDArray[np.float64]
-#: Kinds of pixels that cannot be in one array.
+#: Attributes in which the frames of one array agree.
 _read_format = attrgetter(
     "Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "PixelRepresentation"
 )
-#: At the top level of a header of several frames they are said of the whole object: not of where every frame lies.
+#: At the top level of a multi-frame header these hold for the whole object, not for the place of each frame.
 _OF_ONE_PLANE = ("ImagePositionPatient", "ImageOrientationPatient")
 
 
@@ -54,41 +54,41 @@ class Planes:
         return [read_attribute(instance, index, keyword) for instance, index in self.frames]
 
     def read_numbers(self, keyword: str, length: int) -> Numbers:
-        """Return an attribute of each frame as ``(frames, length)``; NaN where there is none."""
+        """Return an attribute of each frame: ``(frames, length)`` float64, in DICOM's unit; NaN where absent."""
         nothing = [np.nan] * length
         values = [nothing if value is None else value for value in self.read(keyword)]
         return np.array(values, np.float64).reshape(len(values), length)
 
     @cached_property
     def positions(self) -> Numbers:
-        """ImagePositionPatient of each: ``(frames, 3)``, mm, LPS; NaN where there is none."""
+        """ImagePositionPatient of each: ``(frames, 3)`` float64, mm, LPS; NaN where it is absent."""
         return self.read_numbers("ImagePositionPatient", 3)
 
     @cached_property
     def orientations(self) -> Numbers:
-        """ImageOrientationPatient of each: ``(frames, 6)``, cosines of row and column; NaN where there is none."""
+        """ImageOrientationPatient of each: ``(frames, 6)`` float64, cosines of row and column; NaN where absent."""
         return self.read_numbers("ImageOrientationPatient", 6)
 
     @cached_property
     def spacings_mm(self) -> Numbers:
-        """PixelSpacing of each: ``(frames, 2)``, between rows and between columns; NaN where there is none."""
+        """PixelSpacing of each: ``(frames, 2)`` float64, mm between rows and columns; NaN where absent."""
         return self.read_numbers("PixelSpacing", 2)
 
     @cached_property
     def are_placed(self) -> NDArray[np.bool_]:
-        """Whether each frame has a place in the patient."""
+        """Whether each frame has a place in the patient: ``(frames,)`` bool."""
         whole = np.hstack([self.positions, self.orientations, self.spacings_mm])
         placed: NDArray[np.bool_] = ~(np.isnan(whole).any(axis=1) | self.are_mosaics)
         return placed
 
     @cached_property
     def are_mosaics(self) -> NDArray[np.bool_]:
-        """Whether each frame shows many slices side by side (Siemens), so that its position is that of none of them."""
+        """``(frames,)`` bool: whether a frame shows many slices side by side (Siemens): its position is not theirs."""
         return np.array(["MOSAIC" in str(kind or "").split("\\") for kind in self.read("ImageType")], bool)
 
     @cached_property
     def formats(self) -> list[tuple[Any, ...]]:
-        """What must be equal for frames to be in one array."""
+        """The attributes that must be equal for frames to be in one array."""
         return [_read_format(instance) for instance, _ in self.frames]
 
 
@@ -105,7 +105,7 @@ def list_planes(instances: Sequence[InstanceRecord]) -> Planes:
 
 
 def count_frames(instance: InstanceRecord) -> int:
-    """Return how many frames an image has; they need not be such as can be cut out of the file."""
+    """Return how many frames an image has; not all of them can be cut out of the file."""
     return len(instance.frames) or max(instance.NumberOfFrames or 1, 1)
 
 

@@ -1,4 +1,4 @@
-"""Reading the voxels of many frames at once: native ones straight into the array, others decoded in threads."""
+"""The voxels of many frames, read at once: native ones straight into the array, others decoded in threads."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from aurelius_catalog.store import PixelStore
 from aurelius_catalog.volumes.planes import Planes, count_frames
 
 Pixels = NDArray[Any]
-#: So much is read, and made into what was asked for, at a time: it stays in a processor's cache.
+#: Bytes read and converted at a time: they stay in a processor's cache.
 BLOCK_BYTES = 1 << 22
 PALETTE = "PALETTE COLOR"
 
@@ -35,7 +35,7 @@ class PixelSource:
     Parameters
     ----------
     store
-        Where they are read from.
+        The store that they are read from.
     planes
         The frames.
     dtype
@@ -45,7 +45,7 @@ class PixelSource:
     Raises
     ------
     InvalidRequest
-        If the dtype is another one.
+        If the dtype is neither ``"stored"`` nor a float.
     """
 
     def __init__(self, store: PixelStore, planes: Planes, dtype: DTypeLike | None = None) -> None:
@@ -81,7 +81,21 @@ class PixelSource:
         return [kind is not None for kind in self.planes.read(MODALITY_TABLE)]
 
     def read(self, numbers: Sequence[int]) -> Pixels:
-        """Read frames by their numbers: ``(frames, rows, columns[, samples])``."""
+        """Read frames by their numbers.
+
+        Returns
+        -------
+        numpy.ndarray
+            ``(frames, rows, columns[, samples])`` of ``self.dtype``: rescaled to the unit of the headers (HU for CT)
+            where ``self.rescaled``, else the stored values.
+
+        Raises
+        ------
+        InvalidVolume
+            If a frame has another shape than its header gives.
+        InvalidRequest
+            If a frame cannot be decoded.
+        """
         chosen = [self.planes.frames[number] for number in numbers]
         out = np.empty((len(numbers), *self.shape), self.dtype)
         if not chosen:
@@ -101,7 +115,7 @@ class PixelSource:
         return int(np.prod(self.shape)) * self._stored.itemsize
 
     def _are_native(self, chosen: Sequence[tuple[InstanceRecord, int]]) -> bool:
-        """Whether the bytes of every frame are its numbers, lying as the array wants them."""
+        """Whether the bytes of every frame are its numbers, in the layout of the array."""
         return (
             not self.palette
             and not any(is_encapsulated(instance.TransferSyntaxUID) for instance, _ in chosen)
@@ -192,7 +206,12 @@ class PixelSource:
 
 
 def read_whole(store: PixelStore, instance: InstanceRecord) -> Pixels:
-    """Read an object whose frames cannot be cut out of its file (1-bit, deflated, subsampled): ``(frames, …)``.
+    """Read an object whose frames cannot be cut out of its file (1-bit, deflated, subsampled).
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(frames, rows, columns[, samples])``, stored values, dtype as the header says.
 
     Raises
     ------
@@ -208,7 +227,19 @@ def read_whole(store: PixelStore, instance: InstanceRecord) -> Pixels:
 
 
 def look_up(stored: Pixels, header: Dataset) -> Pixels:
-    """Return what a table says of stored values (PS3.3 C.11.1.1); those beside it mean what its nearest end does.
+    """Map stored values through a Modality LUT (PS3.3 C.11.1.1); those beyond it take the value of its nearest end.
+
+    Parameters
+    ----------
+    stored
+        Integers of any shape.
+    header
+        The data set with the ModalityLUTSequence.
+
+    Returns
+    -------
+    numpy.ndarray
+        The same shape, uint8 or uint16 as the table, in the unit that ModalityLUTType names.
 
     Raises
     ------
@@ -225,7 +256,7 @@ def look_up(stored: Pixels, header: Dataset) -> Pixels:
 
 
 def _to_rgb(pixels: Pixels, instance: InstanceRecord) -> Pixels:
-    """Turn native YBR_FULL into RGB; frames with subsampled colours were turned when they were read whole."""
+    """Turn native YBR_FULL into RGB; frames with subsampled colours were converted when they were read whole."""
     from pydicom.pixels import convert_color_space
 
     if instance.PhotometricInterpretation != "YBR_FULL" or not instance.frames:
@@ -234,7 +265,7 @@ def _to_rgb(pixels: Pixels, instance: InstanceRecord) -> Pixels:
 
 
 def find_palette_dtype(store: PixelStore, instance: InstanceRecord) -> np.dtype[Any]:
-    """Return what kind of numbers the colours of a palette are (PS3.3 C.7.6.3.1.5)."""
+    """Return the dtype of the colours of a palette (PS3.3 C.7.6.3.1.5)."""
     bits = _read_header(store, instance).RedPaletteColorLookupTableDescriptor[2]
     return np.dtype(np.uint8 if bits == 8 else np.uint16)
 

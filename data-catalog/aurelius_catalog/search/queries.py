@@ -1,4 +1,4 @@
-"""Answers of the index: a page, a count, facets, or everything as one table."""
+"""The queries of a search: a page of results, a count, facets, or everything as one table."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from aurelius_catalog.index import reads
 from aurelius_catalog.index.schema import instances, scopes, series, studies
 from aurelius_catalog.index.visibility import list_scopes
 from aurelius_catalog.records import InstanceRecord, SeriesRecord, StudyRecord
+from aurelius_catalog.search.arrow_table import read_everything
 from aurelius_catalog.search.conditions import match_numbers
 from aurelius_catalog.search.idc import count_idc, count_idc_values, read_idc
 from aurelius_catalog.search.keywords import INSTANCES, SERIES, find_column
 from aurelius_catalog.search.planner import make_plan
-from aurelius_catalog.search.question import SearchFilter, read_question
-from aurelius_catalog.search.tables import read_everything
+from aurelius_catalog.search.search_filter import SearchFilter, read_filter
 
 Keywords = Mapping[str, object]
 _OF_STUDY = [*StudyRecord.model_fields, "scope", "Modality", "n_instances"]
@@ -30,14 +30,20 @@ _LARGEST = 2**31
 def find_page(
     connection: Connection, person: Person, keywords: Keywords, limit: int | None, offset: int = 0
 ) -> list[SeriesRecord]:
-    """Return visible series that match every keyword, in the order they arrived; all of them if limit is None."""
+    """Return visible series that match every keyword, in the order they arrived; all of them if limit is None.
+
+    Raises
+    ------
+    InvalidRequest
+        For an unknown keyword, a value that it cannot have, or a negative limit or offset.
+    """
     if "source" in keywords:
         raise InvalidRequest("The images of a public archive are not in this house: read them as a table, with df.")
-    question = read_question(connection, person, keywords)
+    search_filter = read_filter(connection, person, keywords)
     statement = reads.select_series().order_by(series.c.id)
     if limit is None and not offset:
-        return reads.read_series(connection, statement.where(*question.expressions))
-    plan = make_plan(connection, question, None if limit is None else offset + limit)
+        return reads.read_series(connection, statement.where(*search_filter.expressions))
+    plan = make_plan(connection, search_filter, None if limit is None else offset + limit)
     chosen = plan.narrow(select(series.c.id)).order_by(plan.order)
     for reach in plan.reaches:
         within = chosen if reach is None else chosen.where(series.c.id <= reach)
@@ -48,11 +54,17 @@ def find_page(
 
 
 def count_series(connection: Connection, person: Person, keywords: Keywords, archive: Path | None = None) -> int:
-    """Return how many visible series match; ``archive`` is the file of the public index."""
+    """Return how many visible series match; ``archive`` is the file of the public index.
+
+    Raises
+    ------
+    InvalidRequest
+        For an unknown keyword, or a value that it cannot have.
+    """
     if _asks_archive(keywords):
         return count_idc(archive, keywords)
-    question = read_question(connection, person, keywords)
-    plan = make_plan(connection, question, None)
+    search_filter = read_filter(connection, person, keywords)
+    plan = make_plan(connection, search_filter, None)
     statement = plan.narrow(select(func.count(series.c.id)))
     return connection.execute(statement).scalar_one()
 
@@ -60,15 +72,21 @@ def count_series(connection: Connection, person: Person, keywords: Keywords, arc
 def count_values(
     connection: Connection, person: Person, keywords: Keywords, keyword: str, archive: Path | None = None
 ) -> dict[Any, int]:
-    """Return how many visible series that match have which value of an attribute, the most frequent first."""
+    """Return how many visible series that match have which value of an attribute, the most frequent first.
+
+    Raises
+    ------
+    InvalidRequest
+        For an unknown keyword, or a value that it cannot have.
+    """
     if _asks_archive(keywords):
         counted = list(count_idc_values(archive, keywords, keyword).items())
     else:
         column = find_column(keyword, SERIES)
-        question = read_question(connection, person, keywords)
-        plan = make_plan(connection, question, None)
+        search_filter = read_filter(connection, person, keywords)
+        plan = make_plan(connection, search_filter, None)
         # SQLite would go through the index of the values, and look up the row of every series there is.
-        value = func.coalesce(column, null()) if question.conditions else column
+        value = func.coalesce(column, null()) if search_filter.conditions else column
         statement = plan.narrow(select(value, func.count())).group_by(value)
         counted = [(value, count) for value, count in connection.execute(statement)]
     return dict(sorted(counted, key=lambda pair: (-pair[1], str(pair[0]))))
@@ -77,9 +95,15 @@ def count_values(
 def find_studies(
     connection: Connection, person: Person, keywords: Keywords, limit: int | None, offset: int = 0
 ) -> list[StudyRecord]:
-    """Return visible studies with at least one series that matches, with counts over all of their series."""
-    question = read_question(connection, person, keywords)
-    uids = _list_studies(connection, question, limit, offset)
+    """Return visible studies with at least one series that matches, with counts over all of their series.
+
+    Raises
+    ------
+    InvalidRequest
+        For an unknown keyword, a value that it cannot have, or a negative limit or offset.
+    """
+    search_filter = read_filter(connection, person, keywords)
+    uids = _list_studies(connection, search_filter, limit, offset)
     statement = select(
         *[series.c[name] for name in _OF_STUDY if name in series.c], studies.c.site, studies.c.flags
     ).join(studies, studies.c.StudyInstanceUID == series.c.StudyInstanceUID)
@@ -93,13 +117,19 @@ def find_studies(
 def find_instances(
     connection: Connection, person: Person, keywords: Keywords, limit: int | None, offset: int = 0
 ) -> list[tuple[InstanceRecord, SeriesRecord]]:
-    """Return visible instances that match, each with its series; what an instance says goes before its series."""
-    question = read_question(connection, person, keywords, INSTANCES)
+    """Return visible instances that match, each with its series; its own attributes go before those of its series.
+
+    Raises
+    ------
+    InvalidRequest
+        For an unknown keyword, a value that it cannot have, or a negative limit or offset.
+    """
+    search_filter = read_filter(connection, person, keywords, INSTANCES)
     statement = select(*reads.INSTANCE_COLUMNS).join(
         series, series.c.SeriesInstanceUID == instances.c.SeriesInstanceUID
     )
     order = series.c.id, instances.c.InstanceNumber, instances.c.SOPInstanceUID
-    statement = _cut(statement.where(*question.expressions).order_by(*order), limit, offset)
+    statement = _cut(statement.where(*search_filter.expressions).order_by(*order), limit, offset)
     found = [InstanceRecord(**row) for row in connection.execute(statement).mappings()]
     uids = {each.SeriesInstanceUID for each in found}
     statement = reads.select_series().where(series.c.SeriesInstanceUID.in_(uids))
@@ -111,23 +141,28 @@ def read_table(connection: Connection, person: Person, keywords: Keywords, archi
     """Return everything that matches as an Arrow table, one column per field of a `SeriesRecord`.
 
     Of a public archive it is what the archive says, and ``in_house``: whether this person finds the series here.
+
+    Raises
+    ------
+    InvalidRequest
+        For an unknown keyword, or a value that it cannot have.
     """
     if not _asks_archive(keywords):
-        return read_everything(connection, read_question(connection, person, keywords))
+        return read_everything(connection, read_filter(connection, person, keywords))
     found = read_idc(archive, keywords)
     uids = found.column("SeriesInstanceUID").to_pylist()
     here: set[str] = set()
     portions = [uids[start : start + 500] for start in range(0, len(uids), 500)]
-    # Of very many it is quicker to read once what this person may see at all.
+    # For very many it is quicker to read once everything that this person may see.
     asked = [{"SeriesInstanceUID": portion} for portion in portions] if len(portions) < 40 else [{}]
-    for question in asked:
-        visible = read_question(connection, person, question)
+    for keywords_asked in asked:
+        visible = read_filter(connection, person, keywords_asked)
         here.update(connection.execute(select(series.c.SeriesInstanceUID).where(*visible.expressions)).scalars())
     return found.append_column("in_house", pa.array([uid in here for uid in uids], pa.bool_()))
 
 
 def _asks_archive(keywords: Keywords) -> bool:
-    """Whether the public archive is asked, instead of this house."""
+    """Whether the public archive is searched instead of this house."""
     if keywords.get("source", "idc") != "idc":
         raise InvalidRequest("source takes 'idc': the index of a public archive. Leave it away for this house.")
     return "source" in keywords
@@ -145,10 +180,10 @@ def _describe_study(rows: list[RowMapping], projects: tuple[str, ...]) -> StudyR
     return StudyRecord(**{**own, **counts, "projects": projects})
 
 
-def _list_studies(connection: Connection, question: SearchFilter, limit: int | None, offset: int) -> list[str]:
-    """Go through the series that match, as far as it takes to have seen so many studies."""
+def _list_studies(connection: Connection, search_filter: SearchFilter, limit: int | None, offset: int) -> list[str]:
+    """Read matching series until enough studies are seen."""
     wanted = None if limit is None else offset + limit
-    plan = make_plan(connection, question, wanted)
+    plan = make_plan(connection, search_filter, wanted)
     statement = plan.narrow(select(series.c.StudyInstanceUID)).order_by(plan.order)
     seen: dict[str, None] = {}
     with connection.execution_options(stream_results=True).execute(_cut(statement, None, 0)) as result:

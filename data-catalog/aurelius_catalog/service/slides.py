@@ -1,4 +1,4 @@
-"""Slides in the browser and in the kernel: DeepZoom tiles as JPEG, and regions as they are."""
+"""Slides over HTTP: DeepZoom tiles as JPEG for browsers, uncompressed regions for kernels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Uid = Annotated[str, StringConstraints(pattern=r"^[0-9.]{1,64}$")]
 Number = Annotated[int, Path(ge=0, lt=2**31)]
 Place = Annotated[int, Query(ge=-FARTHEST_PX, le=FARTHEST_PX)]
 Length = Annotated[int, Query(ge=1, le=BLOCK_PX)]
-#: A browser may show a tile again for so long without asking whether the person may still see it.
+#: Seconds for which a browser may show a tile again without asking whether the person may still see it.
 FRESH_S = 300
 
 

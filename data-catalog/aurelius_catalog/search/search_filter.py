@@ -1,4 +1,4 @@
-"""What a person asks, as conditions on the tables of the index, their rights among them."""
+"""The filter of a search: keywords and a person's rights, as conditions on the tables of the index."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from aurelius_catalog.index.visibility import may_see
 from aurelius_catalog.search.conditions import is_open, match, match_numbers
 from aurelius_catalog.search.full_text import check_words, match_words
 from aurelius_catalog.search.keywords import SCOPES, SERIES, SPECIAL, find_column
-from aurelius_catalog.search.special import RESULTS_OF, is_remarked, match_scope, match_special
+from aurelius_catalog.search.special import RESULTS_OF, has_results, match_scope, match_special
 
 _INDEXED = {*INDEXED, *INDEXED_WHERE_PRESENT, "Modality", "SeriesInstanceUID", "StudyInstanceUID"}
 _BY_MODALITY = ("Modality", "BodyPartExamined")
@@ -36,17 +36,17 @@ class Condition:
     Parameters
     ----------
     keyword
-        What it is about.
+        The attribute.
     expression
-        As an index answers it.
+        The condition as an index answers it.
     check
-        As it is asked of a row that is at hand.
+        The condition on a row that is already read.
     indexed
         Whether an index answers it by itself.
     single
         Whether it is met by one value only, so that the index of the attribute has the hits in order.
     words
-        As SQLite's full text is asked itself.
+        The condition on SQLite's full-text table itself.
     """
 
     keyword: str
@@ -64,9 +64,9 @@ class Start:
     Parameters
     ----------
     conditions
-        These.
+        The conditions.
     beside
-        Keywords of what else the index holds, so that no row is looked at for it.
+        Keywords of the other attributes in the index, for which no row need be read.
     """
 
     conditions: tuple[Condition, ...]
@@ -75,7 +75,7 @@ class Start:
 
 @dataclass(frozen=True)
 class SearchFilter:
-    """What must be true of every series found."""
+    """The conditions that every series found meets."""
 
     conditions: tuple[Condition, ...]
 
@@ -101,7 +101,7 @@ class SearchFilter:
 
     @property
     def orders(self) -> list[tuple[Condition, ...]]:
-        """The conditions whose index has the series that meet them in the order of arrival; the last is none."""
+        """The conditions whose index has the series that meet them in the order of arrival; the last is empty."""
         named = {each.keyword: each for each in self.conditions}
         pair = tuple(named[keyword] for keyword in _BY_MODALITY if keyword in named)
         alone: list[tuple[Condition, ...]] = [
@@ -110,7 +110,7 @@ class SearchFilter:
         return [*([pair] if len(pair) == 2 and all(each.single for each in pair) else []), *alone, ()]
 
 
-def read_question(
+def read_filter(
     connection: Connection,
     person: Person,
     keywords: Mapping[str, object],
@@ -121,7 +121,7 @@ def read_question(
     Raises
     ------
     InvalidRequest
-        For a keyword that nobody knows, or a value that it cannot have.
+        For an unknown keyword, or a value that it cannot have.
     """
     dialect = connection.dialect.name
     asked = []
@@ -134,8 +134,8 @@ def read_question(
             if keyword == "text" and dialect == "sqlite":
                 asked.append(Condition(keyword, expression, check_words(value), words=match_words(value)))
             elif keyword in RESULTS_OF and value is not False:
-                remarked = is_remarked(keyword)
-                asked.append(Condition(keyword, remarked, remarked, indexed=True))
+                with_results = has_results(keyword)
+                asked.append(Condition(keyword, with_results, with_results, indexed=True))
                 if value is not True:
                     asked.append(Condition(f"{keyword} of a name", expression, expression))
             else:
@@ -156,7 +156,7 @@ def _read_attribute(keyword: str, value: object, column: ColumnElement[Any], dia
 
 
 def _choose_scopes(connection: Connection, wanted: list[ColumnElement[bool]]) -> list[Condition]:
-    """Name the scopes that rights, project and site leave; nothing if that is all of them."""
+    """Limit the search to the scopes that rights, project and site leave; no condition if that is all of them."""
     if not wanted:
         return []
     chosen = select(scopes.c.id).where(*wanted)

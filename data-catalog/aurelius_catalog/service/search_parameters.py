@@ -1,4 +1,4 @@
-"""What a QIDO-RS search asks for (PS3.18 sections 8.3.4 and 10.6.1), as the store understands it."""
+"""The query parameters of a QIDO-RS search (PS3.18 sections 8.3.4 and 10.6.1), as conditions of the store."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fastapi import Query, Request
 from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
 from starlette.datastructures import QueryParams
 
-#: Parameters of the request itself, which say nothing of what is sought.
+#: Parameters that are not conditions.
 _NOT_CONDITIONS = {
     "accept",
     "emptyvaluematching",
@@ -20,7 +20,7 @@ _NOT_CONDITIONS = {
     "multiplevaluematching",
     "offset",
 }
-#: What de-identification leaves in no object of the catalog: a search for it finds nothing.
+#: Attributes that de-identification removes from every object: a search for them finds nothing.
 REMOVED = frozenset({"AccessionNumber", "PatientBirthDate", "ReferringPhysicianName", "StudyID"})
 _TAG = re.compile(r"[0-9A-Fa-f]{8}")
 _TEXTS = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
@@ -36,11 +36,11 @@ class SearchParameters:
     keywords
         The conditions, as `Store.find_series` takes them.
     fields
-        Keywords that the answer is to contain beside those it always does.
+        Keywords of further attributes to return.
     everything
-        Whether it is to contain all there is.
+        Whether to return every attribute of the index.
     impossible
-        Whether it asks for what no object of the catalog has.
+        Whether it asks for an attribute that no object of the catalog has.
     """
 
     keywords: dict[str, object]
@@ -49,14 +49,14 @@ class SearchParameters:
     impossible: bool
 
 
-def read_question(
+def read_search_parameters(
     request: Request,
     fuzzymatching: Annotated[bool, Query(description="Find names by a part, and texts in any letters")] = False,
     includefield: Annotated[
         list[str] | None, Query(description="Keywords or tags that the answer is to contain, or all")
     ] = None,
 ) -> SearchParameters:
-    """FastAPI dependency: what is sought. An attribute that the index does not know is the store's to refuse."""
+    """FastAPI dependency: the search of a request. The store refuses attributes that the index lacks."""
     parameters = request.query_params
     fields = {_name(field.strip()) for text in includefield or () for field in text.split(",")}
     conditions = dict(_read_condition(name, value, fuzzymatching) for name, value in _list_conditions(parameters))
@@ -66,7 +66,7 @@ def read_question(
 
 
 def _list_conditions(parameters: QueryParams) -> list[tuple[str, str]]:
-    """Return what is asked; an attribute that may have any value is not (PS3.4 section C.2.2.2.3)."""
+    """Return the conditions; universal matching is none (PS3.4 section C.2.2.2.3)."""
     return [
         (name, value) for name, value in parameters.multi_items() if name not in _NOT_CONDITIONS and value.strip("*")
     ]

@@ -1,7 +1,7 @@
-"""Hands files open for reading to processes of the same machine; what is asked and answered: `..handover`.
+"""The socket that hands files, open for reading, to processes of this machine; `remote.shared_files` has the protocol.
 
-Whoever may connect to the socket still needs the token of a person, and is let see what HTTP would let them see: the
-hub says whose token it is, the index what they may read, and the audit log has it before a file is handed over.
+Whoever may connect to the socket still needs the token of a person, and sees only what HTTP would show them: the hub
+identifies the token, the index knows what may be read, and the audit log has it before a file is shared.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from aurelius_catalog.remote.shared_files import FILES, FRAMES, TIMEOUT_S, short
 from aurelius_catalog.service.frame_streams import Uid, WantedFrames
 from aurelius_catalog.service.stores import read_settings
 
-#: Bytes of the longest question.
-LONGEST = 1 << 20
-#: What `/metrics` tells of it.
-HANDED = Counter("aurelius_handed_files", "Files handed over open to processes of this machine", registry=None)
+#: Bytes of the longest request.
+LONGEST_REQUEST = 1 << 20
+#: Counted for ``/metrics``.
+FILES_SHARED = Counter("aurelius_handed_files", "Files handed over open to processes of this machine", registry=None)
 
 _log = logging.getLogger(__name__)
 
@@ -49,8 +49,8 @@ class SharedFilesRequest(WantedFrames):
 
 
 @asynccontextmanager
-async def serve_handover(app: FastAPI) -> AsyncIterator[None]:
-    """Listen while the service runs, where the house has named a socket; kernels read over HTTP where nobody can."""
+async def serve_shared_files(app: FastAPI) -> AsyncIterator[None]:
+    """Listen while the service runs, where the house has named a socket; without one, kernels read over HTTP."""
     place = read_settings().handover
     if place is None:
         yield
@@ -62,7 +62,7 @@ async def serve_handover(app: FastAPI) -> AsyncIterator[None]:
         _log.warning("Nobody can listen on %s (%s): kernels of this machine read over HTTP.", place, why)
         yield
         return
-    thread = Thread(target=server.serve_forever, name="handover", daemon=True)
+    thread = Thread(target=server.serve_forever, name="shared-files", daemon=True)
     thread.start()
     try:
         yield
@@ -73,20 +73,20 @@ async def serve_handover(app: FastAPI) -> AsyncIterator[None]:
 
 
 class _Handler(StreamRequestHandler):
-    """One question and its answer."""
+    """One request and its answer."""
 
     timeout = TIMEOUT_S
     server: _Server
 
     def handle(self) -> None:
-        """Answer by descriptors, or say why not."""
+        """Answer with descriptors, or with the error."""
         try:
-            spans = _find_spans(self.rfile.readline(LONGEST))
+            spans = _find_spans(self.rfile.readline(LONGEST_REQUEST))
             self._send(spans)
         except FileNotFoundError:
-            self._refuse(NotFound("A file of the series is missing. An operator can restore it from a backup."))
+            self._send_error(NotFound("A file of the series is missing. An operator can restore it from a backup."))
         except AureliusError as error:
-            self._refuse(error)
+            self._send_error(error)
 
     def _send(self, spans: Sequence[Span]) -> None:
         paths = list(dict.fromkeys(str(span.path) for span in spans))
@@ -95,22 +95,22 @@ class _Handler(StreamRequestHandler):
         numbers = {path: number for number, path in enumerate(paths)}
         answer = {"spans": [(numbers[str(span.path)], span.offset, span.length) for span in spans]}
         line = json.dumps(answer).encode() + b"\n"
-        # One at a time, and never waiting for who asked: the service must not run out of descriptors.
+        # One at a time, and never waiting for the client: the service must not run out of descriptors.
         with self.server.opening, _open_files(paths) as files:
             self.connection.setblocking(False)
             rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", files))] if files else []
             sent = self.connection.sendmsg([line], rights)
-        HANDED.inc(len(files))
+        FILES_SHARED.inc(len(files))
         if sent < len(line):
             self.connection.settimeout(TIMEOUT_S)
             self.connection.sendall(line[sent:])
 
-    def _refuse(self, error: AureliusError) -> None:
+    def _send_error(self, error: AureliusError) -> None:
         self.wfile.write(json.dumps({"detail": str(error), "error": type(error).__name__}).encode() + b"\n")
 
 
 class _Server(ThreadingMixIn, UnixStreamServer):
-    """Listens on a socket in a folder of its own; a socket that a killed service left behind is replaced."""
+    """The server on a socket in a folder of its own; a socket that a killed service left behind is replaced."""
 
     daemon_threads = True
     block_on_close = False
@@ -142,21 +142,21 @@ class _Server(ThreadingMixIn, UnixStreamServer):
                 self._place.unlink()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say what went wrong, and nothing of what was asked."""
-        if not isinstance(sys.exception(), ConnectionError):  # who asked went away
+        """Log the kind of error, and nothing of the request."""
+        if not isinstance(sys.exception(), ConnectionError):  # the client went away
             _log.warning("A question for files of this machine ended in %s.", type(sys.exception()).__name__)
 
 
-def _find_spans(question: bytes) -> list[Span]:
-    """Return where the frames lie that a question asks for, once the person behind it may read them and it is noted.
+def _find_spans(request: bytes) -> list[Span]:
+    """Return where the frames of a request lie, once the person is known to see them and the audit log has it.
 
     Raises
     ------
     AureliusError
-        Whatever `service.pixels.read_frames` refuses.
+        As `service.frame_streams.read_frames` does.
     """
     try:
-        wanted = SharedFilesRequest.model_validate_json(question)
+        wanted = SharedFilesRequest.model_validate_json(request)
     except ValidationError:  # which names the values
         raise InvalidRequest("This is no question for frames of a series.") from None
     person = person_for_token(wanted.token)

@@ -1,4 +1,4 @@
-"""Opening the slides that the catalog holds, where they lie."""
+"""The slide of a series, opened where its files lie, with the first reader that knows its format."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def choose_instances(instances: Sequence[InstanceRecord]) -> list[InstanceRecord
 
 
 def open_files(folder: Path, chosen: Sequence[InstanceRecord]) -> AbstractSlide:
-    """Open what `choose_instances` chose, whoever asks, with the first of the readers that knows it.
+    """Open what `choose_instances` chose, without asking for rights, with the first reader that knows it.
 
     Parameters
     ----------

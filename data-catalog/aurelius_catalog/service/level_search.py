@@ -1,6 +1,6 @@
-"""The levels of slide files, found by a QIDO-RS search as if the index held them as instances.
+"""The search for levels of slide files, which QIDO-RS finds as if the index held them as instances.
 
-To know its levels a slide file has to be opened, so they are looked for only where a search names study or series.
+A slide file must be opened to know its levels, so only searches that name a study or a series find them.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from aurelius_catalog.local.store import LocalStore
 from aurelius_catalog.records import InstanceRecord, SeriesRecord
 from aurelius_catalog.search.conditions import match
 from aurelius_catalog.search.keywords import INSTANCES, SERIES
-from aurelius_catalog.search.question import read_question
+from aurelius_catalog.search.search_filter import read_filter
 from aurelius_catalog.service.slide_levels import make_levels
-from aurelius_catalog.slides.reading import open_files
+from aurelius_catalog.slides.stored_slide import open_files
 from aurelius_deidentify.media_types import SUFFIXES, is_slide
 
 Found = list[tuple[InstanceRecord, SeriesRecord]]
-#: So many slide files are looked into for one search at most.
+#: Slide files that one search opens at most.
 MOST_SLIDES = 100
-#: What an instance says of itself; all else is asked of its series.
+#: Attributes of an instance itself; all others are those of its series.
 _OWN = {name: held for name, held in INSTANCES.items() if held is not SERIES.get(name)}
 _SLIDE_TYPES = [media_type for media_type in SUFFIXES if is_slide(media_type)]
 #: Columns and rows of each level, by the hash of the file.
@@ -40,13 +40,16 @@ def find_levels(store: LocalStore, keywords: Mapping[str, object]) -> tuple[Foun
     Parameters
     ----------
     store
-        With the person's eyes.
+        The catalog, seen with the person's rights.
     keywords
-        The conditions, as `Store.find_series` takes them; what an instance says of itself is asked of the levels.
+        The conditions, as `Store.find_series` takes them; those on attributes of instances are applied to the levels.
 
     Returns
     -------
-    The levels, each with its series, and whether there are slide files that were not looked into.
+    list of (InstanceRecord, SeriesRecord)
+        The levels, each with its series.
+    bool
+        Whether there are slide files that were not opened.
     """
     own = {keyword: value for keyword, value in keywords.items() if keyword in _OWN}
     above = {keyword: value for keyword, value in keywords.items() if keyword not in _OWN}
@@ -67,18 +70,18 @@ def find_levels(store: LocalStore, keywords: Mapping[str, object]) -> tuple[Foun
 def _list_files(
     connection: Connection, store: LocalStore, above: Mapping[str, object], limit: int
 ) -> list[InstanceRecord]:
-    question = read_question(connection, store.person, above)
+    search_filter = read_filter(connection, store.person, above)
     statement = select(*reads.INSTANCE_COLUMNS).join(
         series, series.c.SeriesInstanceUID == instances.c.SeriesInstanceUID
     )
-    # The index of modalities leads there; the frames of DICOM slides are counted.
+    # The index of modalities finds them; DICOM slides have frames, slide files none.
     slides = (series.c.Modality == "SM", series.c.n_frames == 0, instances.c.media_type.in_(_SLIDE_TYPES))
-    statement = statement.where(*question.expressions, *slides).order_by(series.c.id).limit(limit)
+    statement = statement.where(*search_filter.expressions, *slides).order_by(series.c.id).limit(limit)
     return [InstanceRecord(**row) for row in connection.execute(statement).mappings()]
 
 
 def _measure(store: LocalStore, held: InstanceRecord) -> tuple[tuple[int, int], ...]:
-    """Return the sizes of a slide's levels, and read none of its pixels; nothing of one that is damaged."""
+    """Return the sizes of a slide's levels without reading pixels; empty if it is damaged."""
     if held.sha256 not in _SIZES:
         if len(_SIZES) >= _MOST_SIZES:
             _SIZES.clear()
@@ -90,7 +93,7 @@ def _measure(store: LocalStore, held: InstanceRecord) -> tuple[tuple[int, int], 
 
 
 def _choose(connection: Connection, levels: list[InstanceRecord], own: Mapping[str, object]) -> set[str]:
-    """Return the SOPInstanceUIDs of the levels that meet the conditions, by the rules of every other search."""
+    """Return the SOPInstanceUIDs of the levels that meet the conditions, by the rules of any search."""
     names = list(dict.fromkeys(["SOPInstanceUID", *own]))
     rows = [tuple(getattr(level, name) for name in names) for level in levels]
     if not rows:

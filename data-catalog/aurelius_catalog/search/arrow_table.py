@@ -1,4 +1,4 @@
-"""Everything that a search finds, as an Arrow table, without a record made of each row."""
+"""All results of a search as an Arrow table, without a record for each row."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aurelius_catalog.index import reads
 from aurelius_catalog.index.schema import series
 from aurelius_catalog.index.visibility import list_scopes
 from aurelius_catalog.records import SeriesRecord
-from aurelius_catalog.search.question import SearchFilter
+from aurelius_catalog.search.search_filter import SearchFilter
 
 _ROWS_AT_ONCE = 20_000
 _TYPES = {
@@ -23,9 +23,9 @@ _TYPES = {
 }
 
 
-def read_everything(connection: Connection, question: SearchFilter) -> pa.Table:
+def read_everything(connection: Connection, search_filter: SearchFilter) -> pa.Table:
     """Return all series that meet the conditions, one column per field of a `SeriesRecord`."""
-    statement = reads.select_series().where(*question.expressions).order_by(series.c.id)
+    statement = reads.select_series().where(*search_filter.expressions).order_by(series.c.id)
     result = connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(statement)
     known = list_scopes(connection)
     names = list(result.keys())
@@ -46,5 +46,5 @@ def _make_field(name: str, annotation: object) -> pa.Field:
     return pa.field(name, _TYPES[kind])
 
 
-#: What a table of series holds.
+#: The columns of a table of series.
 SCHEMA = pa.schema([_make_field(name, field.annotation) for name, field in SeriesRecord.model_fields.items()])
