@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from sqlalchemy import Connection
 
-from aurelius_catalog.durable_files import write_private
+from aurelius_catalog.durable_files import write_durably
 from aurelius_intake.vault.vault import Vault
 
 HEADER = ("id_old", "id_new")
@@ -45,4 +45,4 @@ def _write_map(path: Path, pairs: Iterable[tuple[str, str]]) -> None:
                 written.add(new)
                 writer.writerow((old, new))
 
-    write_private(path, write)
+    write_durably(path, write)

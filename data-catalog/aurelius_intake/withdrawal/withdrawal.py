@@ -19,7 +19,7 @@ from pathlib import Path
 from sqlalchemy import Engine, exists, select
 
 from aurelius_catalog.access.person import Action, Person
-from aurelius_catalog.durable_files import sync_folder, write_private
+from aurelius_catalog.durable_files import sync_folder, write_durably
 from aurelius_catalog.errors import InvalidRequest, NotFound
 from aurelius_catalog.index.audit_log import append_event, record_event
 from aurelius_catalog.index.database import open_engine, writing
@@ -119,7 +119,7 @@ def withdraw_patient(
     plan = WithdrawalPlan(pseudonym, person.name, reason.strip(), site, PatientID)
     place = _name_plan(settings, pseudonym)
     place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    write_private(place, lambda file: file.write(json.dumps(asdict(plan)).encode()))
+    write_durably(place, json.dumps(asdict(plan)).encode())
     return _carry_out(settings, vault, engine, plan)
 
 

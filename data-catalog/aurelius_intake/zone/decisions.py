@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from aurelius_catalog.durable_files import write_private
+from aurelius_catalog.durable_files import write_durably
 from aurelius_deidentify.pixels import MaskRegion, PixelVerdict, Word
 
 
@@ -99,4 +99,4 @@ def _read_json(path: Path) -> Any:
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
     path.parent.mkdir(mode=0o700, exist_ok=True)
-    write_private(path, lambda file: file.write(json.dumps(content).encode()))
+    write_durably(path, json.dumps(content).encode())

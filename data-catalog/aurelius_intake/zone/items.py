@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, bindparam, create_engine, event, func, insert, select, update
 
+from aurelius_catalog.durable_files import sync_file
 from aurelius_intake.zone.item_table import items, prepare_table
 
 __all__ = ["FINAL", "TROUBLED", "Arrival", "IntakeItem", "IntakeItems", "ItemState", "items"]
@@ -184,8 +184,7 @@ class IntakeItems:
 
     def sync(self) -> None:
         """Make all that was recorded survive a power cut; a crash of the process it survives anyway."""
-        with self._journal.open("rb+") as file:
-            os.fsync(file.fileno())
+        sync_file(self._journal)
 
     # -- looking ---------------------------------------------------------------------------------
 
