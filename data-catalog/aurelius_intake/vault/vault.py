@@ -16,8 +16,9 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from aurelius_catalog.errors import KeyUnusable, NotFound
 from aurelius_deidentify.header.pseudonyms import PseudonymKey
+from aurelius_intake.database import migrate, open_database, writing
 from aurelius_intake.vault.encryption import KEY_BYTES, Cipher, DecryptionFailed
-from aurelius_intake.vault.tables import SEALED, name_place, notices, open_file, patients, secrets, studies
+from aurelius_intake.vault.tables import SEALED, metadata, name_place, notices, patients, secrets, studies
 
 #: What the entry ``check`` holds: whether it opens says whether a key is the right one.
 CHECK = b"the right key"
@@ -51,7 +52,9 @@ class Vault:
     def __init__(self, file: Path, list_keys: Callable[[], Sequence[bytes]]) -> None:
         self.file = file
         self._list_keys = list_keys
-        self._engine = open_file(file)
+        self._engine = open_database(file)
+        with writing(self._engine) as connection:
+            migrate(connection, "vault", metadata)
         self._sealer = Cipher(list_keys()[0])
         with self.begin() as connection:
             self.pseudonyms = PseudonymKey(self._open_secret(connection, "pseudonyms"))
@@ -218,7 +221,7 @@ class Vault:
             If the key was changed and the new one is not at hand, or a sealed value was tampered with.
         """
         try:
-            with self._engine.begin() as connection:
+            with writing(self._engine) as connection:
                 self._check_key(connection)
                 yield connection
         except DecryptionFailed as error:
