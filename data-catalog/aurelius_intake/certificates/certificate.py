@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from aurelius_catalog.durable_files import SHARED, write_durably
+from aurelius_catalog.durable_files import SHARED, sync_folder, write_durably
 from aurelius_catalog.errors import NotFound
 from aurelius_deidentify.header.profile import Profile
 from aurelius_deidentify.residue.scanner import ResidueReport
@@ -254,6 +254,15 @@ def _find(settings: IntakeSettings, StudyInstanceUID: str) -> Certificate | None
         return None
     except ValueError as error:
         raise NotFound(f"The certificate of study {StudyInstanceUID} is damaged: it was changed by hand.") from error
+
+
+def forget_certificates(settings: IntakeSettings, StudyInstanceUIDs: Iterable[str]) -> None:
+    """Remove the certificates of studies, named by their new UIDs."""
+    for uid in StudyInstanceUIDs:
+        for suffix in (".json", ".html"):
+            (settings.certificates / f"{uid}{suffix}").unlink(missing_ok=True)
+    if settings.certificates.is_dir():
+        sync_folder(settings.certificates)
 
 
 def _describe_profile(profile: Profile) -> dict[str, Any]:

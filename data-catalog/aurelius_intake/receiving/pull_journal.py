@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
-from sqlalchemy import Column, MetaData, Table, Text, select, text
+from sqlalchemy import Column, MetaData, Table, Text, bindparam, delete, select, text
 from sqlalchemy.dialects.sqlite import insert
 
 from aurelius_catalog.durable_files import sync_file, sync_folder
@@ -116,3 +117,25 @@ class Journal:
         inbox = self.zone.inbox / self.site
         inbox.mkdir(exist_ok=True)
         move_into(drafts, inbox / "pull" / series.StudyInstanceUID / series.SeriesInstanceUID, self.zone.inbox)
+
+
+def forget_pulls(root: Path, SOPInstanceUIDs: Collection[str]) -> None:
+    """Forget what arrived of a patient; what is fetched again will be refused.
+
+    Parameters
+    ----------
+    root
+        The identified zone's folder.
+    SOPInstanceUIDs
+        The original ones.
+    """
+    file = root / "pulls" / "journal.sqlite"
+    if not file.exists():
+        return
+    engine = open_database(file)
+    with writing(engine) as connection:
+        migrate(connection, "pulls", metadata)
+        if SOPInstanceUIDs:
+            statement = delete(arrived).where(arrived.c.instance == bindparam("uid"))
+            connection.execute(statement, [{"uid": uid} for uid in SOPInstanceUIDs])
+    engine.dispose()

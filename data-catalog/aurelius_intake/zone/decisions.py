@@ -81,6 +81,11 @@ class Approvals:
         regions = tuple(MaskRegion(**region) for region in told["regions"])
         return PixelVerdict(told["outcome"], told["reason"], regions, words, told["method"])
 
+    def forget(self, number: int, digest: str) -> None:
+        """Remove what was found in an item and decided about its content."""
+        self.forget_verdict(number)
+        (self._approvals / _name_file(digest)).unlink(missing_ok=True)
+
     def forget_verdict(self, number: int) -> None:
         """Remove what was found in an item's pixels: it has been decided."""
         (self._findings / f"{number}.json").unlink(missing_ok=True)

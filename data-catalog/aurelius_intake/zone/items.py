@@ -175,6 +175,19 @@ class IntakeItems:
         with writing(self._engine) as connection:
             connection.execute(update(items).where(items.c.id.in_(ids)).values(values))
 
+    def forget(self, item: IntakeItem) -> None:
+        """Leave of a record only that there was an object, and whose, by pseudonym."""
+        nothing = {"name": "", "companions": [], "digest": "", "location": "", "settled": True, "verdict": None}
+        uids = {"SOPInstanceUID": None, "StudyInstanceUID": None}
+        self.advance(item, ItemState.WITHDRAWN, reason=None, **nothing, **uids)
+
+    def list_nameless(self) -> list[tuple[int, str]]:
+        """Return number and SOPInstanceUID of the items that name no patient."""
+        nameless = (items.c.pseudonym.is_(None), items.c.SOPInstanceUID.is_not(None))
+        with self._read() as connection:
+            rows = connection.execute(select(items.c.id, items.c.SOPInstanceUID).where(*nameless))
+            return [(number, uid) for number, uid in rows]
+
     def settle(self, ids: Collection[int]) -> None:
         """Record that the originals have reached their places."""
         with writing(self._engine) as connection:
