@@ -145,8 +145,8 @@ class Drafter:
             size, record = path.stat().st_size, self._describe_profile(out)
             file = DeidentifiedFile(path, out.header, "", (), digest, size, foreign.media_type, record)
             prepared.people[out.pseudonym] = (out.PatientID, out.PatientName)
-            said = "clean by rule: whatever is no pixel of the image itself was left out"
-            draft = StudyDraft(ReadyObject(item, Findings(out.pseudonym, dict(out.actions)), file, said), out, None)
+            summary = "clean by rule: whatever is no pixel of the image itself was left out"
+            draft = StudyDraft(ReadyObject(item, Findings(out.pseudonym, dict(out.actions)), file, summary), out, None)
         prepared.session.evidence |= foreign.evidence
         prepared.projects |= {foreign.project} if foreign.project else set()
         prepared.flags |= foreign.flags

@@ -1,4 +1,4 @@
-"""What has arrived by pull: remembered in the identified zone, so that nothing is fetched twice."""
+"""The journal of what has arrived by pull, so that nothing is fetched twice; identified zone only."""
 
 from __future__ import annotations
 

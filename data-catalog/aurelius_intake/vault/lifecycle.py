@@ -135,13 +135,13 @@ def _write_vault(file: Path, key: bytes, secret: bytes) -> None:
     """Write a vault aside and link it to its name: whoever sees it sees it whole, and none is ever replaced."""
     draft = file.with_name(f".{file.name}.{os.getpid()}")
     draft.unlink(missing_ok=True)
-    signer, sealer, engine = Ed25519PrivateKey.generate(), Cipher(key), open_database(draft)
+    signer, cipher, engine = Ed25519PrivateKey.generate(), Cipher(key), open_database(draft)
     content = {"check": CHECK, "pseudonyms": secret, "signing": signer.private_bytes_raw()}
     try:
         with writing(engine) as connection:
             migrate(connection, "vault", metadata)
             for name, value in content.items():
-                sealed = sealer.seal(value, name_place(secrets, name))
+                sealed = cipher.seal(value, name_place(secrets, name))
                 connection.execute(insert(secrets).values(name=name, sealed=sealed))
             write_notice(connection, "public_key", signer.public_key().public_bytes_raw().hex())
         engine.dispose()  # the last to leave writes the journal into the file

@@ -58,11 +58,13 @@ class Approvals:
 
     def find(self, digest: str) -> Approval | None:
         """Return the approval of a content; None if nobody let it through."""
-        told = _read_json(self._approvals / _name_file(digest))
-        if told is None:
+        content = _read_json(self._approvals / _name_file(digest))
+        if content is None:
             return None
-        regions = tuple(MaskRegion(**region) for region in told["regions"])
-        return Approval(told["person"], told["reason"], datetime.fromisoformat(told["at"]), regions, told["hidden"])
+        regions = tuple(MaskRegion(**region) for region in content["regions"])
+        return Approval(
+            content["person"], content["reason"], datetime.fromisoformat(content["at"]), regions, content["hidden"]
+        )
 
     def record(self, digest: str, approval: Approval) -> None:
         """Keep an approval; on return it survives a power cut."""
@@ -74,12 +76,12 @@ class Approvals:
 
     def read_verdict(self, number: int) -> PixelVerdict | None:
         """Return what was found in an item's pixels; None if nobody looked."""
-        told = _read_json(self._findings / f"{number}.json")
-        if told is None:
+        content = _read_json(self._findings / f"{number}.json")
+        if content is None:
             return None
-        words = tuple(Word(w["text"], w["confidence"], MaskRegion(**w["region"])) for w in told["words"])
-        regions = tuple(MaskRegion(**region) for region in told["regions"])
-        return PixelVerdict(told["outcome"], told["reason"], regions, words, told["method"])
+        words = tuple(Word(w["text"], w["confidence"], MaskRegion(**w["region"])) for w in content["words"])
+        regions = tuple(MaskRegion(**region) for region in content["regions"])
+        return PixelVerdict(content["outcome"], content["reason"], regions, words, content["method"])
 
     def forget(self, number: int, digest: str) -> None:
         """Remove what was found in an item and decided about its content."""
