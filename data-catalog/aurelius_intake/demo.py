@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.progress import track
 
 from aurelius_catalog.access.person import Person
+from aurelius_catalog.durable_files import SHARED, write_durably
 from aurelius_catalog.local.store import LocalStore
 from aurelius_catalog.phantoms.bodies import PhantomKind, make_phantom
 from aurelius_catalog.phantoms.dicom_files import write_phantom, write_truth
@@ -98,9 +99,7 @@ def fill() -> None:
     zone = Zone(settings)
     for file, text in ((settings.projects_file, PROJECTS), (settings.sites_file, SITES)):
         if not file.exists():
-            draft = file.with_suffix(".part")
-            draft.write_text(text)
-            draft.replace(file)
+            write_durably(file, text.encode(), mode=SHARED)
     marker = zone.root / MARKER
     if marker.exists():
         console.print("The demo data is there already.")

@@ -1,4 +1,4 @@
-"""What the intake tells Prometheus: counts, durations and disk, by site and never by anything that identifies."""
+"""The intake's metrics for Prometheus: counts, durations and disk, by site and never by anything that identifies."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-#: Objects acknowledged at a network way in (``dimse``, ``stow``), before the desk has seen them.
+#: Objects acknowledged at a network way in (``dimse``, ``stow``), before the pipeline has seen them.
 RECEIVED = Counter("aurelius_intake_received", "Objects acknowledged", ("site", "way"), registry=None)
 #: What was turned away at the door: ``association``, ``disk`` or ``object``.
 REFUSED = Counter("aurelius_intake_refused", "Turned away at the door", ("way", "what"), registry=None)

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from aurelius_annotation.files import write_atomically
+from aurelius_catalog.durable_files import write_durably
 from aurelius_catalog.phantoms import bodies
 
 if TYPE_CHECKING:
@@ -65,7 +65,8 @@ def main() -> None:
         return
     cached = ensure_cached()
     if output is not None:
-        write_atomically(output, cached.read_bytes())
+        output.parent.mkdir(parents=True, exist_ok=True)
+        write_durably(output, cached.read_bytes())
     print(output or cached)
 
 

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DatabaseError
 from typer.testing import CliRunner
 
 from aurelius_catalog.access.person import Person
-from aurelius_catalog.durable_files import write_private
+from aurelius_catalog.durable_files import write_durably
 from aurelius_catalog.errors import InvalidRequest
 from aurelius_catalog.index.audit_log import GENESIS, append_event, hash_event
 from aurelius_catalog.index.database import open_engine, writing
@@ -182,7 +182,7 @@ def test_a_log_whose_signed_end_was_cut_off_is_not_signed_again(own_log: Log) ->
 def test_an_export_can_be_checked_by_itself(log: Log, tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
     with log.engine.begin() as connection:
-        write_private(path, lambda file: export_log(connection, log.vault, file))
+        write_durably(path, lambda file: export_log(connection, log.vault, file))
     assert path.stat().st_mode & 0o777 == 0o600
     lines = path.read_text().splitlines()
     assert [json.loads(line)["kind"] for line in lines] == ["begin", *["event"] * 12, "end"]

@@ -22,8 +22,8 @@ from aurelius_catalog.index.database import MIGRATIONS, open_engine, writing
 from aurelius_catalog.index.deidentified import DeidentifiedStudy
 from aurelius_catalog.index.schema import dataset_objects, instances, studies
 from aurelius_catalog.local.dataset_summary import read_years
+from aurelius_catalog.local.forgetting import Tombstone, forget_rows
 from aurelius_catalog.records import Segment
-from aurelius_intake.withdrawal.rows import Tombstone, bury_rows
 from cohort import Cohort, make_cohort
 from gate import read_invented
 
@@ -125,7 +125,7 @@ def test_what_was_withdrawn_is_named_and_is_no_damage(catalog: Catalog, cohort: 
     gone = {*(each.SOPInstanceUID for each in dataset[0].instances), label}
     assert dataset[0].record.SeriesInstanceUID == cohort.north_chest
     with writing(open_engine(cohort.settings)) as connection:
-        bury_rows(connection, Tombstone(dataset[0].record.PatientID, "stella", "asked", datetime.now(UTC)))
+        forget_rows(connection, Tombstone(dataset[0].record.PatientID, "stella", "asked", datetime.now(UTC)))
     for uid in gone:
         find_file(cohort, uid).unlink()
     left = catalog.dataset(dataset.id)
@@ -168,12 +168,12 @@ def test_card_counts_what_is_in_it(catalog: Catalog, cohort: Cohort) -> None:
 def test_card_is_about_what_is_left(catalog: Catalog, cohort: Cohort, tmp_path: Path) -> None:
     dataset = catalog.search(Modality="CT").freeze("lung-v1")
     with writing(open_engine(cohort.settings)) as connection:
-        bury_rows(connection, Tombstone("north-ct-chest-1", "stella", "asked", datetime.now(UTC)))
+        forget_rows(connection, Tombstone("north-ct-chest-1", "stella", "asked", datetime.now(UTC)))
     page = dataset.card().save(tmp_path / "card.html").read_text()
     assert "1 of 2 series are gone" in page
     assert "<b>1</b>patients" in page
     with writing(open_engine(cohort.settings)) as connection:
-        bury_rows(connection, Tombstone("south-ct-chest-2", "stella", "asked", datetime.now(UTC)))
+        forget_rows(connection, Tombstone("south-ct-chest-2", "stella", "asked", datetime.now(UTC)))
     assert "<b>0</b>patients" in dataset.card().html
 
 

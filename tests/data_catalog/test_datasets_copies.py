@@ -33,8 +33,8 @@ from aurelius_catalog.datasets.monai_reader import DatasetReader
 from aurelius_catalog.datasets.ome_zarr import read_image, write_image
 from aurelius_catalog.errors import InvalidRequest, InvalidVolume, NotFound
 from aurelius_catalog.index.database import open_engine, writing
+from aurelius_catalog.local.forgetting import Tombstone, forget_rows
 from aurelius_catalog.records import Segment, SeriesRecord
-from aurelius_intake.withdrawal.rows import Tombstone, bury_rows
 from cohort import Cohort, make_cohort
 
 STELLA = Person.of("stella", ["role-steward", "role-researcher"])
@@ -339,7 +339,7 @@ def test_what_was_withdrawn_goes_from_the_copies(shrinking: tuple[Cohort, Frozen
     dataset.to_zarr(tmp_path / "hot")
     dataset.to_bids(tmp_path / "bids")
     with writing(open_engine(cohort.settings)) as connection:
-        bury_rows(connection, Tombstone("north-ct-chest-1", "stella", "asked", datetime.now(UTC)))
+        forget_rows(connection, Tombstone("north-ct-chest-1", "stella", "asked", datetime.now(UTC)))
     left = Catalog(cohort.open_as(STELLA)).dataset("both")
     copy = left.to_zarr(tmp_path / "hot")
     assert (list(copy), copy.removed) == ([cohort.south_chest], (cohort.north_chest,))

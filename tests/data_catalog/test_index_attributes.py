@@ -18,8 +18,8 @@ from aurelius_catalog.index.database import MIGRATIONS, open_engine, writing
 from aurelius_catalog.index.result_names import note_remarks
 from aurelius_catalog.index.schema import series
 from aurelius_catalog.index.series_attributes import join_words, read_series_attributes, split_words
+from aurelius_catalog.local.forgetting import Tombstone, forget_rows
 from aurelius_catalog.records import NewPrediction, Segment, SeriesRecord
-from aurelius_intake.withdrawal.rows import Tombstone, bury_rows
 from cohort import Cohort, make_cohort
 from servers_catalog import PEOPLE
 
@@ -131,7 +131,7 @@ def test_what_is_said_of_a_series_is_found_at_once_and_after_a_migration(cohort:
         note_remarks(connection, [uid, cohort.south_chest])
     assert [each.SeriesInstanceUID for each in store.find_series(has_segmentation="nodule")] == [cohort.south_chest]
     with writing(open_engine(cohort.settings)) as connection:
-        bury_rows(connection, Tombstone("north-ct-chest-1", "stella", "asked for it", datetime.now(UTC)))
+        forget_rows(connection, Tombstone("north-ct-chest-1", "stella", "asked for it", datetime.now(UTC)))
     assert store.find_series(has_segmentation=True) == []
 
 
@@ -155,7 +155,7 @@ def test_words_of_a_withdrawn_patient_are_gone_from_the_file(cohort: Cohort) -> 
     checkpoint(cohort)
     assert b"quixotic" in place.read_bytes()
     with writing(engine) as connection:
-        bury_rows(connection, Tombstone("north-ct-chest-1", "stella", "asked for it", datetime.now(UTC)))
+        forget_rows(connection, Tombstone("north-ct-chest-1", "stella", "asked for it", datetime.now(UTC)))
     assert store.find_series(text="quixotic") == []
     checkpoint(cohort)
     assert b"quixotic" not in place.read_bytes()

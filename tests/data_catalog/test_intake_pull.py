@@ -218,7 +218,7 @@ def test_a_secret_must_be_right_and_private(home: Path, line: SlowLine) -> None:
 
 def test_a_token_is_sent_as_bearer(home: Path, line: SlowLine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AURELIUS_PULL_SECRET", "a-token")
-    assert make_puller(home, line).server.session.headers["Authorization"] == "Bearer a-token"
+    assert make_puller(home, line).server.client.headers["Authorization"] == "Bearer a-token"
 
 
 def test_a_full_disk_stops_the_pull(home: Path, line: SlowLine, files: list[Path]) -> None:

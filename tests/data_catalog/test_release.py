@@ -28,7 +28,7 @@ from aurelius_deidentify.pixels import MaskRegion, PixelVerdict, Word, judge_pix
 from aurelius_intake import ItemState
 from aurelius_intake.processing import drafting
 from aurelius_intake.review import api
-from aurelius_intake.review.release import ReleaseDesk
+from aurelius_intake.review.release import ReleaseReview
 from aurelius_intake.zone.decisions import Approvals
 from builders import VISIT, write_ct
 from intake_house import House
@@ -65,17 +65,17 @@ def list_audit(house: House, *actions: str) -> list[dict[str, object]]:
 
 
 def test_what_waits_is_shown_with_image_reason_text_and_proposed_regions(house: House) -> None:
-    (waiting,) = ReleaseDesk(house.settings).list_waiting()
+    (waiting,) = ReleaseReview(house.settings).list_waiting()
     assert (waiting.item.reason, waiting.words, waiting.regions) == (FOUND.reason, ("PLANTAGENET",), (HEADER,))
     assert (waiting.original.Modality, waiting.original.Columns, waiting.original.frames) == ("OT", 640, 1)
     assert waiting.original.SOPClass == "Secondary Capture Image Storage"
-    shown = Image.open(BytesIO(ReleaseDesk(house.settings).render(waiting.item.id)))
+    shown = Image.open(BytesIO(ReleaseReview(house.settings).render(waiting.item.id)))
     assert shown.size == (640, 480)
     assert np.array_equal(np.asarray(shown), draw_screen([("PLANTAGENET PETRA", 30, 10, 24)]))
     with pytest.raises(InvalidRequest):
-        ReleaseDesk(house.settings).render(waiting.item.id, 1)
+        ReleaseReview(house.settings).render(waiting.item.id, 1)
     with pytest.raises(NotFound):
-        ReleaseDesk(house.settings).render(waiting.item.id + 1)
+        ReleaseReview(house.settings).render(waiting.item.id + 1)
 
 
 def test_the_findings_are_for_their_owner_only(house: House) -> None:
@@ -85,7 +85,7 @@ def test_the_findings_are_for_their_owner_only(house: House) -> None:
 
 @pytest.mark.skipif(shutil.which("tesseract") is None, reason="tesseract is missing")
 def test_a_released_object_is_stored_with_its_text_blacked_out(house: House) -> None:
-    desk = ReleaseDesk(house.settings)
+    desk = ReleaseReview(house.settings)
     (waiting,) = desk.list_waiting()
     desk.release(waiting.item.id, STEWARD, "Only the header identifies.", [HEADER])
     assert desk.list_waiting() == []
@@ -110,7 +110,7 @@ def test_a_released_object_is_stored_with_its_text_blacked_out(house: House) -> 
 
 
 def test_released_without_regions_the_pixels_stay_as_they_are(house: House) -> None:
-    desk = ReleaseDesk(house.settings)
+    desk = ReleaseReview(house.settings)
     (waiting,) = desk.list_waiting()
     desk.release(waiting.item.id, STEWARD, "A phantom: the name is invented.")
     house.work()
@@ -124,7 +124,7 @@ def test_an_overlay_behind_the_pixels_is_cleared_although_nobody_saw_it(house: H
     hiding.add_new(0x60000102, "US", 15)
     (house.inbox() / "hiding.dcm").write_bytes(to_part10(hiding))
     house.work()
-    desk = ReleaseDesk(house.settings)
+    desk = ReleaseReview(house.settings)
     (waiting,) = [each for each in desk.list_waiting() if each.original.hides_overlay]
     desk.release(waiting.item.id, STEWARD, "Nothing to be seen.")
     house.work()
@@ -133,7 +133,7 @@ def test_an_overlay_behind_the_pixels_is_cleared_although_nobody_saw_it(house: H
 
 
 def test_a_rejected_object_stays_where_it_is_for_good(house: House) -> None:
-    desk = ReleaseDesk(house.settings)
+    desk = ReleaseReview(house.settings)
     (waiting,) = desk.list_waiting()
     desk.reject(waiting.item.id, STEWARD, "Not research data.")
     desk.reject(waiting.item.id, STEWARD, "Not research data.")
@@ -150,7 +150,7 @@ def test_a_rejected_object_stays_where_it_is_for_good(house: House) -> None:
 
 
 def test_only_stewards_decide_and_only_with_a_reason_that_names_nobody(house: House) -> None:
-    desk = ReleaseDesk(house.settings)
+    desk = ReleaseReview(house.settings)
     (waiting,) = desk.list_waiting()
     number = waiting.item.id
     with pytest.raises(PermissionDenied):
@@ -178,7 +178,7 @@ class Killed(BaseException):
 def test_a_release_that_was_cut_off_is_finished(step: str, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     from aurelius_intake.review import release
 
-    desk = ReleaseDesk(house.settings)
+    desk = ReleaseReview(house.settings)
     (waiting,) = desk.list_waiting()
 
     def die(*_: object, **__: object) -> None:
@@ -188,7 +188,7 @@ def test_a_release_that_was_cut_off_is_finished(step: str, house: House, monkeyp
         dying.setattr(desk.items if step == "advance" else release, step, die)
         with pytest.raises(Killed):
             desk.release(waiting.item.id, STEWARD, "Fine.", [HEADER])
-    desk = ReleaseDesk(house.settings)
+    desk = ReleaseReview(house.settings)
     for again in desk.list_waiting():
         desk.release(again.item.id, STEWARD, "Fine.", [HEADER])
     house.work()
@@ -201,7 +201,7 @@ def test_what_nobody_can_override_waits_again(house: House) -> None:
     paths = write_ct(house.inbox(), slices=1)
     paths[0].write_bytes(paths[0].read_bytes()[:-20])
     house.work()
-    desk = ReleaseDesk(house.settings)
+    desk = ReleaseReview(house.settings)
     (waiting,) = [each for each in desk.list_waiting() if each.original.Modality == "CT"]
     desk.release(waiting.item.id, STEWARD, "It looks whole.")
     house.work()
@@ -214,7 +214,7 @@ def test_a_conflict_can_only_be_rejected(house: House) -> None:
     house.work()
     path.write_bytes(content.replace(b"Phantom", b"Fantome"))
     house.work()
-    desk = ReleaseDesk(house.settings)
+    desk = ReleaseReview(house.settings)
     (waiting,) = [each for each in desk.list_waiting() if each.item.state is ItemState.CONFLICT]
     with pytest.raises(InvalidRequest, match="rejected"):
         desk.release(waiting.item.id, STEWARD, "Take this one.")
@@ -230,11 +230,11 @@ def test_a_document_is_named_and_not_shown(house: House) -> None:
     (house.inbox() / "letter.dcm").write_bytes(to_part10(letter))
     (house.inbox() / "notes.txt").write_text("not an image")
     house.work()
-    waiting = {each.item.name: each for each in ReleaseDesk(house.settings).list_waiting()}
+    waiting = {each.item.name: each for each in ReleaseReview(house.settings).list_waiting()}
     assert waiting["letter.dcm"].original.document == "application/pdf"
     assert not waiting["letter.dcm"].original.has_image
     with pytest.raises(InvalidRequest, match="application/pdf"):
-        ReleaseDesk(house.settings).render(waiting["letter.dcm"].item.id)
+        ReleaseReview(house.settings).render(waiting["letter.dcm"].item.id)
 
 
 def test_frames_are_windowed_and_bounded(house: House) -> None:
@@ -245,7 +245,7 @@ def test_frames_are_windowed_and_bounded(house: House) -> None:
     )
     (house.inbox() / "wide.dcm").write_bytes(to_part10(cine))
     house.work()
-    desk = ReleaseDesk(house.settings)
+    desk = ReleaseReview(house.settings)
     (waiting,) = [each for each in desk.list_waiting() if each.original.frames == 2]
     shown = np.asarray(Image.open(BytesIO(desk.render(waiting.item.id, 1))))
     assert shown.shape == (26, 2048)
@@ -263,7 +263,7 @@ class Client:
         self.app = create_service("intake")
         mount_router(self.app, api.router)
         self.app.dependency_overrides[login.current_person] = lambda: self.person
-        self.app.dependency_overrides[api.open_desk] = lambda: ReleaseDesk(house.settings)
+        self.app.dependency_overrides[api.open_desk] = lambda: ReleaseReview(house.settings)
 
     def get(self, path: str) -> httpx.Response:
         return self._ask("GET", path)

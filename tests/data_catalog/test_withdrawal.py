@@ -25,11 +25,14 @@ from aurelius_catalog.records import DecisionAction, NewPrediction, Segment
 from aurelius_intake import IntakeItems, ItemState, Zone
 from aurelius_intake.audit.signatures import read_outside_head
 from aurelius_intake.audit.verification import check_log
+from aurelius_intake.receiving.pull_journal import metadata as pull_tables
 from aurelius_intake.service.runner import serve
 from aurelius_intake.settings import IntakeSettings
 from aurelius_intake.vault import Vault, create_vault
-from aurelius_intake.withdrawal import withdrawal
+from aurelius_intake.vault.tables import metadata as vault_tables
+from aurelius_intake.withdrawal import places, withdrawal
 from aurelius_intake.withdrawal.withdrawal import Withdrawal, finish_withdrawals, is_withdrawn, withdraw_patient
+from aurelius_intake.zone.item_table import metadata as item_tables
 from aurelius_intake.zone.items import Arrival
 from builders import write_ct
 from cohort import add_phantom
@@ -250,7 +253,7 @@ class Died(BaseException):
     """The process ends here."""
 
 
-STEPS = ["bury_rows", "list_buried", "remove_studies", "remove_derived", "remove_originals", "append_event"]
+STEPS = ["forget_rows", "list_forgotten", *range(len(places.PLACES)), "append_event"]
 
 
 def test_a_withdrawal_cut_off_again_and_again_is_finished_at_last(
@@ -258,9 +261,9 @@ def test_a_withdrawal_cut_off_again_and_again_is_finished_at_last(
 ) -> None:
     fill(house)
 
-    def die_at(step: str, *, after: bool) -> None:
+    def die_at(step: str | int, *, after: bool) -> None:
         """Die before or after a step; all the steps before it are done by then, and none of those behind it."""
-        real: Callable[..., Any] = getattr(withdrawal, step)
+        real: Callable[..., Any] = places.PLACES[step] if isinstance(step, int) else getattr(withdrawal, step)
 
         def die(*arguments: Any) -> None:
             if after:
@@ -268,7 +271,10 @@ def test_a_withdrawal_cut_off_again_and_again_is_finished_at_last(
             raise Died
 
         with monkeypatch.context() as dying:
-            dying.setattr(withdrawal, step, die)
+            if isinstance(step, int):
+                dying.setattr(places, "PLACES", (*places.PLACES[:step], die, *places.PLACES[step + 1 :]))
+            else:
+                dying.setattr(withdrawal, step, die)
             with pytest.raises(Died):
                 finish_withdrawals(house.settings, house.vault) if begun else house.withdraw()
 
@@ -282,6 +288,19 @@ def test_a_withdrawal_cut_off_again_and_again_is_finished_at_last(
     assert house.list_actions().count("withdraw") == 1
     finish_withdrawals(house.settings, house.vault)
     assert house.list_actions().count("withdrawal finished") == 2, "the first was recorded, and the process then died"
+
+
+#: Columns by which a row says whose it is, in the words of every schema of the house.
+NAMING = {
+    *("PatientID", "pseudonym", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"),
+    *("study", "series", "instance", "prediction_id"),
+}
+
+
+def test_every_table_that_names_a_patient_is_registered() -> None:
+    schemas = (metadata, item_tables, vault_tables, pull_tables)
+    naming = {table for schema in schemas for table in schema.sorted_tables if NAMING & set(table.columns.keys())}
+    assert {table.name for table in naming - set(places.TABLES)} == set()
 
 
 def test_what_is_on_its_way_is_removed_when_it_has_ended(house: House) -> None:

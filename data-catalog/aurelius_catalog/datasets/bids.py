@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +26,7 @@ from aurelius_catalog.datasets.contents import DatasetContents
 from aurelius_catalog.datasets.frozen_series import FrozenSeries
 from aurelius_catalog.datasets.labels import read_labels
 from aurelius_catalog.datasets.ome_zarr import find_period, shrink_values
+from aurelius_catalog.durable_files import SHARED, replace_durably, write_durably
 from aurelius_catalog.errors import AureliusError, InvalidRequest, InvalidVolume, Unreachable
 from aurelius_catalog.local.dataset_summary import read_years
 from aurelius_catalog.records import SeriesRecord
@@ -175,7 +175,9 @@ def _write_nifti(path: Path, image: xr.DataArray, step_s: float | None = None) -
         nifti.header.set_zooms((*nifti.header.get_zooms()[:3], step))
     nifti.set_sform(nifti.affine, code=1)  # 1: coordinates of the scanner
     nifti.set_qform(nifti.affine, code=1)
-    _write_whole(path, lambda draft: nib.save(nifti, draft))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replace_durably(path, mode=SHARED) as draft:
+        nib.save(nifti, draft)
 
 
 def _describe(record: SeriesRecord, image: xr.DataArray, name: Name) -> dict[str, Any]:
@@ -237,15 +239,5 @@ def _to_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def _write_text(path: Path, text: str) -> None:
-    _write_whole(path, lambda draft: draft.write_text(text, encoding="utf-8"))
-
-
-def _write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file that has its name once it is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".part.{path.name}")
-    try:
-        write(draft)
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
+    write_durably(path, text.encode(), mode=SHARED)

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 from sqlalchemy import Connection, Engine, delete, func, select, true
 
 from aurelius_catalog.access.person import Person
-from aurelius_catalog.durable_files import write_private
+from aurelius_catalog.durable_files import write_durably
 from aurelius_catalog.errors import InvalidRequest
 from aurelius_catalog.index.audit_log import GENESIS, record_event
 from aurelius_catalog.index.database import writing
@@ -99,7 +99,7 @@ def prune_log(engine: Engine, vault: Vault, settings: IntakeSettings, person: Pe
         last, digest = over
         path = settings.identified / "audit" / f"audit-to-{last}.jsonl"
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        write_private(path, lambda file: _export_range(connection, vault, file, 1, last))
+        write_durably(path, lambda file: _export_range(connection, vault, file, 1, last))
     with path.open("rb") as exported:
         detail = {"sha256": hashlib.file_digest(exported, "sha256").hexdigest()}
     with writing(engine) as connection:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
+from aurelius_catalog.durable_files import SHARED, sync_folder, write_durably
 from aurelius_catalog.errors import NotFound
 from aurelius_deidentify.header.profile import Profile
 from aurelius_deidentify.residue.scanner import ResidueReport
@@ -200,8 +199,9 @@ def issue_certificate(
     sealed = Certificate(StudyInstanceUID, site, certificate.batches, digest, signature, public_key if signer else "")
     folder = settings.certificates
     folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / f"{StudyInstanceUID}.html", render_page(sealed.to_json()))
-    _write(folder / f"{StudyInstanceUID}.json", json.dumps(sealed.to_json()))
+    page, content = render_page(sealed.to_json()), json.dumps(sealed.to_json())
+    write_durably(folder / f"{StudyInstanceUID}.html", page.encode(), mode=SHARED)
+    write_durably(folder / f"{StudyInstanceUID}.json", content.encode(), mode=SHARED)
     return sealed
 
 
@@ -256,6 +256,15 @@ def _find(settings: IntakeSettings, StudyInstanceUID: str) -> Certificate | None
         raise NotFound(f"The certificate of study {StudyInstanceUID} is damaged: it was changed by hand.") from error
 
 
+def forget_certificates(settings: IntakeSettings, StudyInstanceUIDs: Iterable[str]) -> None:
+    """Remove the certificates of studies, named by their new UIDs."""
+    for uid in StudyInstanceUIDs:
+        for suffix in (".json", ".html"):
+            (settings.certificates / f"{uid}{suffix}").unlink(missing_ok=True)
+    if settings.certificates.is_dir():
+        sync_folder(settings.certificates)
+
+
 def _describe_profile(profile: Profile) -> dict[str, Any]:
     return {
         "name": profile.name,
@@ -265,13 +274,3 @@ def _describe_profile(profile: Profile) -> dict[str, Any]:
         "options": sorted(profile.options),
         "codes": [list(code) for code in profile.codes],
     }
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file so that it is there whole or not at all, also after a power cut."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    with draft.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)

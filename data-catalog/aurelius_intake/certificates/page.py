@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from html import escape
+from functools import cache
+from pathlib import Path
 from typing import Any
 
+import jinja2
 from pydicom.datadict import dictionary_description
 
 #: What each action code means to a reader.
@@ -32,93 +34,51 @@ OPTIONS = {
     "retain_safe_private": "Retain Safe Private: private attributes that the standard lists as safe",
     "retain_institution": "Retain Institution Identity",
 }
-STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b1b1f}
-h1{font-size:1.5rem}h2{font-size:1.1rem;margin-top:2rem;border-bottom:1px solid #ccc}
-table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.2rem .6rem .2rem 0;vertical-align:top}
-td.n{text-align:right;font-variant-numeric:tabular-nums}code{font-size:.8rem;overflow-wrap:anywhere}
-.good{color:#0b6b2e}.bad{color:#a5140f}@media print{details>*{display:block}}"""
 
 
 def render_page(certificate: Mapping[str, Any]) -> str:
     """Return the page of a certificate, given as its JSON values."""
     batches = certificate["batches"]
     objects = [item for batch in batches for item in batch["objects"]]
-    hits = sum(item["residue_hits"] for item in objects)
-    verdict = (
-        '<p class="good">No identifying value of this patient was found in the stored files.</p>'
-        if not hits
-        else f'<p class="bad">{hits} identifying values were found in the stored files.</p>'
-    )
-    parts = [
-        f"<h1>Certificate of de-identification</h1>{verdict}",
-        _list_facts(certificate, len(objects)),
-        *(_describe_batch(batch) for batch in batches),
-        _describe_pixels(objects),
-        _list_attributes(batches),
-        _list_objects(objects),
-        _describe_seal(certificate),
-    ]
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Certificate of de-identification</title>'
-        f"<style>{STYLE}</style></head><body>{''.join(parts)}</body></html>\n"
+    return _load_template().render(
+        certificate=certificate,
+        objects=objects,
+        hits=sum(item["residue_hits"] for item in objects),
+        verdicts=Counter(item["pixel_verdict"] for item in objects).most_common(),
+        changes=_list_changes(batches),
     )
 
 
-def _table(rows: Iterable[tuple[object, ...]], head: tuple[str, ...] = ()) -> str:
-    def cell(value: object) -> str:
-        return f'<td class="n">{value:,}</td>' if isinstance(value, int) else f"<td>{value}</td>"
-
-    title = "".join(f"<th>{name}</th>" for name in head)
-    body = "".join(f"<tr>{''.join(map(cell, row))}</tr>" for row in rows)
-    return f"<table>{f'<tr>{title}</tr>' if title else ''}{body}</table>"
-
-
-def _list_facts(certificate: Mapping[str, Any], count: int) -> str:
-    study = f"<code>{escape(certificate['StudyInstanceUID'])}</code>"
-    return _table([("Study (new UID)", study), ("From site", escape(certificate["site"])), ("Objects", f"{count:,}")])
-
-
-def _describe_batch(batch: Mapping[str, Any]) -> str:
-    profile, residue = batch["profile"], batch["residue"]
-    options = "<br>".join(escape(OPTIONS.get(name, name)) for name in profile["options"]) or "none"
-    searched = (
-        f"{residue['values']:,} identifying values were searched for in {residue['scanned_bytes']:,} bytes, "
-        f"in every character set DICOM knows: <b>{residue['hits']:,} found</b>"
+@cache
+def _load_template() -> jinja2.Template:
+    loader = jinja2.FileSystemLoader(Path(__file__).parent)
+    pages = jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    rows: list[tuple[object, ...]] = [
-        ("Profile", f"{escape(profile['name'])}, version {profile['version']}, on the Basic Profile of DICOM PS3.15"),
-        ("Edition of the tables", escape(profile["edition"])),
-        ("Options", options),
-        ("Residual scan", searched),
-        ("Profile's hash", f"<code>{escape(profile['sha256'])}</code>"),
-    ]
+    pages.filters["count_actions"] = _count_actions
+    pages.globals |= {"ACTIONS": ACTIONS, "OPTIONS": OPTIONS}
+    return pages.get_template("page.html")
+
+
+def _count_actions(attributes: Iterable[tuple[str, str, int]]) -> list[tuple[str, int]]:
+    """Return how often each action was taken, in the order of their codes."""
     counts: Counter[str] = Counter()
-    for _, action, count in batch["attributes"]:
+    for _, action, count in attributes:
         counts[action] += count
-    done = _table((ACTIONS.get(action, escape(action)), count) for action, count in sorted(counts.items()))
-    title = f"{len(batch['objects']):,} objects, {escape(batch['issued_at'].replace('T', ' '))} (UTC)"
-    return f"<h2>{title}</h2>{_table(rows)}<p>What was done to their attributes, at every depth:</p>{done}"
+    return sorted(counts.items())
 
 
-def _describe_pixels(objects: list[Mapping[str, Any]]) -> str:
-    verdicts = Counter(item["pixel_verdict"] for item in objects)
-    rows = [(escape(verdict), count) for verdict, count in verdicts.most_common()]
-    return f"<h2>Text in the pixels</h2>{_table(rows, ('verdict', 'objects'))}"
-
-
-def _list_attributes(batches: list[Mapping[str, Any]]) -> str:
+def _list_changes(batches: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, str, int]]:
+    """Return tag, name, action code and count of every attribute that was not kept."""
     counts: Counter[tuple[str, str]] = Counter()
     for batch in batches:
         for tag, action, count in batch["attributes"]:
             counts[tag, action] += count
-    rows = [
-        (f"({tag[:4]},{tag[4:]})", escape(_name_attribute(tag)), ACTIONS.get(action, action), count)
+    return [
+        (f"({tag[:4]},{tag[4:]})", _name_attribute(tag), action, count)
         for (tag, action), count in sorted(counts.items())
         if action != "K"
     ]
-    head = ("attribute", "name", "what was done", "times")
-    table = _table(rows, head)
-    return f"<h2>Attributes that were changed</h2><details><summary>{len(rows)} rows</summary>{table}</details>"
 
 
 def _name_attribute(tag: str) -> str:
@@ -128,24 +88,3 @@ def _name_attribute(tag: str) -> str:
         return dictionary_description(int(tag, 16))
     except KeyError:
         return "unknown to the DICOM dictionary"
-
-
-def _list_objects(objects: list[Mapping[str, Any]]) -> str:
-    rows = [
-        (f"<code>{escape(item['SOPInstanceUID'])}</code>", f"<code>{escape(item['sha256'])}</code>") for item in objects
-    ]
-    table = _table(rows, ("object (new UID)", "SHA-256 of the stored file"))
-    return f"<h2>Objects</h2><details><summary>{len(rows):,} files</summary>{table}</details>"
-
-
-def _describe_seal(certificate: Mapping[str, Any]) -> str:
-    rows: list[tuple[object, ...]] = [
-        ("SHA-256 of the content", f"<code>{escape(certificate['content_sha256'])}</code>")
-    ]
-    if certificate["signature"]:
-        rows.append(("Signature (Ed25519)", f"<code>{escape(certificate['signature'])}</code>"))
-        rows.append(("Public key of the house", f"<code>{escape(certificate['public_key'])}</code>"))
-    else:
-        rows.append(("Signature", "not signed"))
-    command = f"aurelius deid verify {escape(certificate['StudyInstanceUID'])}"
-    return f"<h2>Seal</h2>{_table(rows)}<p>To check all of it again: <code>{command}</code></p>"

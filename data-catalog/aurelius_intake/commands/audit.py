@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from aurelius_catalog.durable_files import write_private
+from aurelius_catalog.durable_files import write_durably
 from aurelius_catalog.errors import AureliusError
 from aurelius_catalog.index.audit_log import append_event
 from aurelius_catalog.index.database import open_engine
@@ -64,7 +64,7 @@ def export(
             if output is None:
                 export_log(connection, vault, sys.stdout.buffer, start, end)
             else:
-                write_private(output.resolve(), lambda file: export_log(connection, vault, file, start, end))
+                write_durably(output.resolve(), lambda file: export_log(connection, vault, file, start, end))
         detail = {"from": start and start.isoformat(), "to": end and end.isoformat()}
         append_event(engine, name_operator(), "export audit", "audit log", detail)
     except AureliusError as error:

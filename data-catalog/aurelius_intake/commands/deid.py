@@ -39,8 +39,8 @@ def verify(
     except AureliusError as error:
         _give_up(error)
     if as_json:
-        said = {"verified": not found.findings, "findings": list(found.findings), "objects": found.objects}
-        typer.echo(json.dumps({**said, "values": found.values, "scanned_bytes": found.scanned_bytes}, indent=2))
+        content = {"verified": not found.findings, "findings": list(found.findings), "objects": found.objects}
+        typer.echo(json.dumps({**content, "values": found.values, "scanned_bytes": found.scanned_bytes}, indent=2))
     else:
         for finding in found.findings:
             typer.echo(f"DIFFERS: {finding}")

@@ -74,8 +74,8 @@ def _pull_one(puller: Puller, uid: str, which: str) -> bool:
     except NotFound as error:
         typer.echo(f"{which}: {error}", err=True)
         return False
-    said = f"{which}: {ended.fetched} instances fetched, {ended.there} were there before"
-    typer.echo(f"{said}, {ended.missing} not given by the server." if ended.missing else f"{said}.")
+    message = f"{which}: {ended.fetched} instances fetched, {ended.there} were there before"
+    typer.echo(f"{message}, {ended.missing} not given by the server." if ended.missing else f"{message}.")
     return not ended.missing
 
 

@@ -26,14 +26,14 @@ def withdraw(
     if bool(patient) is bool(site):
         typer.echo("Error: Name the patient by pseudonym, or give --site and the number when asked for it.", err=True)
         raise typer.Exit(1)
-    wish = {"reason": reason, "pseudonym": patient, "site": site}
+    request = {"reason": reason, "pseudonym": patient, "site": site}
     if site:  # not an argument: everybody on the machine can read those
         piped = not sys.stdin.isatty()
-        wish["PatientID"] = sys.stdin.readline().strip() if piped else typer.prompt("PatientID", hide_input=True)
+        request["PatientID"] = sys.stdin.readline().strip() if piped else typer.prompt("PatientID", hide_input=True)
     if not yes:
         typer.confirm("This cannot be undone. Withdraw the patient?", abort=True)
     try:
-        done = call_intake("POST", "withdrawals", wish)
+        done = call_intake("POST", "withdrawals", request)
     except AureliusError as error:
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(1) from None

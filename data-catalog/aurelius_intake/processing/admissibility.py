@@ -1,4 +1,4 @@
-"""What a header tells against storing an object, whatever its pixels show."""
+"""The reasons in a header against storing an object, whatever its pixels show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the desk knows of a pile between the first byte it read and the last record it made."""
+"""The records of a batch on its way: what was found, what is ready to be stored, and what will not be."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Disposition:
 
 @dataclass
 class PreparedObject:
-    """A pile on its way.
+    """A batch on its way.
 
     Parameters
     ----------

@@ -146,8 +146,8 @@ class Drafter:
                 path, out, digest, size, media_type=foreign.media_type, deidentification=record
             )
             prepared.people[out.pseudonym] = (out.PatientID, out.PatientName)
-            said = "clean by rule: whatever is no pixel of the image itself was left out"
-            draft = StudyDraft(ReadyObject(item, Findings(out.pseudonym, dict(out.actions)), file, said), out, None)
+            summary = "clean by rule: whatever is no pixel of the image itself was left out"
+            draft = StudyDraft(ReadyObject(item, Findings(out.pseudonym, dict(out.actions)), file, summary), out, None)
         prepared.session.identifiers |= foreign.evidence
         prepared.projects |= {foreign.project} if foreign.project else set()
         prepared.flags |= foreign.flags

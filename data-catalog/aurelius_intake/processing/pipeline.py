@@ -1,4 +1,4 @@
-"""The desk where every object that came in gets its disposition."""
+"""The pipeline in which every object that came in gets its disposition."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ EXPLAINED = frozenset({ItemState.CONFLICT, ItemState.QUARANTINED, ItemState.FAIL
 
 
 class Pipeline:
-    """Takes piles from the inboxes, one after the other, and gives every file of them a disposition.
+    """Takes batches from the inboxes, one after the other, and gives every file of them a disposition.
 
     Whatever moment the process dies at, the next one continues: a file leaves the inbox only after its end was
     recorded, the record is made only after the catalog holds the study, and doing any step again changes nothing,
     because de-identification gives the same bytes again and the catalog leaves alone what it has.
 
-    While one pile waits for the disk, the next is de-identified.
+    While one batch waits for the disk, the next is de-identified.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class Pipeline:
     vault
         Gives the key of pseudonyms, and keeps the way back.
     observe
-        Is told how many seconds each pile took.
+        Is told how many seconds each batch took.
     """
 
     def __init__(
@@ -83,29 +83,29 @@ class Pipeline:
         self._settle(self.items.list_unsettled())
 
     def work(self, stop: Event) -> int:
-        """Take every pile that came to rest; returns how many files were given a disposition."""
+        """Take every batch that came to rest; returns how many files were given a disposition."""
         return sum(self.take(self.inbox.collect(site), stop) for site in self.zone.list_sites())
 
-    def take(self, piles: Iterable[StudyBatch], stop: Event) -> int:
-        """Take piles of files; returns how many files were given a disposition."""
+    def take(self, batches: Iterable[StudyBatch], stop: Event) -> int:
+        """Take batches of files; returns how many files were given a disposition."""
         taken = 0
         with ThreadPoolExecutor(1, "finish") as finisher:
             pending: Future[int] | None = None
-            for pile in piles:
-                if stop.is_set() or not self._finds_room(pile):
+            for batch in batches:
+                if stop.is_set() or not self._finds_room(batch):
                     break
-                following = self._begin(pile, finisher, stop)
+                following = self._begin(batch, finisher, stop)
                 taken += self._await(pending, stop)
                 pending = following
             return taken + self._await(pending, stop)
 
-    def _begin(self, pile: StudyBatch, finisher: ThreadPoolExecutor, stop: Event) -> Future[int] | None:
+    def _begin(self, batch: StudyBatch, finisher: ThreadPoolExecutor, stop: Event) -> Future[int] | None:
         try:
-            return finisher.submit(self._finish, self.preparation.prepare(pile))
+            return finisher.submit(self._finish, self.preparation.prepare(batch))
         except (OSError, OperationalError) as error:
             self._wait(error, stop)
         except Exception as error:
-            log.error("a study of %s is skipped for now: unexpected %s", pile.site, type(error).__name__)
+            log.error("a study of %s is skipped for now: unexpected %s", batch.site, type(error).__name__)
             stop.wait(PATIENCE_S)
         return None
 
@@ -124,9 +124,9 @@ class Pipeline:
         log.error("a study must wait %g s: %s", PATIENCE_S, _explain(error))
         stop.wait(PATIENCE_S)
 
-    def _finds_room(self, pile: StudyBatch) -> bool:
-        """Whether the pile may be taken; what changes about that is said once."""
-        full = not has_room(self.settings, pile.size_bytes)
+    def _finds_room(self, batch: StudyBatch) -> bool:
+        """Whether the batch may be taken; what changes about that is said once."""
+        full = not has_room(self.settings, batch.size_bytes)
         if full != self._full:
             reserve = self.settings.intake_reserve_mb
             if full:
@@ -205,8 +205,8 @@ class Pipeline:
             for part in series.values():
                 self._store(prepared, part)
             return
-        said = str(error) if isinstance(error, AureliusError) else f"unexpected {type(error).__name__}"
-        self._end_all(prepared, ready, ItemState.FAILED, f"The catalog could not take its series: {said}")
+        message = str(error) if isinstance(error, AureliusError) else f"unexpected {type(error).__name__}"
+        self._end_all(prepared, ready, ItemState.FAILED, f"The catalog could not take its series: {message}")
 
     def _end_all(
         self, prepared: PreparedObject, ready: Iterable[ReadyObject], state: ItemState, reason: str | None
@@ -235,8 +235,8 @@ class Pipeline:
         ids = [ending.item.id for ending in prepared.endings]
         counted = Counter(ending.state for ending in prepared.endings)
         if ids:
-            said = ", ".join(f"{number} {state}" for state, number in counted.items())
-            log.info("%s: %s (items %d to %d)", prepared.site, said, min(ids), max(ids))
+            message = ", ".join(f"{number} {state}" for state, number in counted.items())
+            log.info("%s: %s (items %d to %d)", prepared.site, message, min(ids), max(ids))
         turned_away = {str(state): number for state, number in counted.items() if state in EXPLAINED}
         if turned_away:
             append_event(open_engine(self.settings), self.store.person, "turn away", prepared.site, turned_away)

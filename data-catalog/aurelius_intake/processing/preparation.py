@@ -1,4 +1,4 @@
-"""From a pile of files in an inbox to de-identified drafts that were searched for what they must not hold."""
+"""The preparation of a batch: from files in an inbox to de-identified drafts, searched for identifying values."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NOTHING_KNOWN = "This is not a DICOM Part 10 file, nor anything else that is kno
 
 
 class Preparation:
-    """De-identifies piles; what it makes is visible to no one.
+    """De-identifies batches; what it makes is visible to no one.
 
     Parameters
     ----------
@@ -52,24 +52,24 @@ class Preparation:
         self.find_deidentifier = cache(lambda site: Deidentifier(key, site, profile))
         self._piles = 0
 
-    def prepare(self, pile: StudyBatch) -> PreparedObject:
-        """Take every file of a pile as far as it goes without the catalog.
+    def prepare(self, batch: StudyBatch) -> PreparedObject:
+        """Take every file of a batch as far as it goes without the catalog.
 
         Raises
         ------
         OSError, sqlalchemy.exc.OperationalError
-            If disk or records cannot be written; the pile stays where it is.
+            If disk or records cannot be written; the batch stays where it is.
         """
         self._piles += 1
         drafts = self.zone.drafts / f"{os.getpid()}-{self._piles}"
         drafts.mkdir(parents=True, exist_ok=True, mode=0o700)
-        prepared = PreparedObject(pile.site, self.find_deidentifier(pile.site).open_study(), drafts)
+        prepared = PreparedObject(batch.site, self.find_deidentifier(batch.site).open_study(), drafts)
         try:
-            if pile.is_study:
-                for sources in read_portions(pile, self.zone.inbox / pile.site):
+            if batch.is_study:
+                for sources in read_portions(batch, self.zone.inbox / batch.site):
                     self._take_objects(prepared, sources)
             else:
-                self._take_other(prepared, pile)
+                self._take_other(prepared, batch)
             self._record_progress(prepared)
         except BaseException:
             shutil.rmtree(drafts, ignore_errors=True)
@@ -85,10 +85,10 @@ class Preparation:
                 drafts += self._draft(prepared, source, item)
         self._search(prepared, drafts)
 
-    def _take_other(self, prepared: PreparedObject, pile: StudyBatch) -> None:
+    def _take_other(self, prepared: PreparedObject, batch: StudyBatch) -> None:
         """Take what belongs to no study: an archive, a DICOMDIR, a slide with its companions, or anything."""
-        paths = tuple(sorted((file.path for file in pile.files), key=lambda path: str(path) != pile.key))
-        source = read_large(paths, self.zone.inbox / pile.site)
+        paths = tuple(sorted((file.path for file in batch.files), key=lambda path: str(path) != batch.key))
+        source = read_large(paths, self.zone.inbox / batch.site)
         if source is None:
             return
         understood = self._understand(source)
@@ -146,8 +146,8 @@ class Preparation:
             raise
         except Exception as error:
             log.error("item %d: unexpected %s", item.id, type(error).__name__)
-            said = f"Unexpected {type(error).__name__}: please report it, without the file."
-            prepared.end(item, ItemState.FAILED, said)
+            message = f"Unexpected {type(error).__name__}: please report it, without the file."
+            prepared.end(item, ItemState.FAILED, message)
         return []
 
     def _draft_other(
@@ -156,8 +156,8 @@ class Preparation:
         with source.path.open("rb") as file:
             start = file.read(GLANCE_BYTES)
         if glance_at(start).is_directory:
-            said = f"A DICOMDIR; it lists {count_listed(source.path)} files, which come in by themselves."
-            prepared.end(item, ItemState.LISTED, said)
+            message = f"A DICOMDIR; it lists {count_listed(source.path)} files, which come in by themselves."
+            prepared.end(item, ItemState.LISTED, message)
         elif is_archive(source.path, start):
             count = unpack(source.path, name_draft(source.path, item.id), self.settings)
             prepared.end(item, ItemState.UNPACKED, f"An archive of {count} files, which come in by themselves.")

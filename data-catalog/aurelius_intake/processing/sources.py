@@ -1,4 +1,4 @@
-"""Files of an inbox in memory, as the desk takes them."""
+"""Files of an inbox in memory, as the pipeline takes them."""
 
 from __future__ import annotations
 
@@ -58,19 +58,19 @@ class Source:
         return twin.digest == hashlib.sha256(self.content).hexdigest()  # taken by an earlier version
 
 
-def read_portions(pile: StudyBatch, inbox: Path) -> Iterator[list[Source]]:
+def read_portions(batch: StudyBatch, inbox: Path) -> Iterator[list[Source]]:
     """Yield the files of a study in portions that fit into memory; what is gone is left out.
 
     Parameters
     ----------
-    pile
+    batch
         The files.
     inbox
         Folder of the site.
     """
     portion: list[Source] = []
     held = 0
-    for file in pile.files:
+    for file in batch.files:
         source = read_source(file, inbox)
         if source is None:
             continue

@@ -1,4 +1,4 @@
-"""Several processes that take piles side by side; they end when the one that started them does, however it ends."""
+"""Several processes that take batches side by side; they end when the one that started them does, however it ends."""
 
 from __future__ import annotations
 
@@ -21,38 +21,38 @@ from aurelius_intake.vault import open_vault
 from aurelius_intake.zone.lock import mark_worker
 
 log = logging.getLogger("aurelius.intake")
-#: A worker is handed so many piles at a time, so that it de-identifies one while another waits for the disk.
+#: A worker is handed so many batches at a time, so that it de-identifies one while another waits for the disk.
 PACK = 8
 WAIT_S = 0.5
-#: How many files got a disposition, and how long each pile took in s.
+#: How many files got a disposition, and how long each batch took in s.
 Taken = tuple[int, list[float]]
 _worker: _Worker | None = None
 
 
 class StudyWorkers:
-    """A desk whose piles are taken by other processes.
+    """A pipeline whose batches are taken by other processes.
 
     Parameters
     ----------
     settings
         Where the house keeps its state; ``intake_workers`` of them.
-    desk
+    pipeline
         This process' own: it watches the inboxes, the others take.
     """
 
-    def __init__(self, settings: IntakeSettings, desk: Pipeline) -> None:
-        self.settings, self.desk = settings, desk
+    def __init__(self, settings: IntakeSettings, pipeline: Pipeline) -> None:
+        self.settings, self.pipeline = settings, pipeline
         self._context = multiprocessing.get_context("spawn")
         self._stopping = self._context.Event()
         self._pool = self._hire()
         self._busy: dict[Future[Taken], tuple[StudyBatch, ...]] = {}
 
     def work(self, stop: Event) -> int:
-        """Hand out every pile that came to rest; returns how many files got a disposition meanwhile."""
-        busy = {pile.key for piles in self._busy.values() for pile in piles}
-        for site in self.desk.zone.list_sites():
-            resting = [pile for pile in self.desk.inbox.collect(site) if pile.key not in busy]
-            busy |= {pile.key for pile in resting}
+        """Hand out every batch that came to rest; returns how many files got a disposition meanwhile."""
+        busy = {batch.key for batches in self._busy.values() for batch in batches}
+        for site in self.pipeline.zone.list_sites():
+            resting = [batch for batch in self.pipeline.inbox.collect(site) if batch.key not in busy]
+            busy |= {batch.key for batch in resting}
             size = max(1, min(PACK, len(resting) // (2 * self.settings.intake_workers)))
             for start in range(0, len(resting), size):
                 self._hand_out(tuple(resting[start : start + size]))
@@ -65,7 +65,7 @@ class StudyWorkers:
         return done
 
     def close(self) -> None:
-        """Let the workers finish the pile they are at, and end them."""
+        """Let the workers finish the batch they are at, and end them."""
         self._stopping.set()
         self._pool.shutdown(cancel_futures=True)
 
@@ -73,9 +73,9 @@ class StudyWorkers:
         arguments = (self.settings, self._stopping, logging.getLogger().level)
         return ProcessPoolExecutor(self.settings.intake_workers, self._context, _start_worker, arguments)
 
-    def _hand_out(self, piles: tuple[StudyBatch, ...]) -> None:
+    def _hand_out(self, batches: tuple[StudyBatch, ...]) -> None:
         try:
-            self._busy[self._pool.submit(_take, piles)] = piles
+            self._busy[self._pool.submit(_take, batches)] = batches
         except BrokenProcessPool:
             self._rehire()
 
@@ -104,9 +104,9 @@ class StudyWorkers:
 class _Worker:
     def __init__(self, settings: IntakeSettings, stopping: Any) -> None:
         self.durations_s: list[float] = []
-        self.desk = Pipeline(settings, open_vault(settings), self.durations_s.append)
+        self.pipeline = Pipeline(settings, open_vault(settings), self.durations_s.append)
         self.stopping = stopping
-        self.alive = mark_worker(self.desk.zone)
+        self.alive = mark_worker(self.pipeline.zone)
 
 
 def _start_worker(settings: IntakeSettings, stopping: Any, level: int) -> None:
@@ -125,11 +125,11 @@ def _die_with_parent() -> None:
         os._exit(1)  # at once: whatever was at work is taken up by the next intake
 
 
-def _take(piles: Sequence[StudyBatch]) -> Taken:
+def _take(batches: Sequence[StudyBatch]) -> Taken:
     if _worker is None:
         raise RuntimeError("a worker was given files before it was ready")
     _worker.durations_s.clear()
-    return _worker.desk.take(piles, _worker.stopping), list(_worker.durations_s)
+    return _worker.pipeline.take(batches, _worker.stopping), list(_worker.durations_s)
 
 
 def configure_logging(level: int) -> None:

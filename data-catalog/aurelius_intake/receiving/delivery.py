@@ -86,7 +86,7 @@ def move_into(drafts: Sequence[ArrivedObject], folder: Path, root: Path) -> None
             try:
                 draft.path.rename(find_free(folder / name))
                 break
-            except FileNotFoundError:  # the desk took what was there and tidied the folder up in this moment
+            except FileNotFoundError:  # the pipeline took what was there and tidied the folder up in this moment
                 if attempt == ATTEMPTS - 1 or not draft.path.exists():
                     raise
     for each in changed:

@@ -49,7 +49,7 @@ class StudyBatch:
     site
         The clinic.
     key
-        Tells piles apart: the StudyInstanceUID, or a path.
+        Tells batches apart: the StudyInstanceUID, or a path.
     files
         Those of a study are sorted by series.
     """
@@ -119,7 +119,7 @@ def _glance_at_file(path: Path) -> HeaderPeek:
             return glance_at(start + file.read())
     except FileNotFoundError:
         raise
-    except OSError:  # the desk will try again, and say why if it cannot be read
+    except OSError:  # the pipeline will try again, and say why if it cannot be read
         return NOTHING
 
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import requests
+import httpx
 from pydicom import dcmread
 
 from aurelius_catalog.errors import InvalidRequest, NotFound
@@ -77,7 +77,7 @@ class Puller:
         if not there:  # in one stream; from where that breaks off, one by one: nothing is sent twice
             try:
                 self._fetch(series, path, set(listed))
-            except requests.RequestException as error:
+            except httpx.HTTPError as error:
                 log.warning("the stream of a series broke off (%s); going on one by one", type(error).__name__)
         for uid in sorted(listed - self.journal.list_arrived(series)):
             with suppress(NotFound, Withheld):  # counted as missing; the others go on
@@ -90,7 +90,7 @@ class Puller:
         with self.server.open_stream(path) as answer:
             reader = PartReader(answer.headers.get("Content-Type", ""), self.journal.folder)
             try:
-                for block in answer.iter_content(BLOCK_BYTES):
+                for block in answer.iter_bytes(BLOCK_BYTES):
                     if not has_room(self.settings, BLOCK_BYTES):
                         raise InvalidRequest(
                             "There is too little free disk. Pull again when there is more: it goes on."

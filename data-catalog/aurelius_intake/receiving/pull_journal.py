@@ -1,24 +1,34 @@
-"""What has arrived by pull: remembered in the identified zone, so that nothing is fetched twice."""
+"""The journal of what has arrived by pull, so that nothing is fetched twice; identified zone only."""
 
 from __future__ import annotations
 
 import fcntl
-import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Column, MetaData, Table, Text, bindparam, delete, select, text
+from sqlalchemy.dialects.sqlite import insert
 
 from aurelius_catalog.durable_files import sync_file, sync_folder
 from aurelius_catalog.errors import InvalidRequest
+from aurelius_intake.database import migrate, open_database, writing
 from aurelius_intake.receiving.delivery import ArrivedObject, move_into
 from aurelius_intake.zone.folders import Zone
 
-TABLE = """
-CREATE TABLE IF NOT EXISTS arrived (
-    site TEXT NOT NULL, study TEXT NOT NULL, series TEXT NOT NULL, instance TEXT NOT NULL,
-    at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP, PRIMARY KEY (site, study, series, instance)
-) WITHOUT ROWID
-"""
+#: Its revisions are in `aurelius_intake/migrations/pulls`.
+metadata = MetaData()
+arrived = Table(
+    "arrived",
+    metadata,
+    Column("site", Text, primary_key=True),
+    Column("study", Text, primary_key=True),
+    Column("series", Text, primary_key=True),
+    Column("instance", Text, primary_key=True),
+    Column("at", Text, nullable=False, server_default=text("CURRENT_TIMESTAMP")),
+    sqlite_with_rowid=False,
+)
 
 
 @dataclass(frozen=True)
@@ -48,12 +58,9 @@ class Journal:
         self.root = zone.root / "pulls"
         self.folder = self.root / site
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        file = self.root / "journal.sqlite"
-        file.touch(mode=0o600)
-        self._database = sqlite3.connect(file, timeout=30, isolation_level=None)
-        self._database.execute("PRAGMA journal_mode=WAL")
-        self._database.execute("PRAGMA synchronous=FULL")
-        self._database.execute(TABLE)
+        self._engine = open_database(self.root / "journal.sqlite")
+        with writing(self._engine) as connection:
+            migrate(connection, "pulls", metadata)
 
     @contextmanager
     def hold(self) -> Iterator[None]:
@@ -74,11 +81,13 @@ class Journal:
 
     def list_arrived(self, series: SeriesName) -> set[str]:
         """Return the SOPInstanceUIDs of a series that have arrived."""
-        rows = self._database.execute(
-            "SELECT instance FROM arrived WHERE site = ? AND study = ? AND series = ?",
-            (self.site, series.StudyInstanceUID, series.SeriesInstanceUID),
+        mine = (
+            arrived.c.site == self.site,
+            arrived.c.study == series.StudyInstanceUID,
+            arrived.c.series == series.SeriesInstanceUID,
         )
-        return {row[0] for row in rows}
+        with self._engine.begin() as connection:
+            return set(connection.execute(select(arrived.c.instance).where(*mine)).scalars())
 
     def land(self, series: SeriesName, drafts: Sequence[ArrivedObject]) -> None:
         """Enter objects that are whole, then move them to the inbox."""
@@ -88,19 +97,17 @@ class Journal:
             path = draft.path.rename(self.folder / f"{draft.SOPInstanceUID}.dcm")
             named.append(ArrivedObject(path, draft.SOPInstanceUID))
         sync_folder(self.folder)
-        values = [(self.site, series.StudyInstanceUID, series.SeriesInstanceUID, each.SOPInstanceUID) for each in named]
-        self._database.execute("BEGIN IMMEDIATE")
-        self._database.executemany(
-            "INSERT OR IGNORE INTO arrived (site, study, series, instance) VALUES (?, ?, ?, ?)", values
-        )
-        self._database.execute("COMMIT")
+        place = {"site": self.site, "study": series.StudyInstanceUID, "series": series.SeriesInstanceUID}
+        with writing(self._engine) as connection:
+            rows = [{**place, "instance": each.SOPInstanceUID} for each in named]
+            connection.execute(insert(arrived).on_conflict_do_nothing(), rows)
         self._move(series, named)
 
     def _recover(self) -> None:
         for path in self.folder.iterdir():
-            row = self._database.execute(
-                "SELECT study, series FROM arrived WHERE site = ? AND instance = ?", (self.site, path.stem)
-            ).fetchone()
+            mine = (arrived.c.site == self.site, arrived.c.instance == path.stem)
+            with self._engine.begin() as connection:
+                row = connection.execute(select(arrived.c.study, arrived.c.series).where(*mine)).first()
             if row is None:
                 path.unlink()  # not finished, or not entered: it will be fetched again
             else:
@@ -110,3 +117,25 @@ class Journal:
         inbox = self.zone.inbox / self.site
         inbox.mkdir(exist_ok=True)
         move_into(drafts, inbox / "pull" / series.StudyInstanceUID / series.SeriesInstanceUID, self.zone.inbox)
+
+
+def forget_pulls(root: Path, SOPInstanceUIDs: Collection[str]) -> None:
+    """Forget what arrived of a patient; what is fetched again will be refused.
+
+    Parameters
+    ----------
+    root
+        The identified zone's folder.
+    SOPInstanceUIDs
+        The original ones.
+    """
+    file = root / "pulls" / "journal.sqlite"
+    if not file.exists():
+        return
+    engine = open_database(file)
+    with writing(engine) as connection:
+        migrate(connection, "pulls", metadata)
+        if SOPInstanceUIDs:
+            statement = delete(arrived).where(arrived.c.instance == bindparam("uid"))
+            connection.execute(statement, [{"uid": uid} for uid in SOPInstanceUIDs])
+    engine.dispose()

@@ -101,7 +101,7 @@ class Listener:
         # Objects go to disk while they arrive; pynetdicom asks `tempfile` for the place, which must be the zone.
         tempfile.tempdir = str(self.arrivals.folder)
         _config.STORE_RECV_CHUNKED_DATASET = True
-        _config.UNRESTRICTED_STORAGE_SERVICE = True  # private and future storage classes too: the desk decides
+        _config.UNRESTRICTED_STORAGE_SERVICE = True  # private and future storage classes too: the pipeline decides
         handlers = [
             (evt.EVT_DATA_RECV, _acknowledge),
             (evt.EVT_DATA_SENT, _acknowledge),
@@ -201,7 +201,7 @@ def _end(association: Association) -> None:
 def _acknowledge(event: evt.Event) -> None:
     """Keep TCP from delaying its acknowledgements: a peer with Nagle's algorithm waits 40 ms for each (RFC 896, 1122).
 
-    Linux forgets the wish, so it is repeated with every unit.
+    Linux forgets the setting, so it is repeated with every unit.
     """
     connection = event.assoc.dul.socket.socket if event.assoc.dul.socket else None
     if connection is not None:

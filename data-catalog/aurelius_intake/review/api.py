@@ -1,4 +1,4 @@
-"""The release desk over HTTP, for stewards; what it answers is identified and kept by no browser."""
+"""The release review over HTTP, for stewards; what it answers is identified and kept by no browser."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aurelius_catalog.errors import InvalidRequest
 from aurelius_deidentify.pixels import MaskRegion
 from aurelius_intake.access import Steward
 from aurelius_intake.review.flagged import MEANINGS, FlaggedStudy
-from aurelius_intake.review.release import ReleaseDesk, WaitingObject
+from aurelius_intake.review.release import ReleaseReview, WaitingObject
 from aurelius_intake.settings import read_settings
 
 router = APIRouter(prefix="/desk")
@@ -35,33 +35,33 @@ class Rejection(BaseModel):
 
 
 @cache
-def open_desk() -> ReleaseDesk:
-    """Return this process's release desk."""
-    return ReleaseDesk(read_settings())
+def open_review() -> ReleaseReview:
+    """Return this process's release review."""
+    return ReleaseReview(read_settings())
 
 
-Opened = Annotated[ReleaseDesk, Depends(open_desk)]
+Opened = Annotated[ReleaseReview, Depends(open_review)]
 
 
 @router.get("")
-def list_desk(steward: Steward, desk: Opened) -> JSONResponse:
+def list_waiting(steward: Steward, review: Opened) -> JSONResponse:
     """Return what waits for a decision."""
-    waiting = [_to_json(each) for each in desk.list_waiting()]
-    return JSONResponse(waiting + [_to_flag(each) for each in desk.flagged.list_waiting()], headers=NO_STORE)
+    waiting = [_to_json(each) for each in review.list_waiting()]
+    return JSONResponse(waiting + [_to_flag(each) for each in review.flagged.list_waiting()], headers=NO_STORE)
 
 
 @router.get("/study-{uid}/image")
-def read_slice(steward: Steward, desk: Opened, uid: str, frame: int = 0) -> Response:
+def read_slice(steward: Steward, review: Opened, uid: str, frame: int = 0) -> Response:
     """Return one slice of a flagged study as PNG."""
-    return Response(desk.flagged.render(uid, frame), media_type="image/png", headers=NO_STORE)
+    return Response(review.flagged.render(uid, frame), media_type="image/png", headers=NO_STORE)
 
 
 @router.post("/study-{uid}/release", status_code=204)
-def accept(steward: Steward, desk: Opened, uid: str, decision: Release) -> None:
+def accept(steward: Steward, review: Opened, uid: str, decision: Release) -> None:
     """Accept a flagged study as it is stored."""
     if decision.regions:
         raise InvalidRequest("The study is stored already: nothing can be blacked out in it here.")
-    desk.flagged.accept(uid, steward, decision.reason)
+    review.flagged.accept(uid, steward, decision.reason)
 
 
 @router.post("/study-{uid}/reject", status_code=204)
@@ -71,21 +71,21 @@ def refuse(steward: Steward, uid: str, decision: Rejection) -> None:
 
 
 @router.get("/{item_id}/image")
-def read_image(steward: Steward, desk: Opened, item_id: ItemId, frame: int = 0) -> Response:
+def read_image(steward: Steward, review: Opened, item_id: ItemId, frame: int = 0) -> Response:
     """Return one frame of a waiting object as PNG."""
-    return Response(desk.render(item_id, frame), media_type="image/png", headers=NO_STORE)
+    return Response(review.render(item_id, frame), media_type="image/png", headers=NO_STORE)
 
 
 @router.post("/{item_id}/release", status_code=204)
-def release(steward: Steward, desk: Opened, item_id: ItemId, decision: Release) -> None:
+def release(steward: Steward, review: Opened, item_id: ItemId, decision: Release) -> None:
     """Let an object through, with regions to be blacked out."""
-    desk.release(item_id, steward, decision.reason, [_to_region(region) for region in decision.regions])
+    review.release(item_id, steward, decision.reason, [_to_region(region) for region in decision.regions])
 
 
 @router.post("/{item_id}/reject", status_code=204)
-def reject(steward: Steward, desk: Opened, item_id: ItemId, decision: Rejection) -> None:
+def reject(steward: Steward, review: Opened, item_id: ItemId, decision: Rejection) -> None:
     """Refuse an object for good."""
-    desk.reject(item_id, steward, decision.reason)
+    review.reject(item_id, steward, decision.reason)
 
 
 def _to_region(values: tuple[int, int, int, int]) -> MaskRegion:

@@ -48,7 +48,7 @@ class WaitingObject:
     regions: tuple[MaskRegion, ...]
 
 
-class ReleaseDesk:
+class ReleaseReview:
     """Shows stewards what waits, and carries out what they decide; every decision is in the audit log.
 
     Parameters

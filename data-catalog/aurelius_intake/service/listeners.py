@@ -1,4 +1,4 @@
-"""What the intake process runs beside its desk: the service for stewards and senders, and the C-STORE listener."""
+"""The listeners beside the pipeline: the service for stewards and senders, and the C-STORE listener."""
 
 from __future__ import annotations
 

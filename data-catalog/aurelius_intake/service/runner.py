@@ -52,49 +52,54 @@ def wait_for_vault(settings: IntakeSettings, stop: Event) -> Vault | None:
     KeyUnusable
         Without a hub, if the vault does not open.
     """
-    said = ""
+    message = ""
     while True:
         try:
             return open_vault(settings)
         except KeyUnusable as error:
             if not has_service():
                 raise
-            if str(error) != said:
-                said = str(error)
-                log.error("nothing is taken: %s", said)
+            if str(error) != message:
+                message = str(error)
+                log.error("nothing is taken: %s", message)
         if stop.wait(KEY_POLL_S):
             return None
 
 
 def _serve(settings: IntakeSettings, zone: Zone, vault: Vault, stop: Event, once: bool) -> None:
     with hold_lock(zone):
-        upkeep = Maintenance(settings, vault)
-        desk = Pipeline(settings, vault)
-        desk.recover()
-        upkeep.tend(at_once=True)
-        with start_listener(settings, zone), open_crew(settings, desk) as crew:
+        maintenance = Maintenance(settings, vault)
+        pipeline = Pipeline(settings, vault)
+        pipeline.recover()
+        maintenance.tend(at_once=True)
+        with start_listener(settings, zone), open_workers(settings, pipeline) as workers:
             log.info("the intake is ready, %g s of quiet before a file is taken", settings.intake_quiet_s)
-            _work(crew, zone, settings, upkeep, stop, once)
+            _work(workers, zone, settings, maintenance, stop, once)
 
 
 @contextmanager
-def open_crew(settings: IntakeSettings, desk: Pipeline) -> Iterator[Pipeline | StudyWorkers]:
-    """Give the desk, or several processes with a desk each, while the block runs."""
+def open_workers(settings: IntakeSettings, pipeline: Pipeline) -> Iterator[Pipeline | StudyWorkers]:
+    """Give the pipeline, or several processes with one each, while the block runs."""
     if settings.intake_workers == 1:
-        yield desk
+        yield pipeline
         return
-    with closing(StudyWorkers(settings, desk)) as crew:
-        yield crew
+    with closing(StudyWorkers(settings, pipeline)) as workers:
+        yield workers
 
 
 def _work(
-    crew: Pipeline | StudyWorkers, zone: Zone, settings: IntakeSettings, upkeep: Maintenance, stop: Event, once: bool
+    workers: Pipeline | StudyWorkers,
+    zone: Zone,
+    settings: IntakeSettings,
+    maintenance: Maintenance,
+    stop: Event,
+    once: bool,
 ) -> None:
     patience_s = 2 * settings.intake_quiet_s + 10
     moved = time.monotonic()
     while not stop.is_set():
-        taken = crew.work(stop)
-        upkeep.tend(at_once=taken > 0)
+        taken = workers.work(stop)
+        maintenance.tend(at_once=taken > 0)
         if taken:
             moved = time.monotonic()
         waiting = any(next(zone.list_waiting(site), None) for site in zone.list_sites())

@@ -145,11 +145,11 @@ def print_status(status: Status, console: Console) -> None:
 def _describe_progress(status: Status) -> str:
     """Say how far the intake is, and how long the rest will take at its present pace."""
     work = "at work" if status.running else "not running"
-    said = f"The intake is {work}, with the profile {status.profile}."
+    text = f"The intake is {work}, with the profile {status.profile}."
     if status.running and status.pending and status.rate_per_minute:
         minutes = max(status.pending / status.rate_per_minute, 1)
-        said += f" {status.rate_per_minute:.0f} objects a minute: about {minutes:.0f} minutes to go."
-    return said
+        text += f" {status.rate_per_minute:.0f} objects a minute: about {minutes:.0f} minutes to go."
+    return text
 
 
 def _tabulate_sites(status: Status) -> Table:

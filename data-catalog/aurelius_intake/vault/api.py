@@ -28,8 +28,8 @@ class ReidentificationRequest(BaseModel):
 
 
 @cache
-def open_desk() -> Reidentifications:
-    """Return this process's desk; the key is needed from the first question on, not before."""
+def open_reidentifications() -> Reidentifications:
+    """Return this process's two-steward rule; the key is needed from the first question on, not before."""
     settings = read_settings()
     return Reidentifications(settings, open_vault(settings), open_engine(settings))
 
@@ -37,25 +37,25 @@ def open_desk() -> Reidentifications:
 @router.get("/requests")
 def list_requests(person: Asking) -> list[dict[str, Any]]:
     """List every request there was, newest first."""
-    return [_describe(request) for request in open_desk().list_requests(person)]
+    return [_describe(request) for request in open_reidentifications().list_requests(person)]
 
 
 @router.post("/requests")
 def ask(question: ReidentificationRequest, person: Asking) -> dict[str, Any]:
     """Ask to know who is behind a pseudonym."""
-    return _describe(open_desk().ask(person, question.pseudonym, question.reason))
+    return _describe(open_reidentifications().ask(person, question.pseudonym, question.reason))
 
 
 @router.post("/requests/{number}/approve")
 def approve(number: int, person: Asking) -> dict[str, Any]:
     """Agree to another steward's request."""
-    return _describe(open_desk().approve(person, number))
+    return _describe(open_reidentifications().approve(person, number))
 
 
 @router.post("/requests/{number}/open")
 def open_request(number: int, person: Asking) -> dict[str, str]:
     """Tell who it is, once, to the steward who asked."""
-    identity = open_desk().open(person, number)
+    identity = open_reidentifications().open(person, number)
     names = "; ".join(identity.PatientNames)
     return {"site": identity.site, "PatientID": identity.PatientID, "PatientName": names}
 
@@ -63,7 +63,7 @@ def open_request(number: int, person: Asking) -> dict[str, str]:
 @router.post("/requests/{number}/export")
 def export_maps(number: int, person: Asking) -> dict[str, str]:
     """Write the maps of all patients into the identified zone, and say where; they do not travel."""
-    folder = open_desk().export(person, number)
+    folder = open_reidentifications().export(person, number)
     return {"folder": str(folder.relative_to(read_settings().identified.parent))}
 
 

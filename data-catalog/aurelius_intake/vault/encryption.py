@@ -38,7 +38,7 @@ class Cipher:
 
         Raises
         ------
-        SealBroken
+        DecryptionFailed
             If key, content or place are not those it was sealed with.
         """
         try:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from aurelius_catalog.durable_files import sync_folder, write_private
+from aurelius_catalog.durable_files import sync_folder, write_durably
 from aurelius_catalog.errors import KeyUnusable
 from aurelius_intake.settings import IntakeSettings
 from aurelius_intake.vault.encryption import KEY_BYTES
@@ -88,7 +88,7 @@ def parse_key(text: str, where: str) -> bytes:
 def write_key_file(path: Path, key: bytes) -> None:
     """Write a key file for its owner's eyes only, whole and synced before it has its name."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    write_private(path, lambda file: file.write(f"{PREFIX}{key.hex()}\n".encode()))
+    write_durably(path, f"{PREFIX}{key.hex()}\n".encode())
 
 
 def adopt_next(file: Path) -> None:

@@ -12,10 +12,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import insert, select
 
 from aurelius_catalog.errors import InvalidRequest, KeyUnusable
+from aurelius_intake.database import migrate, open_database, writing
 from aurelius_intake.settings import IntakeSettings
 from aurelius_intake.vault import key_file
 from aurelius_intake.vault.encryption import KEY_BYTES, Cipher
-from aurelius_intake.vault.tables import metadata, name_place, open_file, secrets
+from aurelius_intake.vault.tables import metadata, name_place, secrets
 from aurelius_intake.vault.vault import CHECK, Vault, is_opened_by, write_notice
 
 
@@ -134,14 +135,13 @@ def _write_vault(file: Path, key: bytes, secret: bytes) -> None:
     """Write a vault aside and link it to its name: whoever sees it sees it whole, and none is ever replaced."""
     draft = file.with_name(f".{file.name}.{os.getpid()}")
     draft.unlink(missing_ok=True)
-    draft.touch(mode=0o600)
-    signer, sealer, engine = Ed25519PrivateKey.generate(), Cipher(key), open_file(draft)
+    signer, cipher, engine = Ed25519PrivateKey.generate(), Cipher(key), open_database(draft)
     content = {"check": CHECK, "pseudonyms": secret, "signing": signer.private_bytes_raw()}
     try:
-        with engine.begin() as connection:
-            metadata.create_all(connection)
+        with writing(engine) as connection:
+            migrate(connection, "vault", metadata)
             for name, value in content.items():
-                sealed = sealer.seal(value, name_place(secrets, name))
+                sealed = cipher.seal(value, name_place(secrets, name))
                 connection.execute(insert(secrets).values(name=name, sealed=sealed))
             write_notice(connection, "public_key", signer.public_key().public_bytes_raw().hex())
         engine.dispose()  # the last to leave writes the journal into the file

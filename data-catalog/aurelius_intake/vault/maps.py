@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import codecs
 import csv
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
 from sqlalchemy import Connection
 
-from aurelius_catalog.durable_files import write_private
+from aurelius_catalog.durable_files import write_durably
+from aurelius_intake.settings import IntakeSettings
 from aurelius_intake.vault.vault import Vault
 
+PATIENTS = "patid_mapping.csv"
 HEADER = ("id_old", "id_new")
 
 
@@ -31,8 +34,15 @@ def write_maps(vault: Vault, connection: Connection, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     folder.chmod(0o700)
     patients = ((identity.PatientID, pseudonym) for pseudonym, identity in vault.list_patients(connection))
-    _write_map(folder / "patid_mapping.csv", patients)
+    _write_map(folder / PATIENTS, patients)
     _write_map(folder / "uid_mapping.csv", vault.list_uids(connection))
+
+
+def forget_maps(settings: IntakeSettings, pseudonym: str) -> None:
+    """Remove the exported maps that name a patient: they are out of date."""
+    for path in (settings.identified / "exports").glob(f"*/{PATIENTS}"):
+        if pseudonym in path.read_text():
+            shutil.rmtree(path.parent)
 
 
 def _write_map(path: Path, pairs: Iterable[tuple[str, str]]) -> None:
@@ -45,4 +55,4 @@ def _write_map(path: Path, pairs: Iterable[tuple[str, str]]) -> None:
                 written.add(new)
                 writer.writerow((old, new))
 
-    write_private(path, write)
+    write_durably(path, write)

@@ -1,4 +1,4 @@
-"""Two stewards: one asks who somebody is and says why, another agrees within a time, then the first is told."""
+"""Re-identification by two stewards: one asks and says why, another agrees in time, then the first may look."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ReidentificationState(StrEnum):
 
 @dataclass(frozen=True)
 class Request:
-    """A steward's wish to know who is behind a pseudonym, or behind all (`EVERYBODY`)."""
+    """A steward's request to know who is behind a pseudonym, or behind all (`EVERYBODY`)."""
 
     id: int
     pseudonym: str
@@ -164,7 +164,7 @@ class Reidentifications:
         self._require_steward(person)
         with self.vault.begin() as connection:
             rows = connection.execute(select(requests).order_by(requests.c.id.desc())).all()
-            return [Request(**self.vault.open_row(requests, row.id, row.sealed)) for row in rows]
+            return [Request(**self.vault.decrypt_row(requests, row.id, row.sealed)) for row in rows]
 
     # -- inside ----------------------------------------------------------------------------------
 
@@ -192,7 +192,7 @@ class Reidentifications:
         sealed = connection.execute(select(requests.c.sealed).where(requests.c.id == number)).scalar()
         if sealed is None:
             raise NotFound(f"There is no request {number}.")
-        request = Request(**self.vault.open_row(requests, number, sealed))
+        request = Request(**self.vault.decrypt_row(requests, number, sealed))
         try:
             changed = change(request)
         except (PermissionDenied, InvalidRequest) as error:
@@ -202,7 +202,7 @@ class Reidentifications:
         return changed
 
     def _put(self, connection: Connection, request: Request) -> None:
-        sealed = self.vault.seal_row(requests, request.id, asdict(request))
+        sealed = self.vault.encrypt_row(requests, request.id, asdict(request))
         connection.execute(update(requests).where(requests.c.id == request.id).values(sealed=sealed))
 
     def _require_steward(self, person: Person) -> None:

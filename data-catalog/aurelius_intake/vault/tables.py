@@ -1,23 +1,13 @@
-"""The vault's own SQLite file. Values are sealed; what stands in the clear is pseudonymous, or public on purpose."""
+"""The tables of the vault's own SQLite file. Their revisions are in `aurelius_intake/migrations/vault`.
+
+Values are encrypted; what stands in the clear is pseudonymous, or public on purpose.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from sqlalchemy import (
-    Column,
-    Connection,
-    Engine,
-    Integer,
-    LargeBinary,
-    MetaData,
-    String,
-    Table,
-    Text,
-    create_engine,
-    event,
-)
+from sqlalchemy import Column, Integer, LargeBinary, MetaData, String, Table, Text
 
 metadata = MetaData()
 
@@ -72,22 +62,3 @@ SEALED: tuple[tuple[Table, Column[Any]], ...] = (
 def name_place(table: Table, key: object) -> str:
     """Return what binds a sealed value to its row."""
     return f"{table.name}/{key}"
-
-
-def open_file(file: Path) -> Engine:
-    """Return the engine of a vault file; every transaction holds the one writer's place from its start."""
-    engine = create_engine(f"sqlite:///{file}", connect_args={"timeout": 30})
-    event.listen(engine, "connect", _set_pragmas)
-    event.listen(engine, "begin", _begin)
-    return engine
-
-
-def _set_pragmas(connection: Any, _: Any) -> None:
-    connection.isolation_level = None  # transactions are begun below, not by the driver
-    # secure_delete: what was removed, or sealed with an older key, is overwritten in the file.
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -16,8 +16,9 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from aurelius_catalog.errors import KeyUnusable, NotFound
 from aurelius_deidentify.header.pseudonyms import PseudonymKey
+from aurelius_intake.database import migrate, open_database, writing
 from aurelius_intake.vault.encryption import KEY_BYTES, Cipher, DecryptionFailed
-from aurelius_intake.vault.tables import SEALED, name_place, notices, open_file, patients, secrets, studies
+from aurelius_intake.vault.tables import SEALED, metadata, name_place, notices, patients, secrets, studies
 
 #: What the entry ``check`` holds: whether it opens says whether a key is the right one.
 CHECK = b"the right key"
@@ -51,8 +52,10 @@ class Vault:
     def __init__(self, file: Path, list_keys: Callable[[], Sequence[bytes]]) -> None:
         self.file = file
         self._list_keys = list_keys
-        self._engine = open_file(file)
-        self._sealer = Cipher(list_keys()[0])
+        self._engine = open_database(file)
+        with writing(self._engine) as connection:
+            migrate(connection, "vault", metadata)
+        self._cipher = Cipher(list_keys()[0])
         with self.begin() as connection:
             self.pseudonyms = PseudonymKey(self._open_secret(connection, "pseudonyms"))
             self._signer = Ed25519PrivateKey.from_private_bytes(self._open_secret(connection, "signing"))
@@ -200,9 +203,9 @@ class Vault:
                 for key in connection.execute(select(name)).scalars().all():
                     place = name_place(table, key)
                     sealed = connection.execute(select(table.c.sealed).where(name == key)).scalar_one()
-                    renewed = fresh.seal(self._sealer.open(sealed, place), place)
+                    renewed = fresh.seal(self._cipher.open(sealed, place), place)
                     connection.execute(update(table).where(name == key).values(sealed=renewed))
-        self._sealer = fresh
+        self._cipher = fresh
         with closing(self._engine.raw_connection()) as raw:  # so that nothing of the old key's is left in the journal
             raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
@@ -218,7 +221,7 @@ class Vault:
             If the key was changed and the new one is not at hand, or a sealed value was tampered with.
         """
         try:
-            with self._engine.begin() as connection:
+            with writing(self._engine) as connection:
                 self._check_key(connection)
                 yield connection
         except DecryptionFailed as error:
@@ -227,37 +230,37 @@ class Vault:
                 "safe copy."
             ) from error
 
-    def seal_row(self, table: Table, key: object, content: Any) -> bytes:
+    def encrypt_row(self, table: Table, key: object, content: Any) -> bytes:
         """Return a value sealed for its row."""
-        return self._sealer.seal(zlib.compress(json.dumps(content).encode(), 1), name_place(table, key))
+        return self._cipher.seal(zlib.compress(json.dumps(content).encode(), 1), name_place(table, key))
 
-    def open_row(self, table: Table, key: object, sealed: bytes) -> Any:
+    def decrypt_row(self, table: Table, key: object, sealed: bytes) -> Any:
         """Return the value of a row."""
-        return json.loads(zlib.decompress(self._sealer.open(sealed, name_place(table, key))))
+        return json.loads(zlib.decompress(self._cipher.open(sealed, name_place(table, key))))
 
     def _find(self, connection: Connection, table: Table, key: str) -> Any:
         [column] = table.primary_key.columns
         sealed = connection.execute(select(table.c.sealed).where(column == key)).scalar()
-        return None if sealed is None else self.open_row(table, key, sealed)
+        return None if sealed is None else self.decrypt_row(table, key, sealed)
 
     def _put(self, connection: Connection, table: Table, key: str, content: Any, **columns: str) -> None:
         [column] = table.primary_key.columns
-        sealed = self.seal_row(table, key, content)
+        sealed = self.encrypt_row(table, key, content)
         statement = upsert(table).values({column.name: key, "sealed": sealed, **columns})
         connection.execute(statement.on_conflict_do_update([column], set_={"sealed": sealed}))
 
     def _open_secret(self, connection: Connection, name: str) -> bytes:
         sealed = connection.execute(select(secrets.c.sealed).where(secrets.c.name == name)).scalar_one()
-        return self._sealer.open(sealed, name_place(secrets, name))
+        return self._cipher.open(sealed, name_place(secrets, name))
 
     def _check_key(self, connection: Connection) -> None:
         """Use the key the vault is sealed with now; another process may have rotated it since."""
         sealed = connection.execute(select(secrets.c.sealed).where(secrets.c.name == "check")).scalar_one()
-        if is_opened_by(self._sealer, sealed):
+        if is_opened_by(self._cipher, sealed):
             return
         for key in self._list_keys():
-            if is_opened_by(sealer := Cipher(key), sealed):
-                self._sealer = sealer
+            if is_opened_by(cipher := Cipher(key), sealed):
+                self._cipher = cipher
                 return
         raise KeyUnusable(
             "The vault does not open with this key. Restore the key it was last sealed with (AURELIUS_VAULT_KEY, or "
@@ -265,10 +268,10 @@ class Vault:
         )
 
 
-def is_opened_by(sealer: Cipher, sealed: bytes) -> bool:
-    """Whether a sealer has the key that the entry ``check`` was sealed with."""
+def is_opened_by(cipher: Cipher, sealed: bytes) -> bool:
+    """Whether a cipher has the key that the entry ``check`` was sealed with."""
     try:
-        return sealer.open(sealed, name_place(secrets, "check")) == CHECK
+        return cipher.open(sealed, name_place(secrets, "check")) == CHECK
     except DecryptionFailed:
         return False
 

@@ -35,9 +35,9 @@ def open_shared_vault() -> Vault:
 
 
 @router.post("/withdrawals")
-def withdraw(wish: WithdrawalRequest, person: Annotated[Person, Depends(current_person)]) -> dict[str, Any]:
+def withdraw(request: WithdrawalRequest, person: Annotated[Person, Depends(current_person)]) -> dict[str, Any]:
     """Remove everything of a patient, and say how much it was."""
-    if bool(wish.pseudonym) is bool(wish.site and wish.PatientID):
+    if bool(request.pseudonym) is bool(request.site and request.PatientID):
         raise InvalidRequest("Name the patient by pseudonym, or by site and PatientID.")
-    patient = wish.pseudonym or (wish.site, wish.PatientID)
-    return asdict(withdraw_patient(read_settings(), open_shared_vault(), patient, person, wish.reason))
+    patient = request.pseudonym or (request.site, request.PatientID)
+    return asdict(withdraw_patient(read_settings(), open_shared_vault(), patient, person, request.reason))

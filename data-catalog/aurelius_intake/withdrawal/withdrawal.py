@@ -19,16 +19,18 @@ from pathlib import Path
 from sqlalchemy import Engine, exists, select
 
 from aurelius_catalog.access.person import Action, Person
-from aurelius_catalog.durable_files import sync_folder, write_private
+from aurelius_catalog.durable_files import sync_folder, write_durably
 from aurelius_catalog.errors import InvalidRequest, NotFound
 from aurelius_catalog.index.audit_log import append_event, record_event
 from aurelius_catalog.index.database import open_engine, writing
 from aurelius_catalog.index.schema import studies
+from aurelius_catalog.index.tombstones import is_withdrawn
+from aurelius_catalog.local.forgetting import Tombstone, forget_rows, list_forgotten
 from aurelius_intake.settings import IntakeSettings
 from aurelius_intake.vault import Identity, Vault
 from aurelius_intake.vault.reidentification import refuse_telltale
-from aurelius_intake.withdrawal.files import Patient, remove_derived, remove_originals, remove_studies
-from aurelius_intake.withdrawal.rows import Tombstone, bury_rows, is_withdrawn, list_buried
+from aurelius_intake.withdrawal.originals import Patient
+from aurelius_intake.withdrawal.places import ForgottenPatient, forget_everywhere
 
 __all__ = ["Withdrawal", "finish_withdrawals", "is_withdrawn", "withdraw_patient"]
 log = logging.getLogger("aurelius.withdrawal")
@@ -119,7 +121,7 @@ def withdraw_patient(
     plan = WithdrawalPlan(pseudonym, person.name, reason.strip(), site, PatientID)
     place = _name_plan(settings, pseudonym)
     place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    write_private(place, lambda file: file.write(json.dumps(asdict(plan)).encode()))
+    write_durably(place, json.dumps(asdict(plan)).encode())
     return _carry_out(settings, vault, engine, plan)
 
 
@@ -133,21 +135,20 @@ def _carry_out(settings: IntakeSettings, vault: Vault, engine: Engine, plan: Wit
     pseudonym, person = plan.pseudonym, Person.of(plan.person, ())
     with writing(engine) as connection:  # from here on nobody sees anything of it
         fresh = not is_withdrawn(connection, pseudonym)
-        gone = bury_rows(connection, Tombstone(pseudonym, person.name, plan.reason, datetime.now(UTC)))
-        if fresh or gone.instances:
-            record_event(connection, person, "withdraw", pseudonym, {"reason": plan.reason, **vars(gone)})
-        buried = list_buried(connection, pseudonym)
-    remove_studies(settings, buried["study"])
-    remove_derived(settings, buried["series"])
-    originals, pending = remove_originals(settings, vault, plan.patient, buried["instance"])
-    done = Withdrawal(pseudonym, **vars(gone), originals=originals, pending=pending)
+        deleted = forget_rows(connection, Tombstone(pseudonym, person.name, plan.reason, datetime.now(UTC)))
+        if fresh or deleted.instances:
+            record_event(connection, person, "withdraw", pseudonym, {"reason": plan.reason, **vars(deleted)})
+        uids = list_forgotten(connection, pseudonym)
+    files = forget_everywhere(ForgottenPatient(settings, vault, plan.patient, uids))
+    originals, pending = files.removed, files.pending
+    done = Withdrawal(pseudonym, **vars(deleted), originals=originals, pending=pending)
     if not pending:
         vault.forget(pseudonym)  # last: it says what is left to be removed
         append_event(engine, person, "withdrawal finished", pseudonym, {"originals": originals})
         _name_plan(settings, pseudonym).unlink(missing_ok=True)
         sync_folder(settings.identified / "withdrawals")
     log.info(
-        "withdrew a patient: %d instances, %d originals, %d still on their way", gone.instances, originals, pending
+        "withdrew a patient: %d instances, %d originals, %d still on their way", deleted.instances, originals, pending
     )
     return done
 

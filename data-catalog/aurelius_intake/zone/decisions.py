@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from aurelius_catalog.durable_files import write_private
+from aurelius_catalog.durable_files import write_durably
 from aurelius_deidentify.pixels import MaskRegion, PixelVerdict, Word
 
 
@@ -58,11 +58,13 @@ class Approvals:
 
     def find(self, digest: str) -> Approval | None:
         """Return the approval of a content; None if nobody let it through."""
-        told = _read_json(self._approvals / _name_file(digest))
-        if told is None:
+        content = _read_json(self._approvals / _name_file(digest))
+        if content is None:
             return None
-        regions = tuple(MaskRegion(**region) for region in told["regions"])
-        return Approval(told["person"], told["reason"], datetime.fromisoformat(told["at"]), regions, told["hidden"])
+        regions = tuple(MaskRegion(**region) for region in content["regions"])
+        return Approval(
+            content["person"], content["reason"], datetime.fromisoformat(content["at"]), regions, content["hidden"]
+        )
 
     def record(self, digest: str, approval: Approval) -> None:
         """Keep an approval; on return it survives a power cut."""
@@ -74,12 +76,17 @@ class Approvals:
 
     def read_verdict(self, number: int) -> PixelVerdict | None:
         """Return what was found in an item's pixels; None if nobody looked."""
-        told = _read_json(self._findings / f"{number}.json")
-        if told is None:
+        content = _read_json(self._findings / f"{number}.json")
+        if content is None:
             return None
-        words = tuple(Word(w["text"], w["confidence"], MaskRegion(**w["region"])) for w in told["words"])
-        regions = tuple(MaskRegion(**region) for region in told["regions"])
-        return PixelVerdict(told["outcome"], told["reason"], regions, words, told["method"])
+        words = tuple(Word(w["text"], w["confidence"], MaskRegion(**w["region"])) for w in content["words"])
+        regions = tuple(MaskRegion(**region) for region in content["regions"])
+        return PixelVerdict(content["outcome"], content["reason"], regions, words, content["method"])
+
+    def forget(self, number: int, digest: str) -> None:
+        """Remove what was found in an item and decided about its content."""
+        self.forget_verdict(number)
+        (self._approvals / _name_file(digest)).unlink(missing_ok=True)
 
     def forget_verdict(self, number: int) -> None:
         """Remove what was found in an item's pixels: it has been decided."""
@@ -99,4 +106,4 @@ def _read_json(path: Path) -> Any:
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
     path.parent.mkdir(mode=0o700, exist_ok=True)
-    write_private(path, lambda file: file.write(json.dumps(content).encode()))
+    write_durably(path, json.dumps(content).encode())

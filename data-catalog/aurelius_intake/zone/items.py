@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,9 +10,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, create_engine, event, func, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
 
-from aurelius_intake.zone.item_table import items, prepare_table
+from aurelius_catalog.durable_files import sync_file
+from aurelius_intake.database import migrate, open_database, writing
+from aurelius_intake.zone.item_table import items, metadata
 
 __all__ = ["FINAL", "TROUBLED", "Arrival", "IntakeItem", "IntakeItems", "ItemState", "items"]
 
@@ -115,14 +116,11 @@ class IntakeItems:
     """
 
     def __init__(self, file: Path) -> None:
-        file.touch(mode=0o600)
         self._root = file.parent
         self._journal = file.with_name(f"{file.name}-wal")
-        self._engine = create_engine(f"sqlite:///{file}", connect_args={"timeout": 30})
-        event.listen(self._engine, "connect", _prepare)
-        event.listen(self._engine, "begin", _begin)
-        with self._write() as connection:  # `status` may do the same at the same moment
-            prepare_table(connection)
+        self._engine = open_database(file, synchronous="NORMAL")
+        with writing(self._engine) as connection:  # `status` may do the same at the same moment
+            migrate(connection, "items", metadata)
 
     # -- recording -------------------------------------------------------------------------------
 
@@ -142,7 +140,7 @@ class IntakeItems:
             For each arrival its item and, where another object holds its SOPInstanceUID, that one's. Two processes
             never both get None for one UID: the older item holds it.
         """
-        with self._write() as connection:
+        with writing(self._engine) as connection:
             known = self._find_unfinished(connection, site, [arrival.name for arrival in arrivals])
             fresh = [arrival for arrival in arrivals if (arrival.name, arrival.digest) not in known]
             known |= {(item.name, item.digest): item for item in self._insert(connection, site, fresh)}
@@ -161,12 +159,12 @@ class IntakeItems:
         values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in changes[0] if name != "id"}
         statement = update(items).where(items.c.id == bindparam("item")).values(**values, changed_at=now)
         rows = [{"item": row["id"], **{f"new_{k}": v for k, v in row.items() if k != "id"}} for row in changes]
-        with self._write() as connection:
+        with writing(self._engine) as connection:
             connection.execute(statement, rows)
 
     def advance(self, item: IntakeItem, state: ItemState, **changes: Any) -> IntakeItem:
         """Record a new state, with whatever else became known; returns the item as it is now."""
-        with self._write() as connection:
+        with writing(self._engine) as connection:
             values = {"state": state, "changed_at": datetime.now(UTC), **changes}
             statement = update(items).where(items.c.id == item.id).values(values).returning(items)
             return _to_item(connection.execute(statement).mappings().one())
@@ -174,18 +172,30 @@ class IntakeItems:
     def mark_deidentified(self, ids: Collection[int], pseudonym: str) -> None:
         """Record that the drafts of a patient's objects are written."""
         values = {"state": ItemState.DEIDENTIFIED, "pseudonym": pseudonym, "changed_at": datetime.now(UTC)}
-        with self._write() as connection:
+        with writing(self._engine) as connection:
             connection.execute(update(items).where(items.c.id.in_(ids)).values(values))
+
+    def forget(self, item: IntakeItem) -> None:
+        """Leave of a record only that there was an object, and whose, by pseudonym."""
+        nothing = {"name": "", "companions": [], "digest": "", "location": "", "settled": True, "verdict": None}
+        uids = {"SOPInstanceUID": None, "StudyInstanceUID": None}
+        self.advance(item, ItemState.WITHDRAWN, reason=None, **nothing, **uids)
+
+    def list_nameless(self) -> list[tuple[int, str]]:
+        """Return number and SOPInstanceUID of the items that name no patient."""
+        nameless = (items.c.pseudonym.is_(None), items.c.SOPInstanceUID.is_not(None))
+        with self._read() as connection:
+            rows = connection.execute(select(items.c.id, items.c.SOPInstanceUID).where(*nameless))
+            return [(number, uid) for number, uid in rows]
 
     def settle(self, ids: Collection[int]) -> None:
         """Record that the originals have reached their places."""
-        with self._write() as connection:
+        with writing(self._engine) as connection:
             connection.execute(update(items).where(items.c.id.in_(ids)).values(settled=True))
 
     def sync(self) -> None:
         """Make all that was recorded survive a power cut; a crash of the process it survives anyway."""
-        with self._journal.open("rb+") as file:
-            os.fsync(file.fileno())
+        sync_file(self._journal)
 
     # -- looking ---------------------------------------------------------------------------------
 
@@ -295,24 +305,6 @@ class IntakeItems:
         with self._engine.begin() as connection:
             yield connection
 
-    @contextmanager
-    def _write(self) -> Iterator[Connection]:
-        with self._engine.execution_options(aurelius_write=True).begin() as connection:
-            yield connection
-
 
 def _to_item(row: Any) -> IntakeItem:
     return IntakeItem(**{**row, "state": ItemState(row["state"])})
-
-
-def _prepare(connection: Any, _: Any) -> None:
-    connection.isolation_level = None  # transactions are begun below, not by the driver
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=NORMAL")
-    connection.execute("PRAGMA secure_delete=ON")  # what a withdrawal blanks is not left in free pages
-
-
-def _begin(connection: Connection) -> None:
-    """Take the writer's place at once: waiting for it in the middle of a transaction ends in an error."""
-    immediate = connection.get_execution_options().get("aurelius_write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")

@@ -1,30 +1,14 @@
-"""Writing files whole, hashing them, and keeping secrets out of them."""
+"""The content of stored files: its hash, and secrets kept out of it."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from urllib.parse import urlsplit
-
-from aurelius_catalog.durable_files import sync_folder
 
 SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSWORD|CRYPT_KEY|API_KEY|DATABASE_URL")
 REMOVED = "[removed]"
-
-
-def write_file(path: Path, text: str) -> None:
-    """Write a file so that it is there whole or not at all; only its owner may read it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".", encoding="utf-8", delete=False) as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(file.name, path)
-    sync_folder(path.parent)
 
 
 def hash_bytes(content: bytes) -> str:

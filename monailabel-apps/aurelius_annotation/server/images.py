@@ -13,7 +13,7 @@ import nrrd
 import numpy as np
 from numpy.typing import NDArray
 
-from aurelius_annotation.files import write_atomically
+from aurelius_catalog.durable_files import write_durably
 from aurelius_catalog.errors import InvalidVolume
 from aurelius_catalog.records import SeriesRecord
 from aurelius_catalog.series import Series
@@ -98,8 +98,9 @@ class ImageCache:
         data, affine = shrink(image.to_numpy()), image.attrs["affine_lps"]
         content = write_nrrd(data, np.array(affine))
         known = {"sha256": hashlib.sha256(content).hexdigest(), "shape": data.shape[::-1], "affine_lps": affine}
-        write_atomically(self.folder / f"{key}.nrrd", content)
-        write_atomically(self.folder / f"{key}.json", json.dumps(known).encode())
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_durably(self.folder / f"{key}.nrrd", content)
+        write_durably(self.folder / f"{key}.json", json.dumps(known).encode())
         self._evict(keep=key)
 
     def _evict(self, keep: str) -> None:

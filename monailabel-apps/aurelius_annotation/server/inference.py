@@ -16,13 +16,13 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
 from aurelius_annotation.errors import UnknownModel, WorkerUnavailable
-from aurelius_annotation.files import write_atomically
 from aurelius_annotation.server.dependencies import AnnotationContext, Annotator, ContextDependency
 from aurelius_annotation.server.fair_queue import JobOutcome
 from aurelius_annotation.server.images import write_nrrd
 from aurelius_annotation.server.saving import parse_params, read_fitting, read_upload
 from aurelius_annotation.server.worker_pool import WorkerState
 from aurelius_catalog.access.person import Person
+from aurelius_catalog.durable_files import write_durably
 from aurelius_catalog.errors import InvalidLabel, InvalidRequest
 
 router = APIRouter()
@@ -143,7 +143,8 @@ def _prepare_task(
         # The worker gets strokes on the image's own grid, written by us, never a client's file.
         _, strokes = read_fitting(read_upload(label, image), label.filename or "", image)
         path = desk.strokes / f"{secrets.token_hex(8)}.nrrd"
-        write_atomically(path, write_nrrd(strokes, image.affine_lps))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_durably(path, write_nrrd(strokes, image.affine_lps))
         task["label"] = str(path)
     return task, uid
 

@@ -14,12 +14,12 @@ from typing import Annotated, Any
 import numpy as np
 from fastapi import APIRouter, File, Form, UploadFile
 
-from aurelius_annotation.files import write_atomically
 from aurelius_annotation.server.dependencies import AnnotationContext, Annotator, ContextDependency
 from aurelius_annotation.server.images import CachedImage
 from aurelius_annotation.server.label_grid import fit_to_grid, name_segments
 from aurelius_annotation.server.uploaded_label import VOXEL_BYTES, UploadedLabel, find_suffix, read_label
 from aurelius_catalog.access.person import Person
+from aurelius_catalog.durable_files import write_durably
 from aurelius_catalog.errors import InvalidLabel, InvalidRequest
 from aurelius_catalog.records import AnnotationRecord
 
@@ -111,8 +111,9 @@ def keep_aside(folder: Path, content: bytes, person: Person, SeriesInstanceUID: 
         "SeriesInstanceUID": SeriesInstanceUID,
         "reason": reason,
     }
-    write_atomically(folder / f"{name}.upload", content)
-    write_atomically(folder / f"{name}.json", json.dumps(card, indent=2).encode())
+    folder.mkdir(parents=True, exist_ok=True)
+    write_durably(folder / f"{name}.upload", content)
+    write_durably(folder / f"{name}.json", json.dumps(card, indent=2).encode())
     LOG.warning("A label could not be saved and is kept as %s.", name)
     return name
 

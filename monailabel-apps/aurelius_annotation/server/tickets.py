@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import re
 import secrets
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from aurelius_catalog.access.person import Person
+from aurelius_catalog.durable_files import create_durably
 from aurelius_catalog.errors import NotFound, PermissionDenied
 
 #: Days for which a ticket alone opens an image: the day it was made and the next (a session across midnight).
@@ -108,12 +109,7 @@ def _split(image_id: str) -> tuple[str, str | None]:
 
 def _load_key(path: Path) -> bytes:
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_bytes()
-    with os.fdopen(handle, "wb") as file:
-        file.write(secrets.token_bytes(32))
-        file.flush()
-        os.fsync(file.fileno())
+    if not path.exists():
+        with suppress(FileExistsError):  # another process was quicker: its key counts
+            create_durably(path, secrets.token_bytes(32))
     return path.read_bytes()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aurelius_extensions.reports.files import write_file
+from aurelius_catalog.durable_files import write_durably
 from aurelius_extensions.reports.records import RunRequest, RunState
 
 
@@ -22,7 +22,8 @@ class Queue:
 
     def put(self, request: RunRequest) -> None:
         """Write a request, new or with a new state."""
-        write_file(self.folder / f"{request.id}.json", request.model_dump_json())
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_durably(self.folder / f"{request.id}.json", request.model_dump_json().encode())
 
     def get(self, run_id: str) -> RunRequest | None:
         """Return a request, or None where no such run waits or works."""

@@ -9,13 +9,12 @@ read-only, and every read is checked against the manifest: a change is told, nev
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from aurelius_catalog.durable_files import sync_folder
+from aurelius_catalog.durable_files import sync_file, sync_folder
 from aurelius_catalog.errors import NotFound
 from aurelius_extensions.errors import NothingStored, RunTampered
 from aurelius_extensions.reports.execution.execute import HTML_FILE, NOTEBOOK_FILE, SOURCE_FILE
@@ -162,8 +161,7 @@ class RunStore:
         sealed = {path.name: hash_bytes(path.read_bytes()) for path in sorted(made.iterdir())}
         (made / MANIFEST_FILE).write_text(json.dumps({"run": run.id, "files": sealed}, indent=1), "utf-8")
         for path in made.iterdir():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
+            sync_file(path)
             path.chmod(0o440)
         sync_folder(made)
         place = self.folder / run.id

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from monai.networks.nets import UNet
 
-from aurelius_annotation.files import write_atomically
+from aurelius_catalog.durable_files import write_durably
 
 #: Grid the network works on: (x, y, z) in mm, patient LPS.
 SPACING_MM = (3.5, 3.5, 3.0)
@@ -76,7 +76,8 @@ def write_weights(path: Path, network: UNet, card: ModelCard) -> None:
     """Write weights and card to one file, whole or not at all."""
     buffer = io.BytesIO()
     torch.save({"model": network.state_dict(), "card": json.dumps(asdict(card))}, buffer)
-    write_atomically(path, buffer.getvalue())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_durably(path, buffer.getvalue())
 
 
 def read_card(path: Path) -> ModelCard:
