@@ -1,4 +1,4 @@
-"""Reading what an annotator uploads: any form Slicer saves a segmentation in, and nothing that is not one.
+"""The label an annotator uploads, in any format that 3D Slicer saves a segmentation in; all else is refused.
 
 An upload is untrusted: sizes are checked before anything is unpacked, and no path in it is followed.
 """

@@ -36,7 +36,7 @@ class WorklistMessage(BaseModel):
 class Worklist(anywidget.AnyWidget):
     """The live worklist of one person.
 
-    It is made before anybody looks, with all that takes time, and then filled for the person who does.
+    It is made before the page is opened, with all that takes time, and then filled for the person who opens it.
     """
 
     _esm = read_bundle(Path(__file__).parent, "worklist")
@@ -52,7 +52,7 @@ class Worklist(anywidget.AnyWidget):
         self._selected = 0
         self._plane = "Axial"
         self._images = ImagePane()
-        # Walked once as nobody, who sees nothing: connections, queries and templates are ready afterwards.
+        # Filled once for a person without rights, who sees nothing: connections, queries and templates are then ready.
         self.fill(open_catalog(person=Person.of("", [])))
         self.on_msg(lambda _widget, content, _buffers: self._answer(content))
 

@@ -3,7 +3,7 @@
 A run is a folder: ``report.ipynb`` (as it was), ``notebook.ipynb`` (as it ran), ``report.html``,
 ``results.json``, ``run.json``, ``verdict.json``, ``ro-crate-metadata.json``, and ``manifest.json`` with the SHA-256 of
 each. It is made beside its place and renamed into it, so it is there whole or not at all. Files are
-read-only, and every read is checked against the manifest: a change is told, never shown as a result.
+read-only, and every read is checked against the manifest: a change is reported, never shown as a result.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from aurelius_catalog.durable_files import sync_folder
 from aurelius_catalog.errors import NotFound
 from aurelius_extensions.errors import NothingStored, RunTampered
 from aurelius_extensions.reports.execution.execute import HTML_FILE, NOTEBOOK_FILE, SOURCE_FILE
-from aurelius_extensions.reports.files import hash_bytes, redact_text
+from aurelius_extensions.reports.files import hash_bytes
 from aurelius_extensions.reports.records import ReportRun, ResultTable, Verdict
+from aurelius_extensions.reports.redaction import redact_text
 from aurelius_extensions.reports.results.declaration import RESULTS_FILE
 from aurelius_extensions.reports.runs.crate import METADATA_FILE, write_crate
 
@@ -143,7 +144,7 @@ class RunStore:
         work
             Folder it was executed in; removed afterwards.
         run, verdict
-            Its record, and what is said of it.
+            Its record and its verdict.
         secrets
             Values that are taken out of every file before it is hashed.
         """
