@@ -5,6 +5,16 @@ import { count } from "./formatting.js";
 export const FINAL_WORDS = "Your name and the reason go into the audit log: leave the patient's name out of it.";
 const IN_CATALOG =
   "It goes back to the intake, is de-identified and comes into the catalog, for everybody who may see its site or project.";
+/**
+ * Each decision: its key, its name, the usual reasons, and what it will do with a number of masks.
+ * @typedef {object} Decision
+ * @property {string} key
+ * @property {string} words
+ * @property {(entry: any) => string[]} presets
+ * @property {(boxes: number, entry: any) => string} explain
+ */
+
+/** @type {Record<"mask" | "release" | "reject", Decision>} */
 export const DECISIONS = {
   mask: {
     key: "m",

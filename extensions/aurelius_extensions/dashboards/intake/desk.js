@@ -2,10 +2,13 @@
 
 import { clamp } from "./boxes.js";
 import { readJson, readPicture, send } from "./calls.js";
-import { DECISIONS, FINAL_WORDS, listDecisions } from "./decisions.js";
+import { makeForm } from "./decision_form.js";
+import { DECISIONS, listDecisions } from "./decisions.js";
 import { capitalize, describePlace, explainReason, nameKind, nameNumber } from "./descriptions.js";
 import { button, emptyState, make, ROWS } from "./elements.js";
 import { count, formatAge, formatMoment, formatNumber } from "./formatting.js";
+import { readKey } from "./keys.js";
+import { drawRail } from "./mask_rail.js";
 import { Masks } from "./masks.js";
 
 const REST_MS = 80;
@@ -93,7 +96,12 @@ export class Desk {
 
   ask(kind) {
     if (!this.entry || this.sending || (this.actions[kind]?.disabled ?? true)) return;
-    this.form = { kind, ...this.#makeForm(kind) };
+    this.form = makeForm(kind, this.entry, {
+      countMasks: () => this.masks.boxes.length,
+      isSending: () => this.sending,
+      decide: (...decision) => this.#decide(...decision),
+      cancel: () => this.escape(),
+    });
     this.place.replaceChildren(this.form.element);
     this.form.first.focus();
   }
@@ -108,33 +116,26 @@ export class Desk {
     } else this.masks.select(-1);
   }
 
+  // Returns whether the key meant anything here.
   onKey(event) {
-    const typing = event.target.closest("input[type=text]");
-    if (event.key === "Escape") this.escape();
-    else if (typing) return false;
-    else if (this.form && /^[1-9]$/.test(event.key)) this.form.choose(Number(event.key) - 1);
-    else if (this.masks.selected >= 0 && event.key.startsWith("Arrow")) this.#nudge(event);
-    else if (this.masks.selected >= 0 && ["Delete", "Backspace"].includes(event.key)) this.masks.remove();
-    else if (event.key === "j" || event.key === "ArrowDown") this.step(1);
-    else if (event.key === "k" || event.key === "ArrowUp") this.step(-1);
-    else if (event.key === "ArrowRight") this.turn(this.frame + 1);
-    else if (event.key === "ArrowLeft") this.turn(this.frame - 1);
-    else if (event.key === "n") this.masks.add();
-    else if (event.key === "0") this.masks.fit();
-    else {
-      const kind = Object.keys(DECISIONS).find((each) => DECISIONS[each].key === event.key);
-      if (!kind) return false;
-      this.ask(kind);
-    }
-    return true;
-  }
-
-  #nudge(event) {
-    const far = event.ctrlKey ? 10 : 1;
-    const [right, down] = { ArrowLeft: [-far, 0], ArrowRight: [far, 0], ArrowUp: [0, -far], ArrowDown: [0, far] }[
-      event.key
-    ];
-    this.masks.nudge(right, down, event.shiftKey);
+    const [action, ...values] = readKey(event, {
+      typing: Boolean(event.target.closest("input[type=text]")),
+      asking: Boolean(this.form),
+      selecting: this.masks.selected >= 0,
+    });
+    const actions = {
+      escape: () => this.escape(),
+      choose: (index) => this.form.choose(index),
+      nudge: (right, down, resize) => this.masks.nudge(right, down, resize),
+      remove: () => this.masks.remove(),
+      step: (by) => this.step(by),
+      turn: (by) => this.turn(this.frame + by),
+      add: () => this.masks.add(),
+      fit: () => this.masks.fit(),
+      ask: (kind) => this.ask(kind),
+    };
+    if (action) actions[action](...values);
+    return Boolean(action);
   }
 
   #find(id) {
@@ -289,124 +290,13 @@ export class Desk {
 
   #drawRail() {
     if (!this.entry) return;
-    const { masks } = this;
-    if (masks.locked) {
-      const hint = this.entry.has_image && "The wheel enlarges, the right button moves the image, 0 shows all of it.";
-      this.rail.replaceChildren(
-        make("p", { class: "au-dim" }, "There is nothing to mask here."),
-        make("p", { class: "au-dim" }, hint || ""),
-      );
-      return;
-    }
-    const words = [...new Set(this.entry.words)];
-    const found = words.length
-      ? make(
-          "ul",
-          { class: "au-words" },
-          words.map((word) => make("li", {}, word)),
-        )
-      : make("p", { class: "au-dim" }, "No text was read in the image.");
-    this.rail.replaceChildren(
-      make("h3", {}, `Text found${words.length ? ` (${words.length})` : ""}`),
-      found,
-      make("h3", {}, `Masks (${masks.boxes.length})`),
-      make(
-        "ul",
-        { class: "au-boxes" },
-        masks.boxes.map((box, index) => this.#makeBox(box, index)),
-      ),
-      make(
-        "div",
-        { class: "au-tools" },
-        button("Add a mask", { title: "Key n", click: () => masks.add() }),
-        button("As suggested", {
-          disabled: !this.entry.regions?.length,
-          click: () => masks.load(this.entry.regions ?? []),
-        }),
-      ),
-      this.#makeCover(),
-      make(
-        "p",
-        { class: "au-dim" },
-        "Drag on the image to add a mask, drag a mask to move it; arrow keys move it, with Shift they size it, Delete removes it.",
-      ),
-      make("p", { class: "au-dim" }, "The wheel enlarges, the right button moves the image, 0 shows all of it."),
-    );
-    this.actions.mask.disabled = !masks.boxes.length;
+    this.rail.replaceChildren(...drawRail(this.entry, this.masks));
+    if (this.masks.locked) return;
+    this.actions.mask.disabled = !this.masks.boxes.length;
     this.form?.refresh();
   }
 
-  #makeBox([x, y, width, height], index) {
-    const { masks } = this;
-    const chosen = index === masks.selected;
-    const name = `${width} × ${height} at ${x}, ${y}`;
-    return make(
-      "li",
-      {},
-      button(name, {
-        "aria-pressed": String(chosen),
-        click: () => {
-          masks.select(index);
-          masks.element.focus();
-        },
-      }),
-      button("×", { "aria-label": `Remove the mask ${name}`, click: () => masks.remove(index) }),
-    );
-  }
-
-  #makeCover() {
-    const covered = this.masks.element.classList.contains("au-covered");
-    const box = make("input", { type: "checkbox", checked: covered });
-    box.addEventListener("change", () => this.masks.element.classList.toggle("au-covered", box.checked));
-    return make("label", { class: "au-cover" }, box, " Show the masks as they will be: black");
-  }
-
   // -- the decision ----------------------------------------------------------------------------------
-
-  #makeForm(kind) {
-    const { words, explain } = DECISIONS[kind];
-    const presets = DECISIONS[kind].presets(this.entry);
-    const effect = make("p", { class: "au-effect" });
-    const reason = make("input", {
-      type: "text",
-      id: "au-reason",
-      maxlength: 500,
-      autocomplete: "off",
-      required: true,
-    });
-    const confirm = make("button", { type: "submit", class: `au-${kind}` });
-    const choose = (index) => {
-      if (!presets[index]) return;
-      reason.value = presets[index];
-      confirm.focus();
-    };
-    const choices = presets.map((preset, index) => button(preset, { click: () => choose(index) }, index + 1));
-    const refresh = () => {
-      const boxes = this.masks.boxes.length;
-      effect.textContent = `${explain(boxes, this.entry)} ${FINAL_WORDS}`;
-      confirm.textContent = kind === "mask" ? `Release with ${count(boxes, "mask")}` : words;
-      confirm.disabled = Boolean(this.sending) || (kind === "mask" && !boxes);
-    };
-    const decide = (event) => {
-      event.preventDefault();
-      const text = reason.value.trim();
-      if (text) this.#decide(kind, text);
-      else reason.reportValidity();
-    };
-    const element = make(
-      "form",
-      { class: "au-decision", "aria-label": words, novalidate: true, submit: decide },
-      make("h3", {}, words),
-      effect,
-      make("div", { class: "au-presets", role: "group", "aria-label": "Usual reasons" }, choices),
-      make("label", { for: "au-reason" }, "Reason"),
-      reason,
-      confirm,
-      button("Cancel", { click: () => this.escape() }, "Esc"),
-    );
-    refresh();
-    return { element, refresh, choose, first: choices[0] };
-  }
 
   async #decide(kind, reason) {
     if (this.sending) return;
