@@ -28,7 +28,7 @@ LEASE_MINUTES = 240.0
 
 @router.post("/activelearning/{strategy}")
 def give_next(strategy: str, context: ContextDependency, person: Annotator) -> dict[str, Any]:
-    """Lease the next case to this person; an empty answer means there is none left."""
+    """Lease the next case to this person; an empty answer means that no case is left."""
     if strategy not in ("first", "random"):
         raise NotFound("There is no such strategy: choose first or random.")
     store = context.open_store(person)

@@ -86,7 +86,7 @@ def choose_options(config: Mapping[str, Any], options: Mapping[str, Any]) -> dic
     Raises
     ------
     InvalidRequest
-        If a setting has another type than the model's own value, or is none of its choices.
+        If a setting has another type than the model's own value, or is not among its choices.
     """
     chosen: dict[str, Any] = {}
     for name, own in config.items():

@@ -26,7 +26,7 @@ from aurelius_extensions.dashboards.server import registry
 from aurelius_extensions.dashboards.server.identity import PERSON_HEADER
 from aurelius_extensions.dashboards.server.kernels import ClaimedKernels
 
-#: What an error page says; the reason of an error of ours is more precise and replaces it.
+#: What an error page says; an AureliusError is more precise and replaces it.
 WORDS = {
     403: "You may not open this page. Ask an administrator for a role that includes it.",
     404: "There is no such page here.",
@@ -75,7 +75,7 @@ class PersonPages(JupyterHandler):
         self.write_page("error.html", words=words, status=self.get_status())
 
     def log_exception(self, *exc_info: Any) -> None:
-        """Log an error of ours as one line."""
+        """Log a refusal as one line, anything else with its traceback."""
         if isinstance(exc_info[1], AureliusError):
             self.log.info("refused: %s", type(exc_info[1]).__name__)
         else:

@@ -43,7 +43,7 @@ def get_dashboard(folder: Path, name: str, person: Person) -> Dashboard:
     DashboardDenied
         When it is not for any of this person's roles.
     UnknownDashboard
-        When there is none of this name.
+        When no dashboard has this name.
     """
     for dashboard in _read_all(folder):
         if dashboard.name == name:

@@ -130,7 +130,7 @@ class RunStore:
         Raises
         ------
         NotFound
-            If there is none of that id.
+            If no run has that id.
         """
         if not RUN_ID.fullmatch(run_id) or not (self.folder / run_id).is_dir():
             raise NotFound(f"There is no finished run {run_id[:40]!r}.")

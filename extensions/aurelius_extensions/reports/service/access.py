@@ -125,7 +125,7 @@ class ReportAccess:
         Raises
         ------
         NotFound
-            If there is none of that id.
+            If no run has that id.
         PermissionDenied
             If it is not for this person.
         """
