@@ -4,15 +4,15 @@ const SLOW_MS = 3000; // then people are told what they wait for
 
 /** The tiles one view waits for. */
 export class Tiles {
-  constructor(model, say) {
+  constructor(model, notify) {
     this.model = model;
-    this.say = say;
+    this.notify = notify;
     this.view = Math.random().toString(36).slice(2); // one widget may be shown in several places
     this.count = 0;
     this.sources = 0;
     this.waiting = new Map();
-    this.hear = (message, buffers) => this.receive(message, buffers);
-    model.on("msg:custom", this.hear);
+    this.onMessage = (message, buffers) => this.receive(message, buffers);
+    model.on("msg:custom", this.onMessage);
   }
 
   /** Tiles of the slide, or of the layer with a number over it. */
@@ -37,7 +37,7 @@ export class Tiles {
   ask(job, layer) {
     const id = `${this.view}-${this.count++}`;
     job.userData.id = id;
-    const slow = setTimeout(() => this.say("Waiting for the kernel …"), SLOW_MS);
+    const slow = setTimeout(() => this.notify("Waiting for the kernel …"), SLOW_MS);
     this.waiting.set(id, { job, slow, type: layer === null ? "image/jpeg" : "image/png" });
     const { level, x, y } = job.tile;
     this.model.send({ kind: "tile", id, layer, level, column: x, row: y });
@@ -50,7 +50,7 @@ export class Tiles {
   receive(message, buffers) {
     const { job, type } = (message?.kind === "tile" && this.take(message.id)) || {};
     if (!job) return;
-    this.say(message.error ?? "");
+    this.notify(message.error ?? "");
     if (message.error) job.fail(message.error, null);
     else job.finish(new Blob([buffers[0]], { type }), null, "rasterBlob");
   }
@@ -63,7 +63,7 @@ export class Tiles {
   }
 
   close() {
-    this.model.off("msg:custom", this.hear);
+    this.model.off("msg:custom", this.onMessage);
     for (const id of [...this.waiting.keys()]) this.take(id);
   }
 }
