@@ -24,6 +24,7 @@ check: setup ## lint, format, types, import rules
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
+	@$(PYTHON) deploy/setup.py check
 	@.venv/bin/python -m pytest -q tests/test_house.py
 
 smoke: setup ## walk every user's path through a fresh demo, without a screen

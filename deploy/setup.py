@@ -1,4 +1,6 @@
-"""Makes both environments, the proxy and the viewers' web files from their locks; what is up to date is left alone.
+"""Makes both environments, the proxy, the viewers' web files and the script bundles; what is up to date is left alone.
+
+With `check` as its argument it lints, formats and type-checks the JavaScript instead.
 
 Runs on the bare Python of a fresh machine, so it uses the standard library only and must at least start on
 an old one, to say what is missing.
@@ -23,6 +25,12 @@ ROOT = Path(__file__).resolve().parent.parent
 MAIN, ANNOTATION = ROOT / ".venv", ROOT / ".venv-annotation"
 WEB = MAIN / "share" / "aurelius" / "web"
 OLDEST_PYTHON = (3, 11)
+#: The modules that a page loads. Each is bundled with all it imports into `<name>.bundle.js` beside it.
+ENTRY_POINTS = (
+    "data-catalog/aurelius_catalog/viewing/slide_viewer.js",
+    "extensions/aurelius_extensions/dashboards/intake/page.js",
+    "extensions/aurelius_extensions/dashboards/worklist/worklist.js",
+)
 
 
 class SetupError(Exception):
@@ -44,8 +52,16 @@ def main():
         uv, ANNOTATION, ROOT / "requirements" / "annotation.txt", "annotation environment (2 GB more, seconds)"
     )
     npm = find_npm(uv)
-    install_proxy(npm)
+    install_node_modules(npm)
     install_web_files(npm)
+    build_bundles(npm)
+
+
+def check_javascript():
+    """Lint, format and type-check the JavaScript as package.json says."""
+    npm = find_npm(find_uv())
+    install_node_modules(npm)
+    run([*npm, "run", "--silent", "check"], env=make_npm_environment(npm))
 
 
 def find_uv():
@@ -87,14 +103,31 @@ def choose_python(place):
     return sys.executable
 
 
-def install_proxy(npm):
-    """Install the hub's proxy."""
+def install_node_modules(npm):
+    """Install the hub's proxy and the tools for JavaScript."""
     place = ROOT / "node_modules"
     stamp = fingerprint(ROOT / "package-lock.json", ROOT / "package.json")
     if is_current(place, stamp):
         return
-    with progress("the hub's proxy"):
-        run([*npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"], env=trust_system())
+    with progress("the hub's proxy and the tools for JavaScript"):
+        run([*npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"], env=make_npm_environment(npm))
+        (place / ".stamp").write_text(stamp)
+
+
+def build_bundles(npm):
+    """Bundle each page's script with the modules it imports, because a widget is delivered as one file."""
+    place = ROOT / "build" / "bundles"
+    entries = [ROOT / name for name in ENTRY_POINTS]
+    bundles = [entry.with_suffix(".bundle.js") for entry in entries]
+    sources = sorted({file for entry in entries for file in entry.parent.glob("*.js")} - set(bundles))
+    stamp = fingerprint(ROOT / "package-lock.json", Path(__file__), *sources)
+    if is_current(place, stamp) and all(bundle.exists() for bundle in bundles):
+        return
+    with progress("the pages' scripts"):
+        options = ["--bundle", "--format=esm", "--target=es2022", "--charset=utf8", "--log-level=warning"]
+        names = ["--outdir=.", "--outbase=.", "--entry-names=[dir]/[name].bundle"]
+        run([*npm, "exec", "--", "esbuild", *ENTRY_POINTS, *options, *names], env=make_npm_environment(npm))
+        place.mkdir(parents=True, exist_ok=True)
         (place / ".stamp").write_text(stamp)
 
 
@@ -109,7 +142,10 @@ def install_web_files(npm):
         for name, package in json.loads(lock.read_text()).items():
             with tempfile.TemporaryDirectory() as folder:
                 version = f"{name}@{package['version']}"
-                run([*npm, "pack", "--loglevel=error", "--pack-destination", folder, version], env=trust_system())
+                run(
+                    [*npm, "pack", "--loglevel=error", "--pack-destination", folder, version],
+                    env=make_npm_environment(npm),
+                )
                 (archive,) = Path(folder).iterdir()
                 if read_integrity(archive) != package["integrity"]:
                     raise SetupError(f"{version} is not the package that deploy/web.json names: do not use it.")
@@ -147,12 +183,15 @@ def unpack_built(archive, package, target):
         raise SetupError(f"{target.name} no longer holds what deploy/web.json replaces: {', '.join(sorted(missing))}.")
 
 
-def trust_system():
-    """Return the environment in which npm believes the certificates that the system does."""
+def make_npm_environment(npm):
+    """Return npm's environment: it trusts the system's certificates, and its scripts find the node that runs it."""
     environment = dict(os.environ)
     certificates = ssl.get_default_verify_paths().cafile
     if certificates:
         environment.setdefault("NODE_EXTRA_CA_CERTS", certificates)
+    folder = os.path.dirname(npm[0])  # empty for the machine's own npm
+    if folder:
+        environment["PATH"] = os.pathsep.join((folder, environment.get("PATH", os.defpath)))
     return environment
 
 
@@ -208,7 +247,7 @@ class progress:  # noqa: N801 - reads as a verb in a with statement
 
 if __name__ == "__main__":
     try:
-        main()
+        check_javascript() if sys.argv[1:] == ["check"] else main()
     except SetupError as error:
         sys.exit(f"set-up: {error}")
     except OSError as error:

@@ -55,15 +55,15 @@ class Reports:
     house: House
     worker: Worker
 
-    def open_desk(self, name: str) -> ReportAccess:
+    def open_access(self, name: str) -> ReportAccess:
         store = self.house.cohort.open_as(person(name))
         return ReportAccess(self.worker.library, self.worker.queue, self.worker.store, store)
 
     def finish(self, run_id: str) -> RunView:
         """Wait for a run to end; seen as the steward, who sees all."""
-        desk = self.open_desk("stella")
-        wait_until(lambda: desk.get_run(run_id).state is RunState.DONE, f"run {run_id}", RUN_S)
-        return desk.get_run(run_id)
+        access = self.open_access("stella")
+        wait_until(lambda: access.get_run(run_id).state is RunState.DONE, f"run {run_id}", RUN_S)
+        return access.get_run(run_id)
 
 
 def person(name: str) -> Person:

@@ -110,7 +110,7 @@ def test_clinician_sees_the_finding_and_decides(open_as, demo: RunningDemo) -> N
     wait_for_drawing(page, ".au-image")
     save_screenshot(page, "clinician")
     page.get_by_role("button", name="Accept").first.click()
-    page.wait_for_selector(".au-said-accepted:has-text('sid')", timeout=30_000)
+    page.wait_for_selector(".au-decided-accepted:has-text('sid')", timeout=30_000)
 
 
 @pytest.mark.browser

@@ -1,23 +1,23 @@
-"""What can go wrong in dashboards and reports, said so that the person knows what to do.
+"""Errors of dashboards and reports, worded so that the person knows what to do.
 
 ::
 
-    aurelius_catalog.AureliusError
+    AureliusError
     └── ExtensionError
         ├── ReportInvalid     a report notebook cannot be offered: no parameters cell, unreadable
-        ├── NothingStored     a run has no such file, or is not finished yet
+        ├── NothingStored     a run has no such file, or has not finished yet
         ├── RunTampered       a stored run is no longer what was sealed
-        ├── UnknownViewer     a dashboard does not know who looks at it
+        ├── UnknownViewer     a dashboard does not know its viewer
         ├── NoPlaceLeft       as many dashboards are open as the server can carry
         ├── DashboardDenied   the dashboard is there, but for people of other roles
         └── UnknownDashboard  there is no dashboard of this name
 
-They descend from the catalog's base, so that a service answers all of them in one way.
+They derive from the base of all our errors, so that a service answers all of them in one way.
 """
 
 from __future__ import annotations
 
-from aurelius_catalog.errors import AureliusError
+from aurelius_deidentify.errors import AureliusError
 
 
 class ExtensionError(AureliusError):

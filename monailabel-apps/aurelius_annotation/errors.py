@@ -1,4 +1,4 @@
-"""What can go wrong while annotating, said so that the annotator knows what to do.
+"""Errors of the annotation server, worded so that the annotator knows what to do.
 
 ::
 
@@ -13,7 +13,7 @@
 
 from __future__ import annotations
 
-from aurelius_catalog.errors import AureliusError
+from aurelius_deidentify.errors import AureliusError
 
 
 class AnnotationError(AureliusError):
@@ -27,7 +27,7 @@ class WorkerUnavailable(AnnotationError):
 
 
 class TaskFailed(AnnotationError):
-    """The app refused the task or failed in it."""
+    """The app refused the task, or failed while computing it."""
 
     status_code = 422
 

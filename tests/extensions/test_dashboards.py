@@ -79,7 +79,7 @@ def test_person_of_no_site_is_told_so(hub: Hub) -> None:
         assert "You belong to no site and no project" in browser.get(f"{PREFIX}/worklist").text
 
 
-def test_shelf_lists_the_dashboards_and_unknown_ones_are_said_to_be_missing(hub: Hub) -> None:
+def test_the_registry_lists_the_dashboards_and_unknown_ones_are_reported_missing(hub: Hub) -> None:
     with hub.log_in("nora") as browser:
         assert f'href="{PREFIX}/worklist"' in browser.get(f"{PREFIX}/").text
         answer = browser.get(f"{PREFIX}/nothing")
@@ -239,7 +239,7 @@ def test_clinician_accepts_and_overrides_and_nothing_leaves_the_house(browser, h
 
     # By key: accept, and go on to the next.
     page.keyboard.press("a")
-    page.wait_for_selector(".au-said-accepted:has-text('nora')")
+    page.wait_for_selector(".au-decided-accepted:has-text('nora')")
     assert "1 to review" in page.inner_text(".au-count")
     page.keyboard.press("j")
     page.wait_for_selector(".au-case h2:has-text('Lung nodule')")
@@ -250,7 +250,7 @@ def test_clinician_accepts_and_overrides_and_nothing_leaves_the_house(browser, h
     assert page.is_visible(".au-reason")
     page.fill("#au-reason", "False alarm")
     page.click(".au-reason [type=submit]")
-    page.wait_for_selector(".au-said-overridden:has-text('False alarm')")
+    page.wait_for_selector(".au-decided-overridden:has-text('False alarm')")
 
     rows = {row.prediction.id: row for row in findings.open_as("nora").list_worklist()}
     accepted, overridden = rows[findings.north_brain], rows[findings.north_chest]

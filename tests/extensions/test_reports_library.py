@@ -7,8 +7,8 @@ import pytest
 
 from aurelius_catalog.errors import InvalidRequest, NotFound
 from aurelius_extensions.errors import ReportInvalid
-from aurelius_extensions.reports.files import REMOVED, list_secrets, redact_text
 from aurelius_extensions.reports.library import Library, read_report
+from aurelius_extensions.reports.redaction import REMOVED, list_secrets, redact_text
 from aurelius_extensions.reports.settings import NOTEBOOKS
 from servers_reports import write_report
 

@@ -16,7 +16,7 @@ from aurelius_catalog.errors import AureliusError, InvalidRequest
 from aurelius_catalog.records import SlideRecord
 from aurelius_catalog.store import Store
 from aurelius_catalog.viewing.slide_label import TILE_PX, SlideLabel, draw_tile
-from aurelius_catalog.viewing.web_assets import find_web_asset
+from aurelius_catalog.viewing.web_assets import find_web_asset, read_bundle
 
 #: Tiles of all viewers of a kernel that are made at once.
 _POOL = ThreadPoolExecutor(4, thread_name_prefix="slide-viewer")
@@ -86,7 +86,7 @@ class SlideViewer(anywidget.AnyWidget):
     @traitlets.default("_esm")
     def _read_script(self) -> str:
         library = find_web_asset("openseadragon", "openseadragon.min.js").read_text()
-        script = (_HERE / "slide_viewer.js").read_text()
+        script = read_bundle(_HERE, "slide_viewer")
         # Where a page has a module loader of its own, the library must not look for it: it is wanted just here.
         return f"const define = undefined, module = undefined;\n{library}\n{script}"
 

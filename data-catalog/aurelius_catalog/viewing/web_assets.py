@@ -1,4 +1,4 @@
-"""The files that browsers load from the house: viewers built elsewhere, kept in the environment by ``make setup``."""
+"""The files that browsers load, as ``make setup`` left them: viewers built elsewhere, bundles of our own scripts."""
 
 from __future__ import annotations
 
@@ -46,3 +46,24 @@ def list_web_assets(package: str) -> dict[str, Path]:
     if not folder.is_dir():
         raise NotFound(f"The web files of {package} are not installed here: run `make setup`.")
     return {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+
+
+def read_bundle(folder: Path, name: str) -> str:
+    """Return the script that was bundled from one module and all it imports.
+
+    Parameters
+    ----------
+    folder
+        Where the module lies.
+    name
+        The module's name without its ending, such as ``"worklist"``.
+
+    Raises
+    ------
+    NotFound
+        If the bundle was not built yet.
+    """
+    try:
+        return (folder / f"{name}.bundle.js").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise NotFound(f"The script {name} is not built here: run `make setup`.") from None

@@ -1,4 +1,4 @@
-"""The person who looks at a dashboard, as the server told this kernel."""
+"""The viewer of a dashboard: the person whom the server named to this kernel."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RETRY_S = 0.5
 
 
 def viewer() -> Person:
-    """Wait until somebody opens the page, and return that person.
+    """Wait until a person opens the page, and return that person.
 
     A preheated kernel blocks here, with everything imported, until its page is asked for.
 
@@ -34,7 +34,7 @@ def viewer() -> Person:
     claim = os.environ.get(PERSON_VARIABLE)
     if not claim:
         raise UnknownViewer(
-            "Nobody is known to look at this page. Open it through the hub, at /services/dashboards/; "
+            "The viewer of this page is not known. Open it through the hub, at /services/dashboards/; "
             "in a notebook of your own, use open_catalog() instead."
         )
     person = json.loads(claim)

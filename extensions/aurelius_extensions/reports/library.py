@@ -88,7 +88,7 @@ class Library:
         self.folder = folder
 
     def list_reports(self) -> list[ReportNotebook]:
-        """Return every readable report, by name; an unreadable one is left out, as nobody could run it."""
+        """Return every readable report, by name; an unreadable one is left out, because it cannot be run."""
         reports = []
         for path in sorted(self.folder.glob("*.ipynb")):
             try:

@@ -1,4 +1,4 @@
-"""The records of reports: what was asked, what came out, what a comparison said.
+"""The records of reports: requests, runs, results and verdicts.
 
 All are frozen and travel as JSON. Numbers that are not finite are written as the strings
 ``"NaN"``, ``"Infinity"`` and ``"-Infinity"``, because JSON has no words for them.
@@ -61,7 +61,7 @@ class ResultTable(NumberRecord):
 
 
 class VerdictKind(StrEnum):
-    """What can be said of a run."""
+    """The verdicts that a run can get."""
 
     MATCH = "MATCH"
     DRIFT = "DRIFT"

@@ -1,4 +1,4 @@
-"""Where reports are found and where their runs are kept."""
+"""Settings of the reports: the folders of their notebooks and of their runs."""
 
 from __future__ import annotations
 

@@ -17,21 +17,21 @@ from aurelius_catalog.hosting.host import create_service, mount_router, run_serv
 
 def create_app(settings: AnnotationSettings) -> FastAPI:
     """Make the application; the worker and the background findings live as long as it does."""
-    desk = AnnotationContext.set_up(settings)
+    context = AnnotationContext.set_up(settings)
 
     @contextlib.asynccontextmanager
     async def keep_working(app: FastAPI) -> AsyncIterator[None]:
-        await desk.pool.start()
-        predicting = asyncio.create_task(Predictor(desk).run())
+        await context.pool.start()
+        predicting = asyncio.create_task(Predictor(context).run())
         try:
             yield
         finally:
             predicting.cancel()
             await asyncio.wait({predicting})
-            await desk.pool.stop()
+            await context.pool.stop()
 
     app = create_service("annotation", lifespan=keep_working)
-    app.state.desk = desk
+    app.state.context = context
     for part in (access, status, cases, saving, inference, page):
         mount_router(app, part.router)
     return app

@@ -20,7 +20,7 @@ async def describe_login() -> dict[str, str | bool]:
 
 @router.post("/token")
 def give_token(
-    desk: ContextDependency, username: Annotated[str, Form()], password: Annotated[str, Form()]
+    context: ContextDependency, username: Annotated[str, Form()], password: Annotated[str, Form()]
 ) -> dict[str, str]:
     """Exchange user name and hub token for the bearer the client sends from now on: the same hub token.
 
@@ -35,7 +35,7 @@ def give_token(
             "annotation page and paste it as the password.",
             {"WWW-Authenticate": "Bearer"},
         )
-    desk.tickets.remember(person)
+    context.tickets.remember(person)
     return {"access_token": token, "token_type": "Bearer"}
 
 

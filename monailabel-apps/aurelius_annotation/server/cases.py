@@ -27,17 +27,17 @@ LEASE_MINUTES = 240.0
 
 
 @router.post("/activelearning/{strategy}")
-def give_next(strategy: str, desk: ContextDependency, person: Annotator) -> dict[str, Any]:
-    """Lease the next case to this person; an empty answer means there is none left."""
+def give_next(strategy: str, context: ContextDependency, person: Annotator) -> dict[str, Any]:
+    """Lease the next case to this person; an empty answer means that no case is left."""
     if strategy not in ("first", "random"):
         raise NotFound("There is no such strategy: choose first or random.")
-    store = desk.open_store(person)
+    store = context.open_store(person)
     record = store.lease_next(None, LEASE_MINUTES)
     if record is None:
         return {}
-    image = desk.images.open(store, record)
+    image = context.images.open(store, record)
     return {
-        "id": desk.tickets.make(person, record.SeriesInstanceUID),
+        "id": context.tickets.make(person, record.SeriesInstanceUID),
         "name": image.name,
         # Slicer opens a file of this path if it has one, so it must be a path no machine has.
         "path": image.name,
@@ -49,22 +49,22 @@ def give_next(strategy: str, desk: ContextDependency, person: Annotator) -> dict
     }
 
 
-async def identify_downloader(request: Request, desk: ContextDependency, image: str) -> tuple[Person, str]:
+async def identify_downloader(request: Request, context: ContextDependency, image: str) -> tuple[Person, str]:
     """FastAPI dependency: who downloads which series, by login or, where the client sends none, by ticket."""
     if "authorization" in request.headers or request.headers.get("cookie"):
         person = await current_person(request)
-        desk.tickets.remember(person)
-        return person, desk.tickets.read(image, person)
-    return desk.tickets.redeem(image)
+        context.tickets.remember(person)
+        return person, context.tickets.read(image, person)
+    return context.tickets.redeem(image)
 
 
 Download = Annotated[tuple[Person, str], Depends(identify_downloader)]
 
 
 @router.api_route("/datastore/image", methods=["GET", "HEAD"])
-def send_image(request: Request, desk: ContextDependency, download: Download) -> Response:
+def send_image(request: Request, context: ContextDependency, download: Download) -> Response:
     """Send a series as one NRRD file."""
-    image = open_image(desk, *download)
+    image = open_image(context, *download)
     headers = {"ETag": f'"{image.sha256}"', "Cache-Control": "private, no-cache"}
     if headers["ETag"] in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
@@ -72,9 +72,9 @@ def send_image(request: Request, desk: ContextDependency, download: Download) ->
 
 
 @router.get("/datastore/")
-def list_cases(desk: ContextDependency, person: Viewer, output: str = "stats") -> dict[str, Any]:
+def list_cases(context: ContextDependency, person: Viewer, output: str = "stats") -> dict[str, Any]:
     """List the person's cases and their labels, in the shape of MONAI Label's data store."""
-    store = desk.open_store(person)
+    store = context.open_store(person)
     if output == "train":
         raise NotOffered("Training lists are not given out; freeze a dataset in a notebook instead.")
     if output != "all":
@@ -83,7 +83,7 @@ def list_cases(desk: ContextDependency, person: Viewer, output: str = "stats") -
     objects = {}
     for record in find_volumes(store):
         labels = describe_labels(record.SeriesInstanceUID, annotations, predictions)
-        objects[desk.tickets.make(person, record.SeriesInstanceUID)] = {
+        objects[context.tickets.make(person, record.SeriesInstanceUID)] = {
             "image": {"ext": ".nrrd", "info": {"PatientID": record.PatientID, "Modality": record.Modality}},
             "labels": labels,
         }
@@ -97,23 +97,23 @@ def list_cases(desk: ContextDependency, person: Viewer, output: str = "stats") -
 
 
 @router.get("/datastore/label")
-def send_label(label: str, tag: str, desk: ContextDependency, person: Viewer) -> Response:
+def send_label(label: str, tag: str, context: ContextDependency, person: Viewer) -> Response:
     """Send one label of a series: ``final`` (the newest drawn), ``original`` (the model's) or ``v<version>``."""
-    uid = desk.tickets.read(label, person)
-    store = desk.open_store(person)
+    uid = context.tickets.read(label, person)
+    store = context.open_store(person)
     record = store.get_series(uid)
     segmentation = find_label(store, uid, tag)
     labels = Series(store, record).labelmap(segmentation)
     content = write_nrrd(labels.to_numpy(), np.array(labels.attrs["affine_lps"]))
-    name = f"{desk.images.open(store, record).path.stem}-{tag}.nrrd"
+    name = f"{context.images.open(store, record).path.stem}-{tag}.nrrd"
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "private, no-store"}
     return Response(content, media_type="application/octet-stream", headers=headers)
 
 
-def open_image(desk: AnnotationContext, person: Person, SeriesInstanceUID: str) -> CachedImage:
+def open_image(context: AnnotationContext, person: Person, SeriesInstanceUID: str) -> CachedImage:
     """Return the image of a series this person may see."""
-    store = desk.open_store(person)
-    return desk.images.open(store, store.get_series(SeriesInstanceUID))
+    store = context.open_store(person)
+    return context.images.open(store, store.get_series(SeriesInstanceUID))
 
 
 def find_volumes(store: LocalStore) -> list[SeriesRecord]:
@@ -122,7 +122,7 @@ def find_volumes(store: LocalStore) -> list[SeriesRecord]:
 
 
 def count_cases(store: LocalStore) -> dict[str, Any]:
-    """Count the person's cases, and those somebody has drawn on."""
+    """Count the person's cases, and those that have a label."""
     volumes = {record.SeriesInstanceUID for record in find_volumes(store)}
     drawn = {item.SeriesInstanceUID for item in store.list_annotations() if item.origin != "intake"}
     completed = len(volumes & drawn)

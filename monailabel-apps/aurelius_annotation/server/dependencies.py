@@ -1,4 +1,4 @@
-"""What every route of the server works with."""
+"""Dependencies of the routes: the server's parts and the person who asks."""
 
 from __future__ import annotations
 
@@ -46,18 +46,18 @@ class AnnotationContext:
         return LocalStore(CatalogSettings(home=self.settings.home), person)
 
 
-def get_desk(request: Request) -> AnnotationContext:
+def get_context(request: Request) -> AnnotationContext:
     """FastAPI dependency: the server's parts."""
-    desk: AnnotationContext = request.app.state.desk
-    return desk
+    context: AnnotationContext = request.app.state.context
+    return context
 
 
-ContextDependency = Annotated[AnnotationContext, Depends(get_desk)]
+ContextDependency = Annotated[AnnotationContext, Depends(get_context)]
 
 
-def get_viewer(desk: ContextDependency, person: Annotated[Person, Depends(current_person)]) -> Person:
+def get_viewer(context: ContextDependency, person: Annotated[Person, Depends(current_person)]) -> Person:
     """FastAPI dependency: the person behind a request; their tickets work from now on."""
-    desk.tickets.remember(person)
+    context.tickets.remember(person)
     return person
 
 

@@ -1,4 +1,4 @@
-"""Who is next: waiting tasks, handed out in fair turns."""
+"""The queue of waiting tasks, shared fairly: each person with waiting tasks gets one in turn."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aurelius_annotation.errors import Superseded
 
 @dataclass(frozen=True)
 class JobOutcome:
-    """What a task gave: a file (the caller deletes it) and what the app says about it."""
+    """The result of a task: a file, which the caller deletes, and the app's own parameters."""
 
     file: Path
     params: dict[str, Any]
@@ -27,7 +27,7 @@ class Job:
     Parameters
     ----------
     person
-        Who asked; each person with waiting tasks gets one turn after the other. Empty for the house itself, whose
+        Who asked; each person with waiting tasks gets one turn after the other. Empty for the server itself, whose
         turn comes when no person waits.
     key
         A newer job of the same person and key replaces this one while it waits; None never does.
@@ -39,17 +39,17 @@ class Job:
     outcome: asyncio.Future[JobOutcome] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     def fail(self, error: Exception) -> None:
-        """End the job with an error, unless nobody waits for it any more."""
+        """End the job with an error, unless its requester has stopped waiting."""
         if not self.outcome.done():
             self.outcome.set_exception(error)
 
 
 class FairQueue:
-    """Waiting jobs, handed out in turns: one per person, people before the house."""
+    """Waiting jobs, handed out in turns: one per person, and people before the server itself."""
 
     def __init__(self) -> None:
         self._jobs: deque[Job] = deque()
-        self._turns: deque[str] = deque()
+        self._people: deque[str] = deque()
         self._arrived = asyncio.Event()
 
     def __len__(self) -> int:
@@ -62,21 +62,21 @@ class FairQueue:
                 self._jobs.remove(older)
                 older.fail(Superseded("A newer request of yours for this image took its place."))
         self._jobs.append(job)
-        if job.person not in self._turns:
-            self._turns.append(job.person)
+        if job.person not in self._people:
+            self._people.append(job.person)
         self._arrived.set()
 
     async def take(self) -> Job:
-        """Wait for the next job whose asker still waits for it."""
+        """Wait for the next job whose requester still waits for it."""
         while True:
-            for person in sorted(self._turns, key=lambda name: not name):  # stable: the house, "", comes last
+            for person in sorted(self._people, key=lambda name: not name):  # stable: the server itself, "", comes last
                 job = next((job for job in self._jobs if job.person == person and not job.outcome.done()), None)
-                self._turns.remove(person)
+                self._people.remove(person)
                 if job is not None:
                     self._jobs.remove(job)
-                    self._turns.append(person)
+                    self._people.append(person)
                     return job
-            self._jobs.clear()  # nobody waits for any of them any more
+            self._jobs.clear()  # the requesters of all of them have stopped waiting
             self._arrived.clear()
             await self._arrived.wait()
 

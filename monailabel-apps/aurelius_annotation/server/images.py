@@ -1,4 +1,4 @@
-"""Images as Slicer wants them: one NRRD file per series, made once, found again by its content."""
+"""The cache of images for 3D Slicer: one NRRD file per series, made once and found again by its content."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class CachedImage:
     shape
         Voxels along (i, j, k) = (column, row, slice).
     affine_lps
-        4 x 4; maps (i, j, k, 1) to mm, patient LPS.
+        4 x 4 float64; maps (i, j, k, 1) to mm, patient LPS.
     """
 
     path: Path
@@ -114,7 +114,13 @@ class ImageCache:
 
 
 def shrink(image: NDArray[np.float32]) -> NDArray[np.int16] | NDArray[np.float32]:
-    """Return the same values as int16 where nothing is lost by it (CT always, most MR), else as they are."""
+    """Return the same values as int16 where nothing is lost by it (CT always, most MR), else as they are.
+
+    Parameters
+    ----------
+    image
+        (z, y, x) float32, in the unit of the series (Hounsfield units for CT).
+    """
     rounded = np.rint(image)
     if np.array_equal(rounded, image) and image.size and image.min() >= -32768 and image.max() <= 32767:
         return rounded.astype(np.int16)
@@ -127,9 +133,9 @@ def write_nrrd(data: NDArray[np.generic], affine_lps: NDArray[np.float64]) -> by
     Parameters
     ----------
     data
-        (z, y, x).
+        Voxels (z, y, x), int16 or float32 for an image, uint8 for a label.
     affine_lps
-        4 x 4; maps (i, j, k, 1) = (column, row, slice, 1) to mm, patient LPS.
+        4 x 4 float64; maps (i, j, k, 1) = (column, row, slice, 1) to mm, patient LPS.
     """
     header = {
         "space": "left-posterior-superior",

@@ -1,4 +1,4 @@
-"""Running a model on a case, for the person who waits for it."""
+"""Inference: a model run on a case, for the person who waits for it."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ async def infer(
     request: Request,
     model: str,
     image: str,
-    desk: ContextDependency,
+    context: ContextDependency,
     person: Annotator,
     params: Annotated[str, Form()] = "{}",
     label: Annotated[UploadFile | None, File()] = None,
     output: str = "",
 ) -> Response:
     """Run a model on an image and send back its label map and what it says about it."""
-    if desk.pool.state is not WorkerState.READY:
-        raise WorkerUnavailable(desk.pool.explain())
-    task, uid = await run_in_threadpool(_prepare_task, desk, person, model, image, parse_params(params), label)
+    if context.pool.state is not WorkerState.READY:
+        raise WorkerUnavailable(context.pool.explain())
+    task, uid = await run_in_threadpool(_prepare_task, context, person, model, image, parse_params(params), label)
     try:
-        outcome = await _wait_for(request, desk, task, person, f"{model} {uid}")
+        outcome = await _wait_for(request, context, task, person, f"{model} {uid}")
     finally:
         if "label" in task:
             Path(task["label"]).unlink(missing_ok=True)
@@ -86,7 +86,7 @@ def choose_options(config: Mapping[str, Any], options: Mapping[str, Any]) -> dic
     Raises
     ------
     InvalidRequest
-        If a setting has another type than the model's own value, or is none of its choices.
+        If a setting has another type than the model's own value, or is not among its choices.
     """
     chosen: dict[str, Any] = {}
     for name, own in config.items():
@@ -113,20 +113,20 @@ def choose_options(config: Mapping[str, Any], options: Mapping[str, Any]) -> dic
 
 
 def _prepare_task(
-    desk: AnnotationContext,
+    context: AnnotationContext,
     person: Person,
     model: str,
     image_id: str,
     options: Mapping[str, Any],
     label: UploadFile | None,
 ) -> tuple[dict[str, Any], str]:
-    known = desk.pool.info["models"]
+    known = context.pool.info["models"]
     if model not in known:
         raise UnknownModel(f"There is no such model: choose one of {', '.join(known)}.")
-    uid = desk.tickets.read(image_id, person)
-    store = desk.open_store(person)
+    uid = context.tickets.read(image_id, person)
+    store = context.open_store(person)
     record = store.get_series(uid)
-    image = desk.images.open(store, record)
+    image = context.images.open(store, record)
     suffix = options.get("result_extension")
     task = {
         **choose_options(known[model]["config"], options),
@@ -142,7 +142,7 @@ def _prepare_task(
             raise InvalidLabel("This model works from strokes: draw some with the scribbles tools first.")
         # The worker gets strokes on the image's own grid, written by us, never a client's file.
         _, strokes = read_fitting(read_upload(label, image), label.filename or "", image)
-        path = desk.strokes / f"{secrets.token_hex(8)}.nrrd"
+        path = context.strokes / f"{secrets.token_hex(8)}.nrrd"
         path.parent.mkdir(parents=True, exist_ok=True)
         write_durably(path, write_nrrd(strokes, image.affine_lps))
         task["label"] = str(path)
@@ -150,14 +150,14 @@ def _prepare_task(
 
 
 async def _wait_for(
-    request: Request, desk: AnnotationContext, task: Mapping[str, Any], person: Person, key: str
+    request: Request, context: AnnotationContext, task: Mapping[str, Any], person: Person, key: str
 ) -> JobOutcome:
-    waiting = asyncio.ensure_future(desk.pool.run(task, person=person.name, key=key))
+    waiting = asyncio.ensure_future(context.pool.run(task, person=person.name, key=key))
     try:
         while not waiting.done():
             await asyncio.wait({waiting}, timeout=PATIENCE_S)
             if not waiting.done() and await request.is_disconnected():
-                raise WorkerUnavailable("The client is gone.")
+                raise WorkerUnavailable("The client has disconnected.")
         return waiting.result()
     finally:
         if not waiting.done():

@@ -1,4 +1,4 @@
-"""Does a label belong to this image? Fitting it onto the image's grid and naming its segments, or saying why not."""
+"""The grid of a label: laid onto the image's own grid, its segments named, or refused with the reason."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def fit_to_grid(label: UploadedLabel, shape: Sequence[int], affine_lps: NDArray[
     label
         The label on its own grid.
     shape, affine_lps
-        Voxels (i, j, k) of the image, and its 4 x 4 index to LPS mm.
+        Voxels of the image along (i, j, k), and its 4 x 4 float64 matrix from indices to mm, patient LPS.
 
     Returns
     -------
@@ -38,16 +38,16 @@ def fit_to_grid(label: UploadedLabel, shape: Sequence[int], affine_lps: NDArray[
     if not np.isfinite(label.affine_lps).all():
         raise InvalidLabel("The label does not say where it lies.")
     to_image = np.linalg.inv(affine_lps) @ label.affine_lps  # label index to image index
-    turn = np.rint(to_image[:3, :3])
-    if not (np.abs(turn).sum(axis=0) == 1).all() or not (np.abs(turn).sum(axis=1) == 1).all():
+    rotation = np.rint(to_image[:3, :3])
+    if not (np.abs(rotation).sum(axis=0) == 1).all() or not (np.abs(rotation).sum(axis=1) == 1).all():
         raise InvalidLabel(_differs("its voxels have another size or direction"))
-    axes = [int(np.flatnonzero(row)[0]) for row in turn]
+    axes = [int(np.flatnonzero(row)[0]) for row in rotation]
     values = label.values.transpose(axes)
     if values.shape != tuple(shape):
         raise InvalidLabel(_differs(f"it has {_times(values.shape)} voxels, the image {_times(shape)}"))
-    flipped = [axis for axis in range(3) if turn[axis, axes[axis]] < 0]
+    flipped = [axis for axis in range(3) if rotation[axis, axes[axis]] < 0]
     exact = np.eye(4)
-    exact[:3, :3] = turn
+    exact[:3, :3] = rotation
     exact[flipped, 3] = [shape[axis] - 1 for axis in flipped]
     corners = np.array([[*corner, 1] for corner in np.ndindex(2, 2, 2)]) * [*np.array(label.values.shape) - 1, 1]
     if (gap := float(np.abs(corners @ (to_image - exact).T).max())) > TOLERANCE:
@@ -58,7 +58,7 @@ def fit_to_grid(label: UploadedLabel, shape: Sequence[int], affine_lps: NDArray[
 def name_segments(
     values: Sequence[int], label_info: Sequence[Mapping[str, object]], names: Mapping[int, str], known: Sequence[str]
 ) -> dict[int, Segment]:
-    """Say which segment each voxel value stands for.
+    """Name the segment that each voxel value stands for.
 
     Slicer numbers the saved segments 1, 2, 3, … but its ``label_info`` counts ``idx`` over all segments, a background
     one included; so ``idx`` is followed only where it can be right, and position otherwise.

@@ -1,4 +1,4 @@
-"""The annotator's page: how to connect 3D Slicer, and what became of each case."""
+"""The annotator's page: how to connect 3D Slicer, and the state of each case."""
 
 from __future__ import annotations
 
@@ -54,22 +54,22 @@ class CaseRow:
 
 
 @router.get("/", response_class=HTMLResponse)
-def show_page(request: Request, desk: ContextDependency, person: Viewer) -> HTMLResponse:
+def show_page(request: Request, context: ContextDependency, person: Viewer) -> HTMLResponse:
     """Show how to connect, and the person's cases."""
-    return render_page(request, desk, person)
+    return render_page(request, context, person)
 
 
 @router.post("/", response_class=HTMLResponse)
 def make_token(
-    request: Request, desk: ContextDependency, person: Annotator, make: Annotated[Literal["token"], Form()]
+    request: Request, context: ContextDependency, person: Annotator, make: Annotated[Literal["token"], Form()]
 ) -> HTMLResponse:
     """Make an access token for Slicer and show it, once."""
     token = request_token(request, person)
-    return render_page(request, desk, person, token=token, refused=token is None)
+    return render_page(request, context, person, token=token, refused=token is None)
 
 
 def render_page(
-    request: Request, desk: AnnotationContext, person: Person, token: str | None = None, refused: bool = False
+    request: Request, context: AnnotationContext, person: Person, token: str | None = None, refused: bool = False
 ) -> HTMLResponse:
     """Fill the template."""
     scheme = request.headers.get("x-forwarded-proto", request.url.scheme).split(",")[0].strip()
@@ -82,9 +82,9 @@ def render_page(
         token=token,
         refused=refused,
         token_days=TOKEN_S // 86_400,
-        worker=desk.pool.explain(),
-        worker_state=str(desk.pool.state),
-        cases=list_rows(desk.open_store(person)),
+        worker=context.pool.explain(),
+        worker_state=str(context.pool.state),
+        cases=list_rows(context.open_store(person)),
     )
     return HTMLResponse(html, headers=HEADERS)
 
@@ -106,7 +106,7 @@ def request_token(request: Request, person: Person) -> str | None:
 
 
 def list_rows(store: LocalStore) -> list[CaseRow]:
-    """List the person's cases: those nobody has labelled first."""
+    """List the person's cases: those without a label first."""
     drawn: dict[str, list[AnnotationRecord]] = {}
     for annotation in store.list_annotations():
         drawn.setdefault(annotation.SeriesInstanceUID, []).append(annotation)

@@ -1,4 +1,4 @@
-"""In the background: every chest CT gets the model's finding before a clinician asks for it."""
+"""Predictions in the background: every chest CT gets the model's finding before a clinician opens it."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class Predictor:
 
     Parameters
     ----------
-    desk
+    context
         The server's parts.
     """
 
-    def __init__(self, desk: AnnotationContext) -> None:
-        self.desk = desk
+    def __init__(self, context: AnnotationContext) -> None:
+        self.context = context
         self._given_up: set[tuple[str, str]] = set()
 
     async def run(self) -> None:
@@ -53,8 +53,8 @@ class Predictor:
 
     async def predict_missing(self) -> int:
         """Predict every series that has no finding of the current model; returns how many were done."""
-        card = self.desk.pool.info.get("cards", {}).get(MODEL)
-        if self.desk.pool.state is not WorkerState.READY or card is None:
+        card = self.context.pool.info.get("cards", {}).get(MODEL)
+        if self.context.pool.state is not WorkerState.READY or card is None:
             return 0
         done = 0
         for record in await asyncio.to_thread(self._find_missing, card["hash"]):
@@ -69,7 +69,7 @@ class Predictor:
         return done
 
     def _open_store(self) -> LocalStore:
-        return self.desk.open_store(Person.service("annotation"))
+        return self.context.open_store(Person.service("annotation"))
 
     def _find_missing(self, model_hash: str) -> list[SeriesRecord]:
         store = self._open_store()
@@ -83,14 +83,14 @@ class Predictor:
         ]
 
     async def _predict(self, record: SeriesRecord) -> None:
-        image = await asyncio.to_thread(self.desk.images.open, self._open_store(), record)
+        image = await asyncio.to_thread(self.context.images.open, self._open_store(), record)
         task = {
             "model": MODEL,
             "image": str(image.path),
             "result_extension": ".nrrd",
             "result_dtype": "uint8",
         }
-        outcome = await self.desk.pool.run(task)
+        outcome = await self.context.pool.run(task)
         await asyncio.to_thread(self._store, record, outcome)
 
     def _store(self, record: SeriesRecord, outcome: JobOutcome) -> None:

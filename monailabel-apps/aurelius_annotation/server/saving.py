@@ -1,4 +1,4 @@
-"""Saving: a label becomes a new version with its author, or is refused with the reason and kept aside."""
+"""Saved labels: each becomes a new version with its author, or is refused with the reason and kept aside."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ HEADER_BYTES = 1 << 20
 @router.put("/datastore/label")
 def save_label(
     image: str,
-    desk: ContextDependency,
+    context: ContextDependency,
     person: Annotator,
     label: Annotated[UploadFile, File()],
     params: Annotated[str, Form()] = "{}",
@@ -41,15 +41,15 @@ def save_label(
 ) -> dict[str, Any]:
     """Save a label as the next version; nothing is ever overwritten, so ``tag`` has no say."""
     options = parse_params(params)
-    uid = desk.tickets.read(image, person)
-    store = desk.open_store(person)
-    cached = desk.images.open(store, store.get_series(uid))
+    uid = context.tickets.read(image, person)
+    store = context.open_store(person)
+    cached = context.images.open(store, store.get_series(uid))
     content = read_upload(label, cached)
     try:
-        record = _add_version(desk, person, uid, cached, content, label.filename or "", options)
+        record = _add_version(context, person, uid, cached, content, label.filename or "", options)
     except Exception as error:
         reason = str(error) if isinstance(error, InvalidLabel) else "The catalog could not take it."
-        kept = keep_aside(desk.settings.folder / "rejected", content, person, uid, reason)
+        kept = keep_aside(context.settings.folder / "rejected", content, person, uid, reason)
         if isinstance(error, InvalidLabel):
             raise InvalidLabel(f"{reason} Nothing is lost: the upload is kept as {kept}.") from error
         raise
@@ -119,7 +119,7 @@ def keep_aside(folder: Path, content: bytes, person: Person, SeriesInstanceUID: 
 
 
 def _add_version(
-    desk: AnnotationContext,
+    context: AnnotationContext,
     person: Person,
     SeriesInstanceUID: str,
     image: CachedImage,
@@ -129,7 +129,7 @@ def _add_version(
 ) -> AnnotationRecord:
     uploaded, labelmap = read_fitting(content, filename, image)
     values = [int(value) for value in np.unique(labelmap) if value]
-    known = [str(name) for name in desk.pool.info.get("labels", [])]
+    known = [str(name) for name in context.pool.info.get("labels", [])]
     info = options.get("label_info") or []
     if not isinstance(info, list) or not all(isinstance(item, dict) for item in info):
         raise InvalidLabel("`label_info` must be a list of objects with a name and an index.")
@@ -139,7 +139,7 @@ def _add_version(
     renumber = np.zeros(256, np.uint8)
     for value, segment in segments.items():
         renumber[value] = segment.number
-    return desk.open_store(person).add_annotation(
+    return context.open_store(person).add_annotation(
         SeriesInstanceUID,
         renumber[labelmap],
         list(segments.values()),

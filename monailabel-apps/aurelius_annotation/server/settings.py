@@ -1,4 +1,4 @@
-"""Where the annotation server keeps its things, read from ``AURELIUS_*`` variables."""
+"""The annotation server's settings, read from ``AURELIUS_*`` variables."""
 
 from __future__ import annotations
 

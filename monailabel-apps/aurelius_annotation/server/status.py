@@ -1,4 +1,4 @@
-"""What the client asks about the server: its models and strategies; and what it is refused, in plain words."""
+"""The server's description of itself to clients: its models and strategies, and what it refuses."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ STRATEGIES = {
 
 
 @router.get("/info/")
-def describe_server(desk: ContextDependency, person: Viewer) -> dict[str, Any]:
+def describe_server(context: ContextDependency, person: Viewer) -> dict[str, Any]:
     """Describe models, strategies and progress in the shape MONAI Label's clients read."""
-    app = desk.pool.info
+    app = context.pool.info
     return {
         "name": "Aurelius annotation",
-        "description": desk.pool.explain(),
+        "description": context.pool.explain(),
         "version": version("aurelius"),
         "labels": app.get("labels", []),
         "models": app.get("models", {}),
@@ -33,7 +33,7 @@ def describe_server(desk: ContextDependency, person: Viewer) -> dict[str, Any]:
         "strategies": {name: {"description": text, "config": {}} for name, text in STRATEGIES.items()},
         "scoring": {},
         "train_stats": {},
-        "datastore": count_cases(desk.open_store(person)),
+        "datastore": count_cases(context.open_store(person)),
     }
 
 

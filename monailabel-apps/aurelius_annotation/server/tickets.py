@@ -59,7 +59,7 @@ class Tickets:
         Raises
         ------
         NotFound
-            If it is no id of this server.
+            If this server did not issue the id.
         PermissionDenied
             If it is a ticket of somebody else.
         """
@@ -74,7 +74,7 @@ class Tickets:
         Raises
         ------
         NotFound
-            If it is no id of this server.
+            If this server did not issue the id.
         PermissionDenied
             If the ticket is too old, invented, or its person has not been seen since the server started.
         """

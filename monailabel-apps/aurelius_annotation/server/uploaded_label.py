@@ -1,4 +1,4 @@
-"""Reading what an annotator uploads: any form Slicer saves a segmentation in, and nothing that is not one.
+"""The label an annotator uploads, in any format that 3D Slicer saves a segmentation in; all else is refused.
 
 An upload is untrusted: sizes are checked before anything is unpacked, and no path in it is followed.
 """
@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 
 from aurelius_catalog.errors import InvalidLabel
 
-#: Forms that are read, longest first, because ``x.seg.nrrd`` also ends in ``.nrrd``.
+#: Formats that are read, longest first, because ``x.seg.nrrd`` also ends in ``.nrrd``.
 SUFFIXES = (".seg.nrrd", ".nii.gz", ".nrrd", ".nii")
 #: LPS = RAS with x and y turned around (NIfTI-1 is RAS, DICOM LPS).
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
-#: How NRRD spaces lie to LPS.
+#: Matrices from the spaces of NRRD to patient LPS.
 NRRD_SPACES = {
     **dict.fromkeys(("left-posterior-superior", "lps"), np.eye(4)),
     **dict.fromkeys(("right-anterior-superior", "ras"), RAS_TO_LPS),
@@ -43,7 +43,7 @@ class UploadedLabel:
     values
         (i, j, k) uint8, voxel value = number of the segment; 0 is background.
     affine_lps
-        4 x 4; maps (i, j, k, 1) to mm, patient LPS.
+        4 x 4 float64; maps (i, j, k, 1) to mm, patient LPS.
     names
         Segment names by voxel value, where the file itself carries them.
     """
@@ -59,7 +59,7 @@ def find_suffix(filename: str) -> str:
     Raises
     ------
     InvalidLabel
-        If it is none that is read.
+        If the format is not one that is read.
     """
     name = re.split(r"[/\\]", filename)[-1].lower()
     for suffix in SUFFIXES:
@@ -94,12 +94,17 @@ def read_label(content: bytes, suffix: str, max_voxels: int) -> UploadedLabel:
 
 
 def to_uint8(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Return whole numbers from 0 to 255 as uint8.
+    """Return the same values as uint8.
+
+    Parameters
+    ----------
+    values
+        Labels of any shape and numeric dtype, whole numbers from 0 to 255.
 
     Raises
     ------
     InvalidLabel
-        If there are any others.
+        If a value is none of these.
     """
     if values.dtype == np.uint8:
         return values

@@ -1,4 +1,4 @@
-"""The worker as the server sees it: started, watched, restarted, and given one task at a time in fair turns."""
+"""The pool of workers, one per device: it starts, watches and restarts a worker, and hands it one task at a time."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ class WorkerPool:
         self.settings = settings
         self.state = WorkerState.STARTING
         self.info: dict[str, Any] = {}
-        self._turns: FairQueue | None = None
+        self._queue: FairQueue | None = None
         self._runner: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Begin to keep a worker running; returns at once."""
-        self._turns = FairQueue()
+        self._queue = FairQueue()
         self._runner = asyncio.create_task(self._keep_running())
 
     async def stop(self) -> None:
@@ -80,10 +80,10 @@ class WorkerPool:
         Superseded
             If a newer job replaced it.
         """
-        if self.state is not WorkerState.READY or self._turns is None:
+        if self.state is not WorkerState.READY or self._queue is None:
             raise WorkerUnavailable(self.explain())
         job = Job(task, person, key)
-        self._turns.add(job)
+        self._queue.add(job)
         return await job.outcome
 
     def explain(self) -> str:
@@ -95,8 +95,8 @@ class WorkerPool:
         return "The models are ready." if self.state is WorkerState.READY else "The server is stopping."
 
     def _fail_waiting(self) -> None:
-        if self._turns is not None:
-            self._turns.fail_all(WorkerUnavailable(self.explain()))
+        if self._queue is not None:
+            self._queue.fail_all(WorkerUnavailable(self.explain()))
 
     async def _keep_running(self) -> None:
         wait_s = BACKOFF_S[0]
@@ -142,11 +142,11 @@ class WorkerPool:
     async def _serve(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, process: asyncio.subprocess.Process
     ) -> None:
-        assert self._turns is not None  # noqa: S101 - start() made it
+        assert self._queue is not None  # noqa: S101 - start() made it
         ended = asyncio.ensure_future(process.wait())
         try:
             while True:
-                taking = asyncio.ensure_future(self._turns.take())
+                taking = asyncio.ensure_future(self._queue.take())
                 await asyncio.wait({taking, ended}, return_when=asyncio.FIRST_COMPLETED)
                 if not taking.done():
                     taking.cancel()
@@ -164,7 +164,7 @@ class WorkerPool:
             raise
         if "error" in message:
             job.fail(TaskFailed(f"The model could not do this: {message['error']}"))
-        elif job.outcome.done():  # nobody waits any more
+        elif job.outcome.done():  # its requester has stopped waiting
             Path(message["file"]).unlink(missing_ok=True)
         else:
             job.outcome.set_result(JobOutcome(Path(message["file"]), message["params"]))

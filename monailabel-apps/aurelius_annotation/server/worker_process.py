@@ -1,4 +1,4 @@
-"""The line to one worker process: starting it, and reading what it says."""
+"""One worker process: its start, and the messages it sends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Back from the network's grid to the image's own, by the affines and nothing else."""
+"""The way back from the network's grid to the image's own, by the affine matrices alone."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ToImageGridd(MapTransform):
     Parameters
     ----------
     keys
-        Results of shape (channel, x, y, z) on the grid of the preprocessed image.
+        Results (channel, x, y, z) float32 on the grid of the preprocessed image.
     mode
         ``"bilinear"`` for probabilities, ``"nearest"`` for labels.
     """

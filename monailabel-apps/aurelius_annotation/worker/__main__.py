@@ -38,7 +38,7 @@ MONAI_LABEL = {
 
 
 def main() -> None:
-    """Load the app and serve until the server is gone."""
+    """Load the app and serve until the server ends."""
     parser = argparse.ArgumentParser(description="Compute for the annotation server.")
     parser.add_argument("--app", type=Path, required=True, help="folder with the app's main.py")
     parser.add_argument("--models", type=Path, required=True, help="folder with the trained weights")
@@ -56,21 +56,21 @@ def main() -> None:
     threading.Thread(target=listen, args=(stream, tasks), daemon=True).start()
     app = load_app(options.app, options.models, options.scratch)
     warm_up(app, options.scratch)
-    say(stream, {"ready": describe_app(app)})
+    send_message(stream, {"ready": describe_app(app)})
     while True:
-        say(stream, run_task(app, tasks.get()))
+        send_message(stream, run_task(app, tasks.get()))
 
 
 def listen(stream: Any, tasks: queue.Queue[dict[str, Any]]) -> None:
-    """Queue what arrives; leave at once when the server is gone."""
+    """Queue what arrives; leave at once when the server ends."""
     try:
         for line in stream:
             tasks.put(json.loads(line)["task"])
     finally:
-        os._exit(0)  # the main thread may be deep in a computation that nobody waits for any more
+        os._exit(0)  # the main thread may be deep in a computation whose result is no longer wanted
 
 
-def say(stream: Any, message: dict[str, Any]) -> None:
+def send_message(stream: Any, message: dict[str, Any]) -> None:
     """Send one line to the server."""
     stream.write(json.dumps(message, default=str).encode() + b"\n")
     stream.flush()
@@ -114,7 +114,7 @@ def run_task(app: Any, task: dict[str, Any]) -> dict[str, Any]:
         return {"file": result["file"], "params": result["params"]}
     except Exception as error:
         LOG.exception("A task of model %s failed", task.get("model"))
-        return {"error": f"{type(error).__name__}: {error}"}
+        return {"error": str(error) or "it failed without a reason; the server's log has the details."}
 
 
 if __name__ == "__main__":

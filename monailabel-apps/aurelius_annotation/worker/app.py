@@ -1,4 +1,4 @@
-"""What every MONAI Label app of this house shares: it owns no data, fetches nothing, and trains nothing."""
+"""The base that all our MONAI Label apps share: an app owns no data, fetches nothing and trains nothing."""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
-// The steward's page. It asks the intake itself, from the browser with the browser's own login; the kernel that
-// brought this script takes no part. Everything that comes back is text from strangers: it is never read as HTML.
+// Requests to the intake service, sent by the browser with the browser's own login; the kernel that delivered this
+// script takes no part. Every answer holds text from outside the hospital: it is never read as HTML.
 
-const INTAKE = "/services/intake/";
+import { make } from "./elements.js";
+
+export const INTAKE = "/services/intake/";
 const ENTERED = "au-intake-entered";
 // Within this time a second login would only go round in circles.
 const ENTER_MS = 60000;
@@ -15,19 +17,31 @@ const REFUSED = {
 };
 const SILENT = "The intake does not answer: it is not running, or it has no key. What comes in waits in the inbox.";
 
-class Refusal extends Error {
+export class Refusal extends Error {
   constructor(status, words) {
     super(words);
     this.status = status;
   }
 }
 
-async function call(path, { body, signal } = {}) {
+/**
+ * Ask the intake service; with a body the request is a POST.
+ * @param {string} path below the service's own address
+ * @param {{ body?: object, signal?: AbortSignal }} [options]
+ * @throws {Refusal} if the service refuses or does not answer
+ */
+export async function call(path, { body, signal } = {}) {
   const stop = new AbortController();
   const late = setTimeout(() => stop.abort(), ANSWER_MS);
   signal?.addEventListener("abort", () => stop.abort());
+  /** @type {RequestInit} */
   const options = { cache: "no-store", credentials: "same-origin", signal: stop.signal };
-  if (body) Object.assign(options, { method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json" } });
+  if (body)
+    Object.assign(options, {
+      method: "POST",
+      body: JSON.stringify(body),
+      headers: { "Content-Type": "application/json" },
+    });
   let answer;
   try {
     answer = await fetch(INTAKE + path, options);
@@ -41,7 +55,7 @@ async function call(path, { body, signal } = {}) {
   return answer;
 }
 
-async function readRefusal(answer) {
+export async function readRefusal(answer) {
   try {
     const { detail } = await answer.json();
     if (typeof detail === "string" && detail && answer.status !== 401) return detail;
@@ -51,7 +65,7 @@ async function readRefusal(answer) {
   return REFUSED[answer.status] ?? SILENT;
 }
 
-async function readJson(path) {
+export async function readJson(path) {
   try {
     return await (await call(path)).json();
   } catch (error) {
@@ -59,13 +73,13 @@ async function readJson(path) {
   }
 }
 
-async function send(path, body) {
+export async function send(path, body) {
   const answer = await call(path, { body });
   return answer.json().catch(() => ({}));
 }
 
 // Returns { url, width, height }; whoever asked gives the URL back with URL.revokeObjectURL.
-async function readPicture(path, signal) {
+export async function readPicture(path, signal) {
   const url = URL.createObjectURL(await (await call(path, { signal })).blob());
   const image = new Image();
   image.src = url;
@@ -78,12 +92,12 @@ async function readPicture(path, signal) {
   return { url, width: image.naturalWidth, height: image.naturalHeight };
 }
 
-function addressOfLogin(next = location.pathname) {
+export function addressOfLogin(next = location.pathname) {
   return `${INTAKE}enter?next=${encodeURIComponent(next)}`;
 }
 
 // Whoever is logged in at the hub is let through without being asked: that can happen out of sight, and the page stays.
-async function enterUnseen() {
+export async function enterUnseen() {
   const frame = make("iframe", { src: addressOfLogin(`${INTAKE}health`), hidden: true });
   const loaded = new Promise((resolve) => frame.addEventListener("load", resolve));
   document.body.append(frame);
@@ -92,7 +106,7 @@ async function enterUnseen() {
 }
 
 // Leaves the page for the login; false where that was tried a moment ago and did not help.
-function enterOnce() {
+export function enterOnce() {
   if (Date.now() - Number(sessionStorage.getItem(ENTERED) ?? 0) < ENTER_MS) return false;
   sessionStorage.setItem(ENTERED, String(Date.now()));
   location.assign(addressOfLogin());

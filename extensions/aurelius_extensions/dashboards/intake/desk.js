@@ -1,65 +1,40 @@
-// The release desk: what waits for a person, oldest first, and what that person decides.
+// The release desk: the objects that wait for a person, oldest first, and that person's decisions.
 
-const KINDS = {
-  CR: "X-ray", CT: "CT", DOC: "Document", DX: "X-ray", ES: "Endoscopy", MG: "Mammogram", MR: "MR", NM: "Nuclear medicine",
-  OP: "Eye photograph", PT: "PET", RF: "Fluoroscopy", SC: "Screen capture", SM: "Slide", SR: "Report",
-  US: "Ultrasound", XA: "Angiogram", XC: "Photograph",
-};
-// Reasons that come as one word.
-const REASONS = {
-  conflict: "An object with this identifier but other content is already here. Which is right is for the site to say.",
-  residue: "An identifying value of this patient was still found in what would have been stored.",
-  withdrawn: "The patient withdrew. Nothing of this patient may be stored any more.",
-};
-const FINAL_WORDS = "Your name and the reason go into the audit log: leave the patient's name out of it.";
-const IN_CATALOG = "It goes back to the intake, is de-identified and comes into the catalog, for everybody who may see its site or project.";
-const DECISIONS = {
-  mask: {
-    key: "m",
-    words: "Release with these masks",
-    presets: () => ["Identifying text is masked", "Suggestion checked and completed", "Masked to be on the safe side"],
-    explain: (boxes, { frames }) =>
-      `${count(boxes, "box", "boxes")} ${boxes === 1 ? "is" : "are"} blacked out${frames > 1 ? ` in all ${frames} frames` : ""}; `
-      + `no other pixel changes. ${IN_CATALOG}`,
-  },
-  release: {
-    key: "r",
-    words: "Release as it is",
-    presets: ({ state, has_image }) => {
-      if (state === "flagged") return ["The face is not recognisable", "The project may use faces"];
-      if (!has_image) return ["The original was read: it names nobody"];
-      return ["No identifying text in the image", "The text found is technical", "The suggestion is a false alarm"];
-    },
-    explain: (boxes, { state, has_image }) => {
-      if (state === "flagged") return "The study is in the catalog and stays there as it is; the flag is taken off.";
-      if (!has_image) return `Nobody here has looked into it: whatever it holds comes along. ${IN_CATALOG}`;
-      const unused = boxes ? `The ${count(boxes, "mask")} you see ${boxes === 1 ? "is" : "are"} not applied. ` : "";
-      return `The pixels stay as they are: whatever text stands in the image comes into the catalog with it. ${unused}${IN_CATALOG}`;
-    },
-  },
-  reject: {
-    key: "x",
-    words: "Reject",
-    presets: () => ["Shows who the patient is and cannot be masked", "Not an image for research", "Sent by mistake"],
-    explain: () => "The object does not come into the catalog. The original stays in the identified zone, marked as rejected.",
-  },
-};
-// More rows than anybody reads would only slow the page.
-const ROWS = 200;
+import { clamp } from "./boxes.js";
+import { readJson, readPicture, send } from "./calls.js";
+import { makeForm } from "./decision_form.js";
+import { DECISIONS, listDecisions } from "./decisions.js";
+import { capitalize, describePlace, explainReason, nameKind, nameNumber } from "./descriptions.js";
+import { button, emptyState, make, ROWS } from "./elements.js";
+import { count, formatAge, formatMoment, formatNumber } from "./formatting.js";
+import { readKey } from "./keys.js";
+import { drawRail } from "./mask_rail.js";
+import { Masks } from "./masks.js";
+
 const REST_MS = 80;
 
-class Desk {
-  // `tell(words, bad)` shows a notice; `drawn(count)` says how many wait.
-  constructor(tell, drawn) {
-    this.tell = tell;
+export class Desk {
+  // `notify(words, bad)` shows a notice; `drawn(count)` says how many wait.
+  constructor(notify, drawn) {
+    this.notify = notify;
     this.drawn = drawn;
     this.entries = [];
+    /** @type {Record<string, any>} The buttons of the decisions that are open to the person. */
+    this.actions = {};
+    /** @type {any} The object that is open. */
     this.entry = null;
+    /** @type {any} The question that is open, with what its form needs. */
+    this.form = null;
+    this.sending = false;
     this.frame = 0;
     this.decidedAt = 0;
     this.edited = new Map();
     this.masks = new Masks(() => this.#drawRail());
-    this.list = make("div", { class: "au-rows", role: "listbox", "aria-label": "Waiting for a decision, oldest first" });
+    this.list = make("div", {
+      class: "au-rows",
+      role: "listbox",
+      "aria-label": "Waiting for a decision, oldest first",
+    });
     this.pane = make("section", { class: "au-main", "aria-label": "Selected object" });
     this.keys = [["j", "k"], "next, previous", ["m"], "with masks", ["r"], "as it is", ["x"], "reject"];
     this.#drawPane();
@@ -79,7 +54,7 @@ class Desk {
     for (const id of this.edited.keys()) if (!this.#find(id)) this.edited.delete(id);
     this.drawn(entries.length);
     if (this.entry && !this.#find(this.entry.id)) {
-      this.tell(`${capitalize(nameNumber(this.entry))} was decided by somebody else.`);
+      this.notify(`${capitalize(nameNumber(this.entry))} was decided by somebody else.`);
       this.entry = null;
     }
     if (changed || !this.list.childElementCount) this.#drawList();
@@ -121,7 +96,12 @@ class Desk {
 
   ask(kind) {
     if (!this.entry || this.sending || (this.actions[kind]?.disabled ?? true)) return;
-    this.form = { kind, ...this.#makeForm(kind) };
+    this.form = makeForm(kind, this.entry, {
+      countMasks: () => this.masks.boxes.length,
+      isSending: () => this.sending,
+      decide: (...decision) => this.#decide(...decision),
+      cancel: () => this.escape(),
+    });
     this.place.replaceChildren(this.form.element);
     this.form.first.focus();
   }
@@ -136,31 +116,26 @@ class Desk {
     } else this.masks.select(-1);
   }
 
+  // Returns whether the key meant anything here.
   onKey(event) {
-    const typing = event.target.closest("input[type=text]");
-    if (event.key === "Escape") this.escape();
-    else if (typing) return false;
-    else if (this.form && /^[1-9]$/.test(event.key)) this.form.choose(Number(event.key) - 1);
-    else if (this.masks.selected >= 0 && event.key.startsWith("Arrow")) this.#nudge(event);
-    else if (this.masks.selected >= 0 && ["Delete", "Backspace"].includes(event.key)) this.masks.remove();
-    else if (event.key === "j" || event.key === "ArrowDown") this.step(1);
-    else if (event.key === "k" || event.key === "ArrowUp") this.step(-1);
-    else if (event.key === "ArrowRight") this.turn(this.frame + 1);
-    else if (event.key === "ArrowLeft") this.turn(this.frame - 1);
-    else if (event.key === "n") this.masks.add();
-    else if (event.key === "0") this.masks.fit();
-    else {
-      const kind = Object.keys(DECISIONS).find((each) => DECISIONS[each].key === event.key);
-      if (!kind) return false;
-      this.ask(kind);
-    }
-    return true;
-  }
-
-  #nudge(event) {
-    const far = event.ctrlKey ? 10 : 1;
-    const [right, down] = { ArrowLeft: [-far, 0], ArrowRight: [far, 0], ArrowUp: [0, -far], ArrowDown: [0, far] }[event.key];
-    this.masks.nudge(right, down, event.shiftKey);
+    const [action, ...values] = readKey(event, {
+      typing: Boolean(event.target.closest("input[type=text]")),
+      asking: Boolean(this.form),
+      selecting: this.masks.selected >= 0,
+    });
+    const actions = {
+      escape: () => this.escape(),
+      choose: (index) => this.form.choose(index),
+      nudge: (right, down, resize) => this.masks.nudge(right, down, resize),
+      remove: () => this.masks.remove(),
+      step: (by) => this.step(by),
+      turn: (by) => this.turn(this.frame + by),
+      add: () => this.masks.add(),
+      fit: () => this.masks.fit(),
+      ask: (kind) => this.ask(kind),
+    };
+    if (action) actions[action](...values);
+    return Boolean(action);
   }
 
   #find(id) {
@@ -180,9 +155,16 @@ class Desk {
     const top = this.list.scrollTop;
     const rows = this.entries.slice(0, ROWS).map((entry) => this.#makeRow(entry));
     if (this.entries.length > ROWS) {
-      rows.push(make("p", { class: "au-more" }, `and ${formatNumber(this.entries.length - ROWS)} more, which move up as you decide`));
+      rows.push(
+        make(
+          "p",
+          { class: "au-more" },
+          `and ${formatNumber(this.entries.length - ROWS)} more, which move up as you decide`,
+        ),
+      );
     }
-    if (!rows.length) rows.push(emptyState("Nothing waits for you", "What the intake cannot decide by itself appears here by itself."));
+    if (!rows.length)
+      rows.push(emptyState("Nothing waits for you", "What the intake cannot decide by itself appears here by itself."));
     this.list.replaceChildren(...rows);
     this.list.scrollTop = top;
     this.#markRow();
@@ -190,8 +172,18 @@ class Desk {
 
   #makeRow(entry) {
     const flag = entry.state === "flagged" && make("span", { class: "au-chip" }, "already stored");
-    const row = make("div", { class: "au-row", role: "option", tabindex: "-1", "data-id": entry.id, click: () => this.open(entry.id) });
-    const when = make("time", { datetime: entry.received_at, title: formatMoment(entry.received_at) }, formatAge(entry.received_at));
+    const row = make("div", {
+      class: "au-row",
+      role: "option",
+      tabindex: "-1",
+      "data-id": entry.id,
+      click: () => this.open(entry.id),
+    });
+    const when = make(
+      "time",
+      { datetime: entry.received_at, title: formatMoment(entry.received_at) },
+      formatAge(entry.received_at),
+    );
     const head = make("div", {}, make("strong", {}, nameKind(entry)), make("span", {}, entry.site), flag, when);
     row.append(head, make("small", {}, explainReason(entry)));
     return row;
@@ -216,20 +208,30 @@ class Desk {
     const entry = this.entry;
     if (!entry) {
       this.actions = {};
-      this.pane.replaceChildren(emptyState("The desk is clear", "Nothing waits for a decision. This page looks by itself every few seconds."));
+      this.pane.replaceChildren(
+        emptyState("The desk is clear", "Nothing waits for a decision. This page looks by itself every few seconds."),
+      );
       return;
     }
     this.actions = {};
-    for (const kind of listPowers(entry)) {
+    for (const kind of listDecisions(entry)) {
       const { words, key } = DECISIONS[kind];
       this.actions[kind] = button(words, { class: `au-${kind}`, title: `Key ${key}`, click: () => this.ask(kind) });
     }
     this.masks.locked = !this.actions.mask;
     const about = [describePlace(entry), `arrived ${formatMoment(entry.received_at)}`, nameNumber(entry)];
-    const head = make("div", { class: "au-head" },
+    const head = make(
+      "div",
+      { class: "au-head" },
       make("div", {}, make("h2", {}, nameKind(entry)), make("p", { class: "au-dim" }, about.join(" · "))),
-      make("div", { class: "au-act" }, Object.values(this.actions)));
-    const why = make("div", { class: "au-why" }, make("strong", {}, "Why it waits"), make("p", {}, explainReason(entry)));
+      make("div", { class: "au-act" }, Object.values(this.actions)),
+    );
+    const why = make(
+      "div",
+      { class: "au-why" },
+      make("strong", {}, "Why it waits"),
+      make("p", {}, explainReason(entry)),
+    );
     this.place = make("div", { class: "au-place" });
     this.rail = make("aside", { class: "au-rail", "aria-label": "Text and masks" });
     this.stage = make("div", { class: "au-stage" });
@@ -239,8 +241,12 @@ class Desk {
 
   #drawStage() {
     if (!this.entry.has_image) {
-      this.stage.replaceChildren(emptyState("There is no picture of this object",
-        "It holds something that cannot be shown here, such as a document. Look at the original in quarantine before you release it."));
+      this.stage.replaceChildren(
+        emptyState(
+          "There is no picture of this object",
+          "It holds something that cannot be shown here, such as a document. Look at the original in quarantine before you release it.",
+        ),
+      );
       return;
     }
     this.wait = make("p", { class: "au-wait" }, "Loading the image …");
@@ -257,7 +263,7 @@ class Desk {
     this.label.textContent = `Frame ${this.frame + 1} of ${this.entry.frames}`;
   }
 
-  // Only the newest wish counts: what is still on its way for another frame or object is given up.
+  // Only the newest request counts: a picture still on its way for another frame or object is dropped.
   async #loadFrame() {
     this.stop?.abort();
     if (!this.entry.has_image) return;
@@ -265,10 +271,17 @@ class Desk {
     const { wait } = this;
     wait.hidden = false;
     try {
-      const picture = await readPicture(`desk/${encodeURIComponent(this.entry.id)}/image?frame=${this.frame}`, stop.signal);
+      const picture = await readPicture(
+        `desk/${encodeURIComponent(this.entry.id)}/image?frame=${this.frame}`,
+        stop.signal,
+      );
       if (stop.signal.aborted) return URL.revokeObjectURL(picture.url);
       // Large images are sent smaller; the masks count in the object's own pixels.
-      this.masks.show({ url: picture.url, width: this.entry.Columns || picture.width, height: this.entry.Rows || picture.height });
+      this.masks.show({
+        url: picture.url,
+        width: this.entry.Columns || picture.width,
+        height: this.entry.Rows || picture.height,
+      });
       wait.hidden = true;
     } catch (error) {
       if (!stop.signal.aborted) wait.textContent = error.message;
@@ -277,79 +290,13 @@ class Desk {
 
   #drawRail() {
     if (!this.entry) return;
-    const { masks } = this;
-    if (masks.locked) {
-      const hint = this.entry.has_image && "The wheel enlarges, the right button moves the image, 0 shows all of it.";
-      this.rail.replaceChildren(make("p", { class: "au-dim" }, "There is nothing to mask here."), make("p", { class: "au-dim" }, hint || ""));
-      return;
-    }
-    const words = [...new Set(this.entry.words)];
-    const found = words.length
-      ? make("ul", { class: "au-words" }, words.map((word) => make("li", {}, word)))
-      : make("p", { class: "au-dim" }, "No text was read in the image.");
-    this.rail.replaceChildren(
-      make("h3", {}, `Text found${words.length ? ` (${words.length})` : ""}`), found,
-      make("h3", {}, `Masks (${masks.boxes.length})`),
-      make("ul", { class: "au-boxes" }, masks.boxes.map((box, index) => this.#makeBox(box, index))),
-      make("div", { class: "au-tools" }, button("Add a mask", { title: "Key n", click: () => masks.add() }),
-        button("As suggested", { disabled: !this.entry.regions?.length, click: () => masks.load(this.entry.regions ?? []) })),
-      this.#makeCover(),
-      make("p", { class: "au-dim" }, "Drag on the image to add a mask, drag a mask to move it; arrow keys move it, with Shift they size it, Delete removes it."),
-      make("p", { class: "au-dim" }, "The wheel enlarges, the right button moves the image, 0 shows all of it."),
-    );
-    this.actions.mask.disabled = !masks.boxes.length;
+    this.rail.replaceChildren(...drawRail(this.entry, this.masks));
+    if (this.masks.locked) return;
+    this.actions.mask.disabled = !this.masks.boxes.length;
     this.form?.refresh();
   }
 
-  #makeBox([x, y, width, height], index) {
-    const { masks } = this;
-    const chosen = index === masks.selected;
-    const name = `${width} × ${height} at ${x}, ${y}`;
-    return make("li", {},
-      button(name, { "aria-pressed": String(chosen), click: () => { masks.select(index); masks.element.focus(); } }),
-      button("×", { "aria-label": `Remove the mask ${name}`, click: () => masks.remove(index) }));
-  }
-
-  #makeCover() {
-    const covered = this.masks.element.classList.contains("au-covered");
-    const box = make("input", { type: "checkbox", checked: covered });
-    box.addEventListener("change", () => this.masks.element.classList.toggle("au-covered", box.checked));
-    return make("label", { class: "au-cover" }, box, " Show the masks as they will be: black");
-  }
-
   // -- the decision ----------------------------------------------------------------------------------
-
-  #makeForm(kind) {
-    const { words, explain } = DECISIONS[kind];
-    const presets = DECISIONS[kind].presets(this.entry);
-    const effect = make("p", { class: "au-effect" });
-    const reason = make("input", { type: "text", id: "au-reason", maxlength: 500, autocomplete: "off", required: true });
-    const confirm = make("button", { type: "submit", class: `au-${kind}` });
-    const choose = (index) => {
-      if (!presets[index]) return;
-      reason.value = presets[index];
-      confirm.focus();
-    };
-    const choices = presets.map((preset, index) => button(preset, { click: () => choose(index) }, index + 1));
-    const refresh = () => {
-      const boxes = this.masks.boxes.length;
-      effect.textContent = `${explain(boxes, this.entry)} ${FINAL_WORDS}`;
-      confirm.textContent = kind === "mask" ? `Release with ${count(boxes, "mask")}` : words;
-      confirm.disabled = Boolean(this.sending) || (kind === "mask" && !boxes);
-    };
-    const decide = (event) => {
-      event.preventDefault();
-      const text = reason.value.trim();
-      if (text) this.#decide(kind, text);
-      else reason.reportValidity();
-    };
-    const element = make("form", { class: "au-decision", "aria-label": words, novalidate: true, submit: decide },
-      make("h3", {}, words), effect,
-      make("div", { class: "au-presets", role: "group", "aria-label": "Usual reasons" }, choices),
-      make("label", { for: "au-reason" }, "Reason"), reason, confirm, button("Cancel", { click: () => this.escape() }, "Esc"));
-    refresh();
-    return { element, refresh, choose, first: choices[0] };
-  }
 
   async #decide(kind, reason) {
     if (this.sending) return;
@@ -361,11 +308,15 @@ class Desk {
       const body = kind === "reject" ? { reason } : { reason, regions: boxes };
       await send(`desk/${encodeURIComponent(entry.id)}/${kind === "reject" ? "reject" : "release"}`, body);
       const released = entry.state === "flagged" ? "accepted" : "released";
-      const done = { mask: `released with ${count(boxes.length, "mask")}`, release: `${released} as it is`, reject: "rejected" }[kind];
+      const done = {
+        mask: `released with ${count(boxes.length, "mask")}`,
+        release: `${released} as it is`,
+        reject: "rejected",
+      }[kind];
       this.#goOn(entry);
-      this.tell(`${capitalize(nameNumber(entry))} is ${done}.`);
+      this.notify(`${capitalize(nameNumber(entry))} is ${done}.`);
     } catch (error) {
-      this.tell(error.message, true);
+      this.notify(error.message, true);
     } finally {
       this.sending = false;
       this.form?.refresh();
@@ -382,39 +333,4 @@ class Desk {
     this.open((this.entries[index] ?? this.entries[0])?.id);
     this.#focusRow();
   }
-}
-
-// What can be decided about an object.
-function listPowers({ state, has_image }) {
-  if (state === "flagged") return ["release"];
-  if (state !== "quarantined") return ["reject"];
-  return has_image ? ["mask", "release", "reject"] : ["release", "reject"];
-}
-
-function nameKind(entry) {
-  const kind = KINDS[entry.Modality] || shortenClass(entry) || entry.Modality || "Object of unknown kind";
-  return entry.frames > 1 ? `${kind}, ${formatNumber(entry.frames)} frames` : kind;
-}
-
-function nameNumber(entry) {
-  const id = String(entry.id);
-  return id.startsWith("study-") ? id.replace("study-", "study ") : `number ${id}`;
-}
-
-function capitalize(words) {
-  return words[0].toUpperCase() + words.slice(1);
-}
-
-function shortenClass(entry) {
-  return (entry.SOPClass ?? "").replace(/( Image)? Storage$/, "");
-}
-
-function describePlace(entry) {
-  const kind = shortenClass(entry);
-  return nameKind(entry).startsWith(kind) ? entry.site : `${entry.site} · ${kind}`;
-}
-
-function explainReason(entry) {
-  const reason = entry.reason || REASONS[entry.state] || "";
-  return REASONS[reason] ?? (reason || "The intake could not decide by itself.");
 }

@@ -1,18 +1,22 @@
-// One image with boxes over it. Boxes are [x, y, width, height] in whole pixels of the image.
+// An image with the mask boxes over it, which are drawn, moved and resized by pointer or keys.
 
-const SMALLEST = 2;
+import { clamp, CORNERS, keepInside, resizeBox, SMALLEST, spanBox } from "./boxes.js";
+import { fill, makeShape } from "./elements.js";
+
 const HANDLE_PX = 9;
-const CORNERS = [[0, 0], [1, 0], [0, 1], [1, 1]];
 
-const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
-
-class Masks {
+export class Masks {
   // `changed()` is called whenever boxes or selection change.
   constructor(changed) {
     this.changed = changed;
+    /** @type {{ url: string, width: number, height: number } | null} */
     this.picture = null;
+    /** @type {number[]} The part in view: left, top, width, height, in pixels of the image. */
+    this.view = [0, 0, 0, 0];
+    /** @type {import("./boxes.js").Box[]} */
     this.boxes = [];
     this.selected = -1;
+    /** @type {any} The drag under way. */
     this.drag = null;
     this.locked = false;
     this.image = makeShape("image", { preserveAspectRatio: "none" });
@@ -64,7 +68,11 @@ class Masks {
   add() {
     if (!this.picture || this.locked) return;
     const [left, top, width, height] = this.view;
-    const box = this.#span([left + width * 0.35, top + height * 0.45], [left + width * 0.65, top + height * 0.55]);
+    const box = spanBox(
+      [left + width * 0.35, top + height * 0.45],
+      [left + width * 0.65, top + height * 0.55],
+      this.picture,
+    );
     this.boxes.push(box);
     this.select(this.boxes.length - 1);
   }
@@ -78,10 +86,11 @@ class Masks {
   // Moves the selected box by whole pixels, or its lower right corner.
   nudge(right, down, resize) {
     if (this.selected < 0 || !this.picture) return;
-    const [x, y, width, height] = this.boxes[this.selected];
+    const box = this.boxes[this.selected];
+    const [x, y, width, height] = box;
     this.boxes[this.selected] = resize
-      ? [x, y, clamp(width + right, SMALLEST, this.picture.width - x), clamp(height + down, SMALLEST, this.picture.height - y)]
-      : this.#keepInside([x + right, y + down, width, height]);
+      ? resizeBox(box, right, down, this.picture)
+      : keepInside([x + right, y + down, width, height], this.picture);
     this.select(this.selected);
   }
 
@@ -120,17 +129,19 @@ class Masks {
   }
 
   #move(event) {
-    if (!this.drag) return;
+    if (!this.drag || !this.picture) return;
     const to = this.#point(event);
     const { kind, from, start } = this.drag;
-    if (kind === "pan") return this.#look([this.view[0] + from[0] - to[0], this.view[1] + from[1] - to[1], this.view[2], this.view[3]]);
+    if (kind === "pan")
+      return this.#look([this.view[0] + from[0] - to[0], this.view[1] + from[1] - to[1], this.view[2], this.view[3]]);
     if (kind === "move") {
       const [x, y, width, height] = start;
+      /** @type {import("./boxes.js").Box} */
       const moved = [x + Math.round(to[0] - from[0]), y + Math.round(to[1] - from[1]), width, height];
-      this.boxes[this.selected] = this.#keepInside(moved);
+      this.boxes[this.selected] = keepInside(moved, this.picture);
     } else {
       if (this.selected < 0) this.selected = this.boxes.push([0, 0, 0, 0]) - 1;
-      this.boxes[this.selected] = this.#span(from, to);
+      this.boxes[this.selected] = spanBox(from, to, this.picture);
     }
     this.#draw();
   }
@@ -150,26 +161,21 @@ class Masks {
     event.preventDefault();
     const [x, y] = this.#point(event);
     const [left, top, width, height] = this.view;
-    const share = clamp(width * (event.deltaY > 0 ? 1.2 : 1 / 1.2), this.picture.width / 20, this.picture.width) / width;
+    const share =
+      clamp(width * (event.deltaY > 0 ? 1.2 : 1 / 1.2), this.picture.width / 20, this.picture.width) / width;
     this.#look([x - (x - left) * share, y - (y - top) * share, width * share, height * share]);
   }
 
   #look([left, top, width, height]) {
-    this.view = [clamp(left, 0, this.picture.width - width), clamp(top, 0, this.picture.height - height), width, height];
+    if (!this.picture) return;
+    this.view = [
+      clamp(left, 0, this.picture.width - width),
+      clamp(top, 0, this.picture.height - height),
+      width,
+      height,
+    ];
     fill(this.element, { viewBox: this.view.join(" ") }, []);
     this.#draw();
-  }
-
-  // Whole pixels, rounded outwards: what is half covered is covered.
-  #span([x1, y1], [x2, y2]) {
-    const { width, height } = this.picture;
-    const left = clamp(Math.floor(Math.min(x1, x2)), 0, width);
-    const top = clamp(Math.floor(Math.min(y1, y2)), 0, height);
-    return [left, top, clamp(Math.ceil(Math.max(x1, x2)), 0, width) - left, clamp(Math.ceil(Math.max(y1, y2)), 0, height) - top];
-  }
-
-  #keepInside([x, y, width, height]) {
-    return [clamp(x, 0, this.picture.width - width), clamp(y, 0, this.picture.height - height), width, height];
   }
 
   #draw() {
@@ -183,7 +189,12 @@ class Masks {
     const box = this.boxes[this.selected];
     const size = HANDLE_PX / scale;
     for (const [corner, [right, down]] of box ? CORNERS.entries() : []) {
-      const place = { x: box[0] + right * box[2] - size / 2, y: box[1] + down * box[3] - size / 2, width: size, height: size };
+      const place = {
+        x: box[0] + right * box[2] - size / 2,
+        y: box[1] + down * box[3] - size / 2,
+        width: size,
+        height: size,
+      };
       this.layer.append(makeShape("rect", { class: "au-handle", "data-corner": corner, ...place }));
     }
   }

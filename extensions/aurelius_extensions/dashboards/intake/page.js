@@ -1,4 +1,12 @@
-// The page itself: the views, the clock that asks the intake, the keys.
+// The steward's page: its views, the timer that asks the intake, and the keys.
+
+import { addressOfLogin, enterOnce, enterUnseen, readJson, Refusal } from "./calls.js";
+import { Certificates } from "./certificates.js";
+import { Desk } from "./desk.js";
+import { button, make } from "./elements.js";
+import { formatNumber } from "./formatting.js";
+import { Requests } from "./requests.js";
+import { StatusPane } from "./status.js";
 
 const POLL_MS = 2000;
 // Lists are asked for when the counts change, and this often in any case.
@@ -10,10 +18,15 @@ function render({ model, el }) {
   el.classList.add("au-intake");
   const notice = make("p", { class: "au-notice", role: "alert", hidden: true });
   const status = new StatusPane();
-  const desk = new Desk(tell, (number) => badge("desk", number));
+  const desk = new Desk(notify, (number) => badge("desk", number));
   const certificates = new Certificates();
-  const requests = new Requests(model.get("person"), tell, (number) => badge("requests", number));
-  const views = { desk: ["Release desk", desk], certificates: ["Certificates", certificates], requests: ["Re-identification", requests] };
+  const requests = new Requests(model.get("person"), notify, (number) => badge("requests", number));
+  /** @type {Record<string, [string, any]>} */
+  const views = {
+    desk: ["Release desk", desk],
+    certificates: ["Certificates", certificates],
+    requests: ["Re-identification", requests],
+  };
 
   const nav = make("nav", { class: "au-views", "aria-label": "Views" });
   const buttons = {};
@@ -25,9 +38,14 @@ function render({ model, el }) {
   const keys = make("footer", { class: "au-keys" });
   const side = make("div", { class: "au-side" }, status.element, slot, keys);
   const main = make("div", { class: "au-slot" });
-  const top = make("header", { class: "au-top" },
+  const top = make(
+    "header",
+    { class: "au-top" },
     make("a", { class: "au-mark", href: location.pathname.replace(/[^/]*\/?$/, "") }, "Aurelius"),
-    make("h1", {}, "Intake"), nav, make("span", { class: "au-who" }, model.get("person")));
+    make("h1", {}, "Intake"),
+    nav,
+    make("span", { class: "au-who" }, model.get("person")),
+  );
   el.replaceChildren(top, side, main, notice);
 
   let view = "";
@@ -38,11 +56,14 @@ function render({ model, el }) {
   let entered = false;
   let ended = false;
   let clock = 0;
-  let told = 0;
+  let hiding = 0;
 
-  function tell(words, bad = false) {
-    clearTimeout(told);
-    if (!bad) told = setTimeout(() => { notice.hidden = true; }, NOTICE_MS);
+  function notify(words, bad = false) {
+    clearTimeout(hiding);
+    if (!bad)
+      hiding = setTimeout(() => {
+        notice.hidden = true;
+      }, NOTICE_MS);
     notice.textContent = words;
     notice.hidden = !words;
     notice.classList.toggle("au-bad", bad);
@@ -58,9 +79,12 @@ function render({ model, el }) {
     for (const [each, tab] of Object.entries(buttons)) tab.setAttribute("aria-pressed", String(each === name));
     slot.replaceChildren(pane.list);
     main.replaceChildren(pane.pane);
-    keys.replaceChildren(...pane.keys.flatMap((part) =>
-      Array.isArray(part) ? part.map((key) => make("kbd", {}, key)) : [make("span", {}, part)]));
-    tell("");
+    keys.replaceChildren(
+      ...pane.keys.flatMap((part) =>
+        Array.isArray(part) ? part.map((key) => make("kbd", {}, key)) : [make("span", {}, part)],
+      ),
+    );
+    notify("");
     slowAt = 0;
     poll();
   }
@@ -89,14 +113,21 @@ function render({ model, el }) {
     }
   }
 
-  // A list that cannot be had is said; the other ones go on.
+  // A list that cannot be read is reported; the others are still shown.
   async function loadLists() {
-    const loads = [desk.load(), requests.load().then((there) => { buttons.requests.hidden = !there; })];
+    const loads = [
+      desk.load(),
+      requests.load().then((there) => {
+        buttons.requests.hidden = !there;
+      }),
+    ];
     if (view === "certificates") loads.push(certificates.load());
-    const refused = (await Promise.allSettled(loads)).filter(({ reason }) => reason).map(({ reason }) => reason);
+    const refused = (await Promise.allSettled(loads)).flatMap((load) =>
+      load.status === "rejected" ? load.reason : [],
+    );
     const worst = refused.find((error) => !(error instanceof Refusal) || error.status === 401);
     if (worst) throw worst;
-    if (refused.length) tell(refused[0].message, true);
+    if (refused.length) notify(refused[0].message, true);
   }
 
   // Returns whether asking again at once may help.

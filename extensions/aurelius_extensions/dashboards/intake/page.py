@@ -1,6 +1,6 @@
-"""The data steward's page: what comes in, what waits for a decision, the certificates, the way back to a patient.
+"""The data steward's page: the intake's state, the release desk, the certificates and re-identification.
 
-The kernel behind the page is in the de-identified zone and brings nothing but the script and the person's name.
+The kernel behind the page is in the de-identified zone and provides only the script and the person's name.
 The script asks the intake service itself, from the browser, with the browser's own login: what identifies a patient
 goes from the intake to the steward's screen and nowhere else.
 """
@@ -14,10 +14,9 @@ import traitlets
 from IPython.display import HTML, display
 
 from aurelius_catalog.access.person import Person
+from aurelius_catalog.viewing.web_assets import read_bundle
 
 FOLDER = Path(__file__).parent
-#: A widget is one module; these are its parts, in the order in which they build on each other.
-PARTS = ("calls.js", "elements.js", "status.js", "masks.js", "desk.js", "certificates.js", "requests.js", "page.js")
 #: Seen until the script runs.
 FIRST_PAINT = """
 <div id="first-paint" class="au-intake">
@@ -29,7 +28,7 @@ FIRST_PAINT = """
 class Intake(anywidget.AnyWidget):
     """The live page of one steward."""
 
-    _esm = "\n".join((FOLDER / part).read_text(encoding="utf-8") for part in PARTS)
+    _esm = read_bundle(FOLDER, "page")
     _css = (FOLDER / "intake.css").read_text(encoding="utf-8")
 
     person = traitlets.Unicode().tag(sync=True)

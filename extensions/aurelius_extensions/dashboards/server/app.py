@@ -2,7 +2,7 @@
 
 Differences from ``voila notebooks/``: the hub logs people in; only the dashboards' own pages are routed (no tree,
 no contents, no files, no kernel listing); a kernel belongs to one person; secrets stay in the service; pages may
-load nothing from outside; kernels are preheated, culled, limited in number and gone when the service is.
+load nothing from outside; kernels are preheated, culled, limited in number and ended with the service.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ PAGE_POLICY = "; ".join(
 #: The system takes socket names of 107 characters; the kernels' names need the rest.
 LONGEST_FOLDER = 40
 KERNEL_ID = r"(?P<kernel_id>\w+-\w+-\w+-\w+-\w+)"
-#: Voila's own routes that stay: scripts and styles. They hold nothing about anybody.
+#: Voila's own routes that stay: scripts and styles. They hold nothing about any person.
 STATIC_ROUTES = ("voila/templates/", "voila/static/", "voila/api/themes/", "voila/labextensions/")
 #: Where Voila's scripts are found: a new version is a new address.
 SCRIPTS = f"voila/static-{voila.__version__}"
@@ -151,7 +151,7 @@ def make_config(settings: DashboardSettings) -> Config:
         extension_allowlist=LABEXTENSIONS,
         page_config_hook=point_to_scripts,
     )
-    # Kernels talk over sockets in a folder that is ours alone, not over ports that anybody on the machine can reach.
+    # Kernels talk over sockets in a private folder, not over ports that every account of the machine can reach.
     config.ConnectionFileMixin.transport = "ipc" if len(tempfile.gettempdir()) <= LONGEST_FOLDER else "tcp"
     # Signatures say whether a notebook's stored outputs can be trusted; dashboards store none.
     config.NotebookNotary.update(db_file=":memory:", secret=os.urandom(32))

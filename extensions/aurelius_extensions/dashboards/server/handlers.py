@@ -21,12 +21,12 @@ from voila.tornado.handler import TornadoVoilaHandler
 from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler
 
 from aurelius_catalog.access.person import Person
+from aurelius_deidentify.errors import AureliusError
 from aurelius_extensions.dashboards.server import registry
 from aurelius_extensions.dashboards.server.identity import PERSON_HEADER
 from aurelius_extensions.dashboards.server.kernels import ClaimedKernels
-from aurelius_extensions.errors import ExtensionError
 
-#: What an error page says; the reason of an error of ours is more precise and replaces it.
+#: What an error page says; an AureliusError is more precise and replaces it.
 WORDS = {
     403: "You may not open this page. Ask an administrator for a role that includes it.",
     404: "There is no such page here.",
@@ -64,9 +64,9 @@ class PersonPages(JupyterHandler):
         self.finish(load_pages().get_template(template).render(base_url=self.base_url, **values))
 
     def write_error(self, status_code: int, **keywords: Any) -> None:
-        """Say what went wrong in words; never a traceback."""
+        """Answer with what went wrong, in words; never a traceback."""
         error = keywords.get("exc_info", (None, None))[1]
-        if isinstance(error, ExtensionError):
+        if isinstance(error, AureliusError):
             self.set_status(error.status_code)
             words = str(error)
         else:
@@ -75,8 +75,8 @@ class PersonPages(JupyterHandler):
         self.write_page("error.html", words=words, status=self.get_status())
 
     def log_exception(self, *exc_info: Any) -> None:
-        """Log an error of ours as one line."""
-        if isinstance(exc_info[1], ExtensionError):
+        """Log a refusal as one line, anything else with its traceback."""
+        if isinstance(exc_info[1], AureliusError):
             self.log.info("refused: %s", type(exc_info[1]).__name__)
         else:
             super().log_exception(*exc_info)
@@ -113,7 +113,7 @@ class DashboardPage(PersonPages, TornadoVoilaHandler):
 
 
 class OwnKernelOnly(JupyterHandler):
-    """Mixin: a kernel answers to the person it was started for, and does not exist for anybody else."""
+    """Mixin: a kernel answers to the person it was started for, and does not exist for anyone else."""
 
     async def prepare(self, **keywords: Any) -> None:
         """Refuse before the handler's own work begins."""

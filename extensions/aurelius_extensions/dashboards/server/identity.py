@@ -1,4 +1,4 @@
-"""Who looks at a page: the hub says by OAuth, and the kernel is told in a header that only we write."""
+"""The identity of a page's viewer: from the hub by OAuth, handed to the kernel in a header that only we write."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class HubIdentity(JupyterHubIdentityProvider):
     """Hub login for stand-alone Voila, which has no hub integration of its own."""
 
     def __init__(self, **keywords: Any) -> None:
-        # Voila passes a token and a login page of its own; both are the hub's business here.
+        # Voila passes a token and a login page of its own; both come from the hub here.
         keywords.pop("token", None)
         keywords.pop("login_handler_class", None)
         super().__init__(**keywords, hub_auth=HubOAuth(cache_max_age=CACHE_S))

@@ -1,4 +1,4 @@
-"""The kernels behind the pages: whose they are, what they inherit, how many there may be, how they end."""
+"""The kernels behind the pages: their owners, their environment, their number and their end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the dashboards service counts, for Prometheus."""
+"""Metrics of the dashboards service, for Prometheus."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which dashboards there are: the notebooks in a folder, each with a title, a line about it and its roles."""
+"""The registry of dashboards: the notebooks in a folder, each with a title, a description and its roles."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from aurelius_extensions.errors import DashboardDenied, UnknownDashboard
 class Dashboard:
     """One dashboard, as its notebook's metadata describe it under ``aurelius``.
 
-    ``roles`` are the roles it is meant for; empty means everybody who may use the service. This decides who may open
+    ``roles`` are the roles it is meant for; empty means everyone who may use the service. This decides who may open
     the page, not what is seen in it: that is decided where the data lie.
     """
 
@@ -43,7 +43,7 @@ def get_dashboard(folder: Path, name: str, person: Person) -> Dashboard:
     DashboardDenied
         When it is not for any of this person's roles.
     UnknownDashboard
-        When there is none of this name.
+        When no dashboard has this name.
     """
     for dashboard in _read_all(folder):
         if dashboard.name == name:

@@ -1,4 +1,4 @@
-"""Where the dashboards lie and what the hub told this service."""
+"""Settings of the dashboards service, and the address that the hub gave it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def read_address() -> tuple[str, int, str]:
     Raises
     ------
     SystemExit
-        When the hub did not say where to listen.
+        When the hub gave no address to listen on.
     """
     address = urlsplit(os.environ.get("JUPYTERHUB_SERVICE_URL", ""))
     prefix = os.environ.get("JUPYTERHUB_SERVICE_PREFIX", "")

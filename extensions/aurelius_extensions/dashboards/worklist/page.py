@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field, ValidationError
 from aurelius_catalog import Catalog, DecisionAction, Person, open_catalog
 from aurelius_catalog.errors import AureliusError
 from aurelius_catalog.records import WorklistRow
+from aurelius_catalog.viewing.web_assets import read_bundle
 from aurelius_extensions.dashboards.worklist.images import ImagePane
 from aurelius_extensions.dashboards.worklist.markup import Prior, compare_volumes, is_earlier, render_case, render_list
 
@@ -35,10 +36,10 @@ class WorklistMessage(BaseModel):
 class Worklist(anywidget.AnyWidget):
     """The live worklist of one person.
 
-    It is made before anybody looks, with all that takes time, and then filled for the person who does.
+    It is made before the page is opened, with all that takes time, and then filled for the person who opens it.
     """
 
-    _esm = Path(__file__).parent / "worklist.js"
+    _esm = read_bundle(Path(__file__).parent, "worklist")
 
     list_html = traitlets.Unicode().tag(sync=True)
     case_html = traitlets.Unicode().tag(sync=True)
@@ -51,7 +52,7 @@ class Worklist(anywidget.AnyWidget):
         self._selected = 0
         self._plane = "Axial"
         self._images = ImagePane()
-        # Walked once as nobody, who sees nothing: connections, queries and templates are ready afterwards.
+        # Filled once for a person without rights, who sees nothing: connections, queries and templates are then ready.
         self.fill(open_catalog(person=Person.of("", [])))
         self.on_msg(lambda _widget, content, _buffers: self._answer(content))
 
@@ -80,51 +81,51 @@ class Worklist(anywidget.AnyWidget):
 
     def _answer(self, content: Any) -> None:
         try:
-            wish = WorklistMessage.model_validate(content)
+            message = WorklistMessage.model_validate(content)
         except ValidationError:
             return
         try:
             self.notice = ""
-            getattr(self, f"_{wish.do}")(wish)
+            getattr(self, f"_{message.do}")(message)
         except AureliusError as error:
             self.notice = str(error)
         except Exception as error:
             # Only the type: what an error says may name a patient's study.
-            logger.error("worklist: %s failed with %s", wish.do, type(error).__name__)
+            logger.error("worklist: %s failed with %s", message.do, type(error).__name__)
             self.notice = FAILED
 
-    def _refresh(self, wish: WorklistMessage) -> None:
+    def _refresh(self, message: WorklistMessage) -> None:
         self._rows = self._catalog.worklist()
         self._draw()
 
-    def _select(self, wish: WorklistMessage) -> None:
-        self._selected = wish.prediction
+    def _select(self, message: WorklistMessage) -> None:
+        self._selected = message.prediction
         self.next_up = 0
         self._draw()
-        row = self._find(wish.prediction)
+        row = self._find(message.prediction)
         if row is not None:
             self._images.show(self._catalog, row.prediction)
 
-    def _turn(self, wish: WorklistMessage) -> None:
-        self._plane = wish.plane
-        self._images.turn(wish.plane)
+    def _turn(self, message: WorklistMessage) -> None:
+        self._plane = message.plane
+        self._images.turn(message.plane)
         self._draw()
 
-    def _accept(self, wish: WorklistMessage) -> None:
-        self._decide(wish, DecisionAction.ACCEPT)
+    def _accept(self, message: WorklistMessage) -> None:
+        self._decide(message, DecisionAction.ACCEPT)
 
-    def _override(self, wish: WorklistMessage) -> None:
-        self._decide(wish, DecisionAction.OVERRIDE)
+    def _override(self, message: WorklistMessage) -> None:
+        self._decide(message, DecisionAction.OVERRIDE)
 
-    def _decide(self, wish: WorklistMessage, action: DecisionAction) -> None:
+    def _decide(self, message: WorklistMessage, action: DecisionAction) -> None:
         waiting = [row.prediction.id for row in self._rows if row.prediction.requires_review]
-        after = waiting[waiting.index(wish.prediction) + 1 :] if wish.prediction in waiting else []
+        after = waiting[waiting.index(message.prediction) + 1 :] if message.prediction in waiting else []
         try:
-            self._catalog.decide(wish.prediction, action, wish.reason)
+            self._catalog.decide(message.prediction, action, message.reason)
             self.next_up = after[0] if after else 0
         finally:
             self.case_html = ""  # the buttons come back fresh, whether it worked or not
-            self._refresh(wish)
+            self._refresh(message)
 
     def _draw(self) -> None:
         row = self._find(self._selected)

@@ -1,9 +1,11 @@
-// The live worklist: shows the HTML the kernel renders, and tells the kernel what the person wants.
+// The live worklist: shows the HTML that the kernel renders, and sends the kernel what the person asks for.
 // Rights are checked in the store; nothing here decides anything.
 
 const REFRESH_MS = 30000;
 // Images are asked for when the person has come to rest on a row, not for every row passed with a key held down.
 const REST_MS = 120;
+
+const STEPS = { j: 1, ArrowDown: 1, k: -1, ArrowUp: -1 };
 
 function render({ model, el }) {
   document.getElementById("first-paint")?.remove();
@@ -21,7 +23,8 @@ function render({ model, el }) {
   let resting = 0;
   const rows = () => [...list.querySelectorAll("tr[data-prediction]")];
   const current = () => rows().find((row) => row.getAttribute("aria-selected") === "true");
-  const tell = (wish, prediction, reason = "") => model.send({ do: wish, prediction: Number(prediction), reason });
+  const request = (action, prediction, reason = "") =>
+    model.send({ do: action, prediction: Number(prediction), reason });
 
   function drawList() {
     const top = list.querySelector(".au-scroll")?.scrollTop ?? 0;
@@ -41,14 +44,12 @@ function render({ model, el }) {
     for (const row of rows()) row.setAttribute("aria-selected", String(row.dataset.prediction === String(prediction)));
     current()?.scrollIntoView({ block: "nearest" });
     clearTimeout(resting);
-    resting = setTimeout(() => tell("select", prediction), REST_MS);
+    resting = setTimeout(() => request("select", prediction), REST_MS);
   }
   function step(by) {
-    const all = rows();
-    // After a decision the row has moved down to the reviewed ones; the next to review is where it was.
-    const next = by > 0 && all.find((row) => row.dataset.prediction === String(model.get("next_up")));
-    const row = next || all[all.indexOf(current()) + by];
-    if (row) select(row.dataset.prediction);
+    const all = rows().map((row) => row.dataset.prediction);
+    const next = findNext(all, current()?.dataset.prediction, by, model.get("next_up"));
+    if (next) select(next);
   }
   function ask(open) {
     const form = pane.querySelector(".au-reason");
@@ -60,7 +61,7 @@ function render({ model, el }) {
     const button = pane.querySelector("[data-do=accept]");
     if (!button || button.disabled || !current()) return;
     button.disabled = true;
-    tell("accept", current().dataset.prediction);
+    request("accept", current().dataset.prediction);
   }
 
   function onClick(event) {
@@ -79,18 +80,18 @@ function render({ model, el }) {
   function onSubmit(event) {
     event.preventDefault();
     event.target.querySelector("[type=submit]").disabled = true;
-    tell("override", current().dataset.prediction, event.target.elements.reason.value);
+    request("override", current().dataset.prediction, event.target.elements.reason.value);
   }
   function onKey(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === "Escape") return ask(false);
     // Typing stays typing, and the image viewer has keys of its own.
     if (event.target.closest("input, textarea, canvas")) return;
-    const steps = { j: 1, ArrowDown: 1, k: -1, ArrowUp: -1 };
-    if (event.key in steps) step(steps[event.key]);
+    if (event.key in STEPS) step(STEPS[event.key]);
     else if (event.key === "a") accept();
     else if (event.key === "o") ask(true);
-    else if (event.key === "Enter" && event.target.matches("tr[data-prediction]")) select(event.target.dataset.prediction);
+    else if (event.key === "Enter" && event.target.matches("tr[data-prediction]"))
+      select(event.target.dataset.prediction);
     else return;
     event.preventDefault();
   }
@@ -104,13 +105,25 @@ function render({ model, el }) {
   drawList();
   drawCase();
   drawNotice();
-  const clock = setInterval(() => document.hidden || tell("refresh", 0), REFRESH_MS);
+  const clock = setInterval(() => document.hidden || request("refresh", 0), REFRESH_MS);
   const first = current() ?? rows()[0];
   if (first) select(first.dataset.prediction);
   return () => {
     clearInterval(clock);
     document.removeEventListener("keydown", onKey);
   };
+}
+
+/**
+ * Return the prediction one step away in the list. After a decision its row has moved down to the reviewed ones, and
+ * the kernel names the one to review next.
+ * @param {(string | undefined)[]} all predictions in the order shown
+ * @param {string | undefined} current
+ * @param {number} by 1 for the next, -1 for the previous one
+ * @param {number} nextUp the prediction to review next, 0 for none
+ */
+export function findNext(all, current, by, nextUp) {
+  return by > 0 && all.includes(String(nextUp)) ? String(nextUp) : all[all.indexOf(current) + by];
 }
 
 export default { render };

@@ -1,4 +1,4 @@
-"""Execute one report notebook: ``python -m aurelius_extensions.reports.execution.execute FOLDER``.
+"""Execution of one report notebook: ``python -m aurelius_extensions.reports.execution.execute FOLDER``.
 
 The service starts this as a process of its own. FOLDER holds ``report.ipynb``; what is left there is the
 executed ``notebook.ipynb``, the ``report.html`` to read, the notebook's ``results.json`` and an

@@ -1,4 +1,4 @@
-"""A finished notebook as one HTML page that asks nothing of anybody: no script, no outside address."""
+"""A finished notebook as one self-contained HTML page: no script, no outside address."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run was computed with: packages, code, device."""
+"""The provenance of a run: the packages, code and device it was computed with."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def list_packages() -> dict[str, str]:
 def describe_device() -> str:
     """Name the GPUs with their driver, or the processor's architecture where there is none."""
     if shutil.which("nvidia-smi"):
-        told = _ask("nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader")
-        if told:
-            return "; ".join(line.strip() for line in told.splitlines())
+        answer = _ask("nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader")
+        if answer:
+            return "; ".join(line.strip() for line in answer.splitlines())
     return f"cpu {platform.machine()}"
 
 

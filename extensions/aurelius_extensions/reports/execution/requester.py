@@ -1,4 +1,4 @@
-"""Who asked for a report: handed to its kernel, so that the catalog answers as to that person.
+"""The requester of a report: handed to its kernel, so that the catalog answers with that person's rights.
 
 The service hands the person to the process that executes the report through its standard input, and that
 process to the kernel through the environment: nothing stands in arguments or on disk. The kernel
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 PERSON_VARIABLE = "AURELIUS_REPORT_PERSON"
 
 
-def open_as_asker() -> Catalog:
+def open_as_requester() -> Catalog:
     """Open the catalog with the rights of the person who asked for the report.
 
-    In a report that the service runs, that is the person who pressed the button. In a notebook somebody has
-    open in JupyterLab it is that somebody, so a report can be written and tried there.
+    In a report that the service runs, that is the person who pressed the button. In a notebook that is open
+    in JupyterLab it is the person at work there, so a report can be written and tried there.
     """
     given = os.environ.get(PERSON_VARIABLE)
     if given is None:

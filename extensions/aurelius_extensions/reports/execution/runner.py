@@ -1,4 +1,4 @@
-"""Start the process that executes a report, wait for it, and end it with all its children."""
+"""The process that executes a report: started, awaited, and ended with all its children."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The hands of the report service: take the oldest waiting run, execute it, say what came out, store it."""
+"""The worker of the report service: it takes the oldest waiting run, executes it, judges and stores the result."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from pydantic import ValidationError
 from aurelius_catalog.errors import AureliusError
 from aurelius_extensions.reports.execution.execute import SOURCE_FILE, ExecutionOutcome, Order
 from aurelius_extensions.reports.execution.runner import Interrupted, Runner
-from aurelius_extensions.reports.files import list_secrets
 from aurelius_extensions.reports.library import Library, ReportNotebook
 from aurelius_extensions.reports.records import ReportRun, ResultTable, RunRequest, RunState, Verdict, VerdictKind
+from aurelius_extensions.reports.redaction import list_secrets
 from aurelius_extensions.reports.results.comparison import compare_results, note_differences
 from aurelius_extensions.reports.results.declaration import RESULTS_FILE
 from aurelius_extensions.reports.runs.queue import Queue

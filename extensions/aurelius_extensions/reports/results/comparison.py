@@ -1,4 +1,4 @@
-"""Results against results: MATCH or DRIFT, number by number, and what else was different."""
+"""The comparison of two runs: MATCH or DRIFT, number by number, and what else was different."""
 
 from __future__ import annotations
 

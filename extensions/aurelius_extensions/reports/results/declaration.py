@@ -46,7 +46,7 @@ class Results:
         name
             What was measured.
         value
-            The number; NaN says that there is none, and a rerun must find none either.
+            The number; NaN stands for no number, and a rerun must come to none either.
         tolerance
             Absolute difference up to which a rerun counts as the same, in ``unit``; at least 0.
         unit

@@ -1,4 +1,4 @@
-"""The runs that wait or work: one file each, so that a restart forgets none."""
+"""The runs that wait or work: one file each, so that none is lost in a restart."""
 
 from __future__ import annotations
 

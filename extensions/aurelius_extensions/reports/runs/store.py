@@ -3,11 +3,12 @@
 A run is a folder: ``report.ipynb`` (as it was), ``notebook.ipynb`` (as it ran), ``report.html``,
 ``results.json``, ``run.json``, ``verdict.json``, ``ro-crate-metadata.json``, and ``manifest.json`` with the SHA-256 of
 each. It is made beside its place and renamed into it, so it is there whole or not at all. Files are
-read-only, and every read is checked against the manifest: a change is told, never shown as a result.
+read-only, and every read is checked against the manifest: a change is reported, never shown as a result.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
@@ -18,8 +19,8 @@ from aurelius_catalog.durable_files import sync_file, sync_folder
 from aurelius_catalog.errors import NotFound
 from aurelius_extensions.errors import NothingStored, RunTampered
 from aurelius_extensions.reports.execution.execute import HTML_FILE, NOTEBOOK_FILE, SOURCE_FILE
-from aurelius_extensions.reports.files import hash_bytes, redact_text
 from aurelius_extensions.reports.records import ReportRun, ResultTable, Verdict
+from aurelius_extensions.reports.redaction import redact_text
 from aurelius_extensions.reports.results.declaration import RESULTS_FILE
 from aurelius_extensions.reports.runs.crate import METADATA_FILE, write_crate
 
@@ -72,7 +73,7 @@ class StoredRun:
             content = (self.folder / name).read_bytes()
         except FileNotFoundError:
             content = b""
-        if hash_bytes(content) != sealed[name]:
+        if _hash_bytes(content) != sealed[name]:
             raise RunTampered(f"{name} of run {self.id} was changed after it was sealed; it is not to be relied on.")
         return content
 
@@ -100,7 +101,7 @@ class StoredRun:
             raise RunTampered(f"The manifest of run {self.id} was removed or changed after it was sealed.") from error
 
     def _hash(self, name: str) -> str:
-        return hash_bytes((self.folder / name).read_bytes())
+        return _hash_bytes((self.folder / name).read_bytes())
 
 
 class RunStore:
@@ -128,7 +129,7 @@ class RunStore:
         Raises
         ------
         NotFound
-            If there is none of that id.
+            If no run has that id.
         """
         if not RUN_ID.fullmatch(run_id) or not (self.folder / run_id).is_dir():
             raise NotFound(f"There is no finished run {run_id[:40]!r}.")
@@ -142,7 +143,7 @@ class RunStore:
         work
             Folder it was executed in; removed afterwards.
         run, verdict
-            Its record, and what is said of it.
+            Its record and its verdict.
         secrets
             Values that are taken out of every file before it is hashed.
         """
@@ -158,7 +159,7 @@ class RunStore:
         write_crate(made, run, verdict, source=SOURCE_FILE)
         for path in made.iterdir():
             path.write_text(redact_text(path.read_text("utf-8"), secrets), "utf-8")
-        sealed = {path.name: hash_bytes(path.read_bytes()) for path in sorted(made.iterdir())}
+        sealed = {path.name: _hash_bytes(path.read_bytes()) for path in sorted(made.iterdir())}
         (made / MANIFEST_FILE).write_text(json.dumps({"run": run.id, "files": sealed}, indent=1), "utf-8")
         for path in made.iterdir():
             sync_file(path)
@@ -170,3 +171,8 @@ class RunStore:
         sync_folder(self.folder)
         shutil.rmtree(work, ignore_errors=True)
         return StoredRun(place)
+
+
+def _hash_bytes(content: bytes) -> str:
+    """Return the SHA-256 of some bytes, in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()

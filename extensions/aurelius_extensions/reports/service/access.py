@@ -1,4 +1,4 @@
-"""What one person may ask of the reports, and what that person may see of the runs.
+"""One person's access to the reports: what that person may run, and see of the runs.
 
 To run takes a role with the right to report. A run is open to whoever may see every series of its dataset
 at this moment; who ran it sees that it exists and how it went, but the numbers only under that same condition.
@@ -42,7 +42,7 @@ class RunView:
 
     @property
     def outcome(self) -> str:
-        """One word or two for the badge."""
+        """The outcome in one or two words, for the badge."""
         if self.changes:
             return "TAMPERED"
         if self.verdict is not None:
@@ -69,7 +69,7 @@ class ReportAccess:
 
     @property
     def person(self) -> Person:
-        """Whose desk it is."""
+        """The person whose access this is."""
         return self._catalog.person
 
     def ask(self, report_name: str, given: Mapping[str, object]) -> RunRequest:
@@ -125,7 +125,7 @@ class ReportAccess:
         Raises
         ------
         NotFound
-            If there is none of that id.
+            If no run has that id.
         PermissionDenied
             If it is not for this person.
         """

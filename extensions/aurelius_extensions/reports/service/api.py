@@ -1,4 +1,4 @@
-"""The report service for programs: JSON in, JSON out; the same rights as the pages."""
+"""The JSON interface of the report service, with the same rights as the pages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aurelius_extensions.reports.execution.execute import HTML_FILE
 from aurelius_extensions.reports.records import ParameterValue
 from aurelius_extensions.reports.runs.crate import MEDIA_TYPES
 from aurelius_extensions.reports.service.access import RunView
-from aurelius_extensions.reports.service.dependencies import DeskOf
+from aurelius_extensions.reports.service.dependencies import AccessDependency
 
 router = APIRouter(prefix="/api")
 #: A report is a document of a notebook's making, served from the hub's own origin: it may run and load nothing.
@@ -28,7 +28,7 @@ class Ask(Record):
 
 
 @router.get("/reports")
-def list_reports(desk: DeskOf) -> list[dict[str, Any]]:
+def list_reports(access: AccessDependency) -> list[dict[str, Any]]:
     """List the reports with their parameters, defaults and types."""
     return [
         {
@@ -38,44 +38,44 @@ def list_reports(desk: DeskOf) -> list[dict[str, Any]]:
             "sha256": report.sha256,
             "parameters": [vars(parameter) for parameter in report.parameters],
         }
-        for report in desk.library.list_reports()
+        for report in access.library.list_reports()
     ]
 
 
 @router.get("/runs")
-def list_runs(desk: DeskOf) -> list[dict[str, Any]]:
+def list_runs(access: AccessDependency) -> list[dict[str, Any]]:
     """List the runs this person may know of, newest first."""
-    return [describe_view(view) for view in desk.list_runs()]
+    return [describe_view(view) for view in access.list_runs()]
 
 
 @router.post("/runs", status_code=202)
-def ask_run(desk: DeskOf, ask: Ask) -> dict[str, Any]:
+def ask_run(access: AccessDependency, ask: Ask) -> dict[str, Any]:
     """Ask for a run; the answer names it."""
-    return describe_view(desk.get_run(desk.ask(ask.report, ask.parameters).id))
+    return describe_view(access.get_run(access.ask(ask.report, ask.parameters).id))
 
 
 @router.get("/runs/{run_id}")
-def get_run(desk: DeskOf, run_id: str) -> dict[str, Any]:
+def get_run(access: AccessDependency, run_id: str) -> dict[str, Any]:
     """Say how a run stands, with its verdict."""
-    return describe_view(desk.get_run(run_id))
+    return describe_view(access.get_run(run_id))
 
 
 @router.post("/runs/{run_id}/rerun", status_code=202)
-def ask_rerun(desk: DeskOf, run_id: str) -> dict[str, Any]:
+def ask_rerun(access: AccessDependency, run_id: str) -> dict[str, Any]:
     """Ask for a run to be repeated and compared with itself; the answer names the new run."""
-    return describe_view(desk.get_run(desk.rerun(run_id).id))
+    return describe_view(access.get_run(access.rerun(run_id).id))
 
 
 @router.get("/runs/{run_id}/files")
-def list_files(desk: DeskOf, run_id: str) -> list[str]:
+def list_files(access: AccessDependency, run_id: str) -> list[str]:
     """List the stored files of a run."""
-    return desk.list_files(run_id)
+    return access.list_files(run_id)
 
 
 @router.get("/runs/{run_id}/files/{name}")
-def read_file(desk: DeskOf, run_id: str, name: str) -> Response:
+def read_file(access: AccessDependency, run_id: str, name: str) -> Response:
     """Return one stored file, after checking that it is what was sealed."""
-    return answer_file(desk.read_file(run_id, name), run_id, name)
+    return answer_file(access.read_file(run_id, name), run_id, name)
 
 
 def answer_file(content: bytes, run_id: str, name: str) -> Response:

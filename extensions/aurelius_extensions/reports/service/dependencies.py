@@ -1,4 +1,4 @@
-"""What each request to the report service begins with: the person, and that person's desk."""
+"""Dependencies of the report service's routes: the person behind a request, and that person's access."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from aurelius_extensions.reports.execution.worker import Worker
 from aurelius_extensions.reports.service.access import ReportAccess
 
 
-def open_desk(request: Request, person: Annotated[Person, Depends(current_person)]) -> ReportAccess:
-    """Open the desk of the person behind a request; the catalog itself checks what that person may see."""
+def open_access(request: Request, person: Annotated[Person, Depends(current_person)]) -> ReportAccess:
+    """Open the reports for the person behind a request; the catalog itself checks what that person may see."""
     worker: Worker = request.app.state.worker
     return ReportAccess(worker.library, worker.queue, worker.store, LocalStore(worker.settings, person))
 
 
-DeskOf = Annotated[ReportAccess, Depends(open_desk)]
+AccessDependency = Annotated[ReportAccess, Depends(open_access)]

@@ -1,4 +1,4 @@
-"""The report service for people: reports to run, runs to look at, a verdict to see at a glance."""
+"""The pages of the report service: reports to run, runs to look at, a verdict to see at a glance."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from aurelius_extensions.reports.execution.execute import HTML_FILE
 from aurelius_extensions.reports.records import ResultTable, RunState
 from aurelius_extensions.reports.service.access import ReportAccess, RunView
 from aurelius_extensions.reports.service.api import answer_file
-from aurelius_extensions.reports.service.dependencies import DeskOf
+from aurelius_extensions.reports.service.dependencies import AccessDependency
 
 #: No script at all, nothing from outside; the report is framed from this service only.
 PAGE_POLICY = (
@@ -42,7 +42,7 @@ class PageRoute(APIRoute):
             try:
                 return await handle(request)
             except AureliusError as error:
-                return show_page("error.html", status_code=error.status_code, error=error, kind=type(error).__name__)
+                return show_page("error.html", status_code=error.status_code, error=error)
 
         return answer
 
@@ -56,16 +56,16 @@ async def read_form(request: Request) -> dict[str, str]:
 
 
 @router.get("/")
-def show_home(desk: DeskOf, request: Request) -> Response:
+def show_home(access: AccessDependency, request: Request) -> Response:
     """List the reports with their forms, and the runs; ``?again=`` fills the form as that run was filled."""
-    views = desk.list_runs()
+    views = access.list_runs()
     wanted = request.query_params.get("again", "")
     filled = next((view.record for view in views if view.id == wanted and view.record), None)
     return show_page(
         "home.html",
-        person=desk.person,
-        may_run=desk.person.may(Action.REPORT),
-        reports=desk.library.list_reports(),
+        person=access.person,
+        may_run=access.person.may(Action.REPORT),
+        reports=access.library.list_reports(),
         filled=filled,
         views=views,
         refresh=REFRESH_S if any(view.state is not RunState.DONE for view in views) and not filled else None,
@@ -73,41 +73,41 @@ def show_home(desk: DeskOf, request: Request) -> Response:
 
 
 @router.post("/runs")
-def ask_run(desk: DeskOf, form: Annotated[dict[str, str], Depends(read_form)]) -> Response:
+def ask_run(access: AccessDependency, form: Annotated[dict[str, str], Depends(read_form)]) -> Response:
     """Ask for a run and go to its page."""
     given = {
         name.removeprefix(PARAMETER_FIELD): value for name, value in form.items() if name.startswith(PARAMETER_FIELD)
     }
-    return _go_to(desk.ask(form.get("report", ""), given).id)
+    return _go_to(access.ask(form.get("report", ""), given).id)
 
 
 @router.post("/runs/{run_id}/rerun")
-def ask_rerun(desk: DeskOf, run_id: str) -> Response:
+def ask_rerun(access: AccessDependency, run_id: str) -> Response:
     """Ask for a rerun and go to its page."""
-    return _go_to(desk.rerun(run_id).id)
+    return _go_to(access.rerun(run_id).id)
 
 
 @router.get("/runs/{run_id}")
-def show_run(desk: DeskOf, run_id: str) -> Response:
+def show_run(access: AccessDependency, run_id: str) -> Response:
     """Show one run: its verdict, what drifted, the report, the numbers, the provenance."""
-    view = desk.get_run(run_id)
+    view = access.get_run(run_id)
     return show_page(
         "run.html",
-        person=desk.person,
-        may_run=desk.person.may(Action.REPORT),
+        person=access.person,
+        may_run=access.person.may(Action.REPORT),
         view=view,
         run=view.record,
-        results=_read_results(desk, view),
-        files=desk.list_files(run_id) if _is_readable(view) else [],
+        results=_read_results(access, view),
+        files=access.list_files(run_id) if _is_readable(view) else [],
         report_file=HTML_FILE,
         refresh=None if view.state is RunState.DONE else REFRESH_S,
     )
 
 
 @router.get("/runs/{run_id}/files/{name}")
-def read_file(desk: DeskOf, run_id: str, name: str) -> Response:
+def read_file(access: AccessDependency, run_id: str, name: str) -> Response:
     """Return one stored file."""
-    return answer_file(desk.read_file(run_id, name), run_id, name)
+    return answer_file(access.read_file(run_id, name), run_id, name)
 
 
 def show_page(template: str, *, status_code: int = 200, **values: object) -> HTMLResponse:
@@ -125,11 +125,11 @@ def _is_readable(view: RunView) -> bool:
     return view.state is RunState.DONE and view.is_open
 
 
-def _read_results(desk: ReportAccess, view: RunView) -> ResultTable | None:
+def _read_results(access: ReportAccess, view: RunView) -> ResultTable | None:
     if not _is_readable(view):
         return None
     try:
-        return desk.get_results(view.id)
+        return access.get_results(view.id)
     except RunTampered:
         return None  # the page says so in its place
 

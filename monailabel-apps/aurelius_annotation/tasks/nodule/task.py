@@ -90,14 +90,14 @@ class NoduleTask(BasicInferTask):
 
 
 def describe_findings(probability: NDArray[np.float32], voxel_mm3: float) -> tuple[NDArray[np.uint8], dict[str, Any]]:
-    """Turn probabilities into a label map and say what was found, and how sure that is.
+    """Turn probabilities into a label map, and measure the findings and their certainty.
 
     Parameters
     ----------
     probability
         (x, y, z) float32, probability that a voxel is nodule.
     voxel_mm3
-        Volume of a voxel.
+        Volume of a voxel in mm³.
 
     Returns
     -------

@@ -1,19 +1,13 @@
-"""The content of stored files: its hash, and secrets kept out of it."""
+"""The redaction of secrets: values of this process's environment that no stored file may hold."""
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSWORD|CRYPT_KEY|API_KEY|DATABASE_URL")
 REMOVED = "[removed]"
-
-
-def hash_bytes(content: bytes) -> str:
-    """Return the SHA-256 of some bytes, in hexadecimal."""
-    return hashlib.sha256(content).hexdigest()
 
 
 def list_secrets(environment: Mapping[str, str]) -> list[str]:
