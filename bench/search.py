@@ -110,7 +110,7 @@ BENCHMARKS: dict[str, Callable[[], Result]] = {
 
 
 def _measure(name: str, open_index: Callable[[], Iterator[IntakeSettings]]) -> Result:
-    from many_series import fill_index
+    from support.many_series import fill_index
 
     slowest: list[float] = []
     for size in SIZES:
@@ -202,7 +202,7 @@ def _time_admission(engine: Engine, studies: int = 100) -> float:
 def _make_study(number: int) -> DeidentifiedStudy:
     import numpy as np
 
-    from cohort import make_slice
+    from support.cohort import make_slice
 
     files = []
     for series in range(5):
@@ -230,7 +230,7 @@ def _open_sqlite() -> Iterator[IntakeSettings]:
 
 
 def _open_postgresql() -> Iterator[IntakeSettings]:
-    from servers_postgres import temp_postgres
+    from support.servers_postgres import temp_postgres
 
     with tempfile.TemporaryDirectory(prefix="aurelius-pg-") as folder, temp_postgres(Path(folder)) as url:
         yield IntakeSettings(home=Path(folder), database_url=url)
