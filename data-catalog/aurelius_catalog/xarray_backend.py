@@ -8,7 +8,6 @@ from typing import Any
 import xarray as xr
 from xarray.backends import BackendEntrypoint
 
-from aurelius_catalog.catalog import open_catalog
 from aurelius_catalog.errors import InvalidRequest
 
 SCHEME = "aurelius://"
@@ -51,6 +50,9 @@ class AureliusBackend(BackendEntrypoint):
         InvalidRequest
             If it has no such volume.
         """
+        # xarray imports every backend to find the one for a file: those who open another kind should not wait for this.
+        from aurelius_catalog.catalog import open_catalog
+
         series = open_catalog().series(filename_or_obj.removeprefix(SCHEME))
         if volume is None:
             image = series.to_xarray(dtype=dtype, allow_shear=allow_shear)

@@ -41,7 +41,7 @@ def test_a_report_is_a_tree_in_the_notebook(data: Path, tmp_path: Path) -> None:
     source = dcmread(data / "odd" / "highdicom_sr_document.dcm")
     report = find_one(admit_objects(tmp_path, [source])).open()
     assert isinstance(report, StructuredReport)
-    assert report.title == "Imaging Measurement StructuredReport"
+    assert report.title == "Imaging Measurement Report"
     [area] = report.root.find("area of defined region")
     assert (area.value, area.unit) == (1.7, "cm2")
     [region] = report.root.find("Image Region")

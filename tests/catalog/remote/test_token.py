@@ -19,7 +19,7 @@ from support.servers_catalog import Hub, managed_service, temp_hub, wait_until
 #: The service, but that it asks the hub about a token anew after a second instead of half a minute.
 SERVICE = """
 import runpy
-from aurelius_catalog.service import login
+from aurelius_catalog.hosting import login
 login.CACHE_S = 1
 runpy.run_module("aurelius_catalog.service", run_name="__main__")
 """

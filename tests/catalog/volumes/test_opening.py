@@ -434,7 +434,7 @@ def test_a_nifti_of_several_volumes_has_time(cohort: Cohort) -> None:
 
 def test_xarray_opens_the_address_of_a_series(chest: Series, cohort: Cohort, monkeypatch: pytest.MonkeyPatch) -> None:
     from aurelius_catalog import Catalog
-    from aurelius_catalog.volumes.lazy_array import AureliusBackend
+    from aurelius_catalog.xarray_backend import AureliusBackend
 
     monkeypatch.setattr("aurelius_catalog.catalog.open_catalog", lambda: Catalog(cohort.open_as(STEWARD)))
     address = f"aurelius://{cohort.north_chest}"
