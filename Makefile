@@ -25,10 +25,10 @@ check: setup ## lint, format, types, import rules
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 	@$(PYTHON) deploy/setup.py check
-	@.venv/bin/python -m pytest -q tests/test_house.py
+	@.venv/bin/python -m pytest -q tests/house/test_rules.py
 
 smoke: setup ## walk every user's path through a fresh demo, without a screen
-	@.venv/bin/python tests/smoke.py
+	@cd tests && ../.venv/bin/python -m support.smoke
 
 bench: setup ## measure against the peers (NAME=… for one)
 	@.venv/bin/python -m bench $(NAME)

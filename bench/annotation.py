@@ -19,10 +19,10 @@ from aurelius_catalog.phantoms.bodies import make_phantom
 from aurelius_catalog.settings import CatalogSettings
 from aurelius_hub.ports import find_free_ports
 from bench.result import Result, compare
-from cohort import PROJECTS, add_phantom
-from servers_annotation import ANNOTATION_PYTHON, TRAIN, temp_annotation
-from servers_catalog import answers, wait_until
-from slicer import Slicer
+from support.cohort import PROJECTS, add_phantom
+from support.servers_annotation import ANNOTATION_PYTHON, TRAIN, temp_annotation
+from support.servers_catalog import answers, wait_until
+from support.slicer import Slicer
 
 SAMPLES = 10
 SEED = 300

@@ -20,9 +20,9 @@ from playwright.sync_api import sync_playwright
 
 from aurelius_hub.ports import find_free_ports
 from bench.result import Result, compare
-from chromium import launch_chromium
-from servers_catalog import Hub, answers, wait_until
-from servers_dashboards import PEOPLE, make_findings, temp_dashboards
+from support.chromium import launch_chromium
+from support.servers_catalog import Hub, answers, wait_until
+from support.servers_dashboards import PEOPLE, make_findings, temp_dashboards
 
 SAMPLES = 6
 #: The same rows, as one would first write them.

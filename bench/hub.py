@@ -17,9 +17,9 @@ import httpx
 from aurelius_hub.node import find_proxy
 from aurelius_hub.ports import find_free_ports
 from bench.result import ROOT, Result, compare
-from notebook import Notebook
-from servers_catalog import answers, wait_until
-from servers_hub import TempHub, login, new_session, temp_hub
+from support.notebook import Notebook
+from support.servers_catalog import answers, wait_until
+from support.servers_hub import TempHub, login, new_session, temp_hub
 
 BARE = "bare JupyterHub"
 STARTS = 5

@@ -13,7 +13,7 @@ from bench.copies import make_copies
 from bench.lanes import LANES, Intake, Timing, run_lane
 from bench.result import ROOT, Result, compare
 from bench.tools import TOOLS, name_tool
-from builders import write_ct
+from support.builders import write_ct
 
 ROUNDS = 3
 SCALING_ROUNDS = 2

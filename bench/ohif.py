@@ -16,9 +16,9 @@ from playwright.sync_api import Browser, sync_playwright
 from aurelius_catalog.access.person import Person
 from aurelius_catalog.viewing.web_assets import FOLDER
 from bench.result import Result, compare
-from chromium import launch_chromium
-from ohif_house import READER, OhifHouse, temp_ohif
-from servers_orthanc import LOGIN, temp_orthanc
+from support.chromium import launch_chromium
+from support.ohif_house import READER, OhifHouse, temp_ohif
+from support.servers_orthanc import LOGIN, temp_orthanc
 
 SAMPLES = 5
 #: Where the peer's Orthanc serves OHIF: the same files, told another place of DICOMweb.

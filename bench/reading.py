@@ -29,7 +29,7 @@ from aurelius_catalog import Catalog
 from aurelius_catalog.dicom.frame_locations import decode_frame
 from bench.intake import find_data
 from bench.result import ROOT, Result, compare
-from cohort import admit, make_slice
+from support.cohort import admit, make_slice
 
 ROUNDS = 9
 SHAPE = (300, 512, 512)

@@ -31,7 +31,7 @@ from aurelius_catalog.records import SeriesRecord
 from aurelius_deidentify.media_types import DICOM
 from aurelius_intake.settings import IntakeSettings
 from bench.result import Result, compare
-from gate import describe_invented
+from support.gate import describe_invented
 
 SIZES = (10_000, 1_000_000)
 ASKED = 30
@@ -112,7 +112,7 @@ BENCHMARKS: dict[str, Callable[[], Result]] = {
 
 
 def _measure(name: str, open_index: Callable[[], Iterator[IntakeSettings]]) -> Result:
-    from many_series import fill_index
+    from support.many_series import fill_index
 
     slowest: list[float] = []
     for size in SIZES:
@@ -204,7 +204,7 @@ def _time_admission(engine: Engine, studies: int = 100) -> float:
 def _make_study(number: int) -> DeidentifiedStudy:
     import numpy as np
 
-    from cohort import make_slice
+    from support.cohort import make_slice
 
     files = []
     for series in range(5):
@@ -232,7 +232,7 @@ def _open_sqlite() -> Iterator[IntakeSettings]:
 
 
 def _open_postgresql() -> Iterator[IntakeSettings]:
-    from servers_postgres import temp_postgres
+    from support.servers_postgres import temp_postgres
 
     with tempfile.TemporaryDirectory(prefix="aurelius-pg-") as folder, temp_postgres(Path(folder)) as url:
         yield IntakeSettings(home=Path(folder), database_url=url)

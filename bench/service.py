@@ -30,11 +30,11 @@ from aurelius_hub.ports import find_free_ports
 from aurelius_hub.services import MEMORY
 from aurelius_intake.settings import IntakeSettings
 from bench.result import Result, compare
-from cohort import PROJECTS, make_slice
-from gate import read_invented
-from servers_catalog import Hub, managed_service, temp_hub
-from servers_orthanc import temp_orthanc
-from soak import MemoryWatch, Soak, find_service, run_clients
+from support.cohort import PROJECTS, make_slice
+from support.gate import read_invented
+from support.servers_catalog import Hub, managed_service, temp_hub
+from support.servers_orthanc import temp_orthanc
+from support.soak import MemoryWatch, Soak, find_service, run_clients
 
 SLICES = 300
 VOLUMES = 7

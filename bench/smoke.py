@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bench.result import Result, compare
-from smoke import walk_house
+from support.smoke import walk_house
 
 
 def measure_smoke_steps() -> Result:

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import sync_playwright
 
-from chromium import find_chromium, launch_chromium
+from support.chromium import find_chromium, launch_chromium
 
 ROOT = Path(__file__).parent.parent
 #: Variables of the house that a developer's shell may carry and a test must not see.

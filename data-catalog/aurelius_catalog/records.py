@@ -6,6 +6,7 @@ client receives, so both transports hand out identical objects.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal, Self
@@ -253,6 +254,11 @@ class Segment(Record):
 
     number: int
     label: str
+
+
+def name_segments(labels: Sequence[str]) -> tuple[Segment, ...]:
+    """Return segments with these labels, numbered from 1."""
+    return tuple(Segment(number=number, label=label) for number, label in enumerate(labels, start=1))
 
 
 class AnnotationRecord(Record):

@@ -29,7 +29,6 @@ from aurelius_catalog.records import (
     InstanceRecord,
     NewPrediction,
     PredictionRecord,
-    Segment,
     SeriesRecord,
 )
 from aurelius_catalog.store import LabelMap, Store
@@ -393,11 +392,6 @@ class Series:
     def open_overlay(self) -> Any:
         """Open what the series holds, to be laid over images; see `open`."""
         return self.open()
-
-
-def name_segments(labels: Sequence[str]) -> tuple[Segment, ...]:
-    """Return segments with these labels, numbered from 1."""
-    return tuple(Segment(number=number, label=label) for number, label in enumerate(labels, start=1))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from aurelius_hub.guard import find_processes, is_alive
-from servers_hub import login, new_session, poll, running_demo, start_kernel, start_notebook
+from support.servers_hub import login, new_session, poll, running_demo, start_kernel, start_notebook
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)

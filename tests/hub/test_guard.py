@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from aurelius_hub.guard import find_processes, is_alive
-from servers_hub import poll
+from support.servers_hub import poll
 
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
 #: Starts a child with an empty environment in a session of its own, says who it is, and ends when told to.

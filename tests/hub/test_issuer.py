@@ -15,7 +15,7 @@ import pytest
 
 from aurelius_hub.errors import UnsafeAddress
 from aurelius_hub.realm import Issuer, check_loopback
-from servers_hub import temp_issuer
+from support.servers_hub import temp_issuer
 
 VERIFIER = secrets.token_urlsafe(32)
 CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).decode().rstrip("=")

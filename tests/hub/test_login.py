@@ -15,7 +15,7 @@ import pytest
 from aurelius_hub.guard import find_processes
 from aurelius_hub.people import DEMO_PEOPLE, DemoPerson
 from aurelius_hub.roles import ROLES
-from servers_hub import TempHub, login, new_session, poll, start_notebook, temp_hub
+from support.servers_hub import TempHub, login, new_session, poll, start_notebook, temp_hub
 
 SERVICES = ("catalog", "annotation", "dashboards", "reports", "intake")
 PEOPLE = (*DEMO_PEOPLE, DemoPerson("nemo"))

@@ -21,8 +21,8 @@ from aurelius_catalog.catalog import Catalog
 from aurelius_catalog.phantoms.bodies import make_phantom
 from aurelius_catalog.records import Segment
 from aurelius_hub.ports import find_free_ports
-from cohort import SLICES, Cohort, add_phantom, make_cohort
-from servers_catalog import REPOSITORY, Hub, managed_service, temp_hub, wait_until
+from support.cohort import SLICES, Cohort, add_phantom, make_cohort
+from support.servers_catalog import REPOSITORY, Hub, managed_service, temp_hub, wait_until
 
 WHOLE = slice(None)
 LABELLED, UNLABELLED = (102, 103, 106), 101  # chests with nodules large enough to learn from, and one to find some in

@@ -17,7 +17,7 @@ from jupyter_client.kernelspec import KernelSpecManager
 
 from aurelius_kernels.errors import NoGpuFree
 from aurelius_kernels.gpus import lease_gpus, list_gpus, parse_listing
-from servers_catalog import wait_until
+from support.servers_catalog import wait_until
 
 ARGV = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
 

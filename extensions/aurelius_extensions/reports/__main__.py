@@ -9,8 +9,8 @@ from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
 from aurelius_catalog.hosting.host import create_service, mount_router, run_service
-from aurelius_extensions.reports.execution.worker import Worker
 from aurelius_extensions.reports.service import api, pages
+from aurelius_extensions.reports.service.worker import Worker
 from aurelius_extensions.reports.settings import ReportSettings
 
 

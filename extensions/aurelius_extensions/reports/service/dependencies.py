@@ -9,8 +9,8 @@ from fastapi import Depends, Request
 from aurelius_catalog.access.person import Person
 from aurelius_catalog.hosting.login import current_person
 from aurelius_catalog.local.store import LocalStore
-from aurelius_extensions.reports.execution.worker import Worker
 from aurelius_extensions.reports.service.access import ReportAccess
+from aurelius_extensions.reports.service.worker import Worker
 
 
 def open_access(request: Request, person: Annotated[Person, Depends(current_person)]) -> ReportAccess:

@@ -1,0 +1,1 @@
+"""What the tests share: builders of images, stand-ins, and real servers as context managers."""
