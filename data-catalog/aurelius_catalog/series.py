@@ -30,6 +30,7 @@ from aurelius_catalog.records import (
     NewPrediction,
     PredictionRecord,
     SeriesRecord,
+    name_segments,
 )
 from aurelius_catalog.store import LabelMap, Store
 from aurelius_catalog.viewing.ohif_link import link_to_ohif
@@ -184,8 +185,7 @@ class Series:
         chosen = choose_instances(self.instances)
         if not isinstance(self._store, LocalStore):
             raise InvalidRequest(
-                "OpenSlide reads slides only where the catalog's files are: `series.slide()` reads them from "
-                "everywhere."
+                "OpenSlide needs the catalog's files here: `series.slide()` reads them from everywhere."
             )
         self._store.find_file(chosen[0].SOPInstanceUID)  # makes sure of the rights, and records it
         return open_files(self._store.settings.files, chosen)
