@@ -184,9 +184,7 @@ class Series:
 
         chosen = choose_instances(self.instances)
         if not isinstance(self._store, LocalStore):
-            raise InvalidRequest(
-                "OpenSlide needs the catalog's files here: `series.slide()` reads them from everywhere."
-            )
+            raise InvalidRequest("OpenSlide needs the catalog's files: `series.slide()` reads them from everywhere.")
         self._store.find_file(chosen[0].SOPInstanceUID)  # makes sure of the rights, and records it
         return open_files(self._store.settings.files, chosen)
 
