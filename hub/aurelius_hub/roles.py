@@ -1,15 +1,20 @@
-"""One table: what each role may open, and where its people land after login.
+"""Roles: what each may open, and where its people land after login.
 
 A realm role ``clinician`` at the issuer becomes the hub group ``role-clinician``; scopes hang on these groups
-and on nothing else. A role that is not in the table does not exist for the hub.
+and on nothing else. The table is ``roles.toml`` of the catalog, which decides by it what each role may do; a role that
+is not in it does not exist for the hub.
 """
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
 
-NOTEBOOK = "/hub/spawn"
+from aurelius_hub.errors import CannotStart
+
 HOME = "/hub/home"
 
 
@@ -19,6 +24,8 @@ class Role:
 
     Parameters
     ----------
+    description
+        What it is for.
     services
         Names of the services its people may use.
     notebook
@@ -29,39 +36,39 @@ class Role:
         JupyterHub scopes beyond those.
     """
 
-    services: tuple[str, ...]
+    description: str
+    services: tuple[str, ...] = ()
     notebook: bool = False
     lands: str = HOME
     scopes: tuple[str, ...] = ()
 
 
-#: The operator keeps the hub running but does not walk into anybody's notebook: no ``access:servers``.
-OPERATOR_SCOPES = (
-    "admin-ui",
-    "delete:servers",
-    "list:services",
-    "list:users",
-    "read:groups",
-    "read:hub",
-    "read:metrics",
-    "read:servers",
-    "read:services",
-    "read:users",
-)
+def load_roles() -> dict[str, Role]:
+    """Return the roles that people can have, by name.
 
-ROLES: dict[str, Role] = {
-    "admin": Role(("catalog",), scopes=OPERATOR_SCOPES),
-    "annotator": Role(("catalog", "annotation"), notebook=True, lands="/services/annotation/"),
-    "clinician": Role(("catalog", "dashboards"), lands="/services/dashboards/"),
-    "gateway": Role(("intake",)),  # a machine of a site that sends by STOW-RS; sites.toml says to which site
-    "ml-engineer": Role(("catalog", "annotation", "reports"), notebook=True, lands=NOTEBOOK),
-    "pathologist": Role(("catalog", "annotation", "dashboards"), lands="/services/dashboards/"),
-    "radiologist": Role(("catalog", "annotation", "dashboards", "reports"), lands="/services/dashboards/"),
-    "researcher": Role(("catalog", "annotation", "reports"), notebook=True, lands=NOTEBOOK),
-    "reviewer": Role(("catalog", "dashboards", "reports"), lands="/services/reports/"),
-    "steward": Role(("catalog", "dashboards", "intake", "reports"), lands="/services/dashboards/intake"),
-    "student": Role(("catalog",), notebook=True),
-}
+    Raises
+    ------
+    CannotStart
+        If the catalog, whose file the table is, is not installed beside the hub.
+    """
+    catalog = find_spec("aurelius_catalog")  # found, not imported: the hub starts the catalog as a process
+    if catalog is None or catalog.origin is None:
+        raise CannotStart("The package aurelius_catalog is not there.", "Install the whole distribution.")
+    table = tomllib.loads((Path(catalog.origin).parent / "access" / "roles.toml").read_text("utf-8"))
+    return {
+        name: Role(
+            row["description"],
+            tuple(row.get("opens", ())),
+            row.get("notebook", False),
+            row.get("lands", HOME),
+            tuple(row.get("scopes", ())),
+        )
+        for name, row in table.items()
+        if row.get("people", True)
+    }
+
+
+ROLES = load_roles()
 
 #: What everybody who is logged in may do: see themselves and make tokens for tools such as 3D Slicer.
 USER_SCOPES = ("read:users!user", "users:activity!user", "tokens!user")

@@ -1,4 +1,4 @@
-"""Which GPUs this machine has, and who holds which.
+"""The GPUs of this machine, and the lease that a kernel holds on one.
 
 A lease is a lock on a file (flock(2)). The kernel process inherits it, so it ends with whoever could still
 use the GPU, however that process ends, and nothing is ever left to clean up.
@@ -9,12 +9,13 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
+
+import pynvml
 
 from aurelius_kernels.errors import NoGpuFree
 
@@ -32,7 +33,7 @@ class Lease:
 
 
 def list_gpus() -> list[str]:
-    """Return the names CUDA knows this machine's GPUs by, whole ones and MIG parts.
+    """Return the names CUDA knows this machine's GPUs by: the MIG parts of one that is divided, else the GPU.
 
     ``AURELIUS_GPUS`` (names, separated by commas; empty for none) wins over what the driver reports.
     """
@@ -40,21 +41,33 @@ def list_gpus() -> list[str]:
     if named is not None:
         return [name.strip() for name in named.split(",") if name.strip()]
     try:
-        listing = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=15, check=True).stdout
-    except (OSError, subprocess.SubprocessError):
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:  # no driver, or one that does not answer
         return []
-    return parse_listing(listing)
+    try:
+        gpus = [pynvml.nvmlDeviceGetHandleByIndex(number) for number in range(pynvml.nvmlDeviceGetCount())]
+        return [pynvml.nvmlDeviceGetUUID(device) for gpu in gpus for device in _list_parts(gpu) or [gpu]]
+    except pynvml.NVMLError:
+        return []
+    finally:
+        pynvml.nvmlShutdown()
 
 
-def parse_listing(listing: str) -> list[str]:
-    """Read ``nvidia-smi -L``: the MIG parts of a GPU that is divided, else the GPU."""
-    gpus: list[list[str]] = []
-    for kind, identifier in re.findall(r"\(UUID: ((?:GPU|MIG)-)([^)\s]+)\)", listing):
-        if kind == "GPU-":
-            gpus.append([kind + identifier])
-        elif gpus:
-            gpus[-1].append(kind + identifier)
-    return [device for whole, *parts in gpus for device in parts or [whole]]
+def _list_parts(gpu: Any) -> list[Any]:
+    """Return the MIG devices of a GPU; none where it is not divided, or cannot be."""
+    parts = []
+    for number in range(_count_parts(gpu)):
+        with suppress(pynvml.NVMLError_NotFound):  # numbers need not follow each other
+            parts.append(pynvml.nvmlDeviceGetMigDeviceHandleByIndex(gpu, number))
+    return parts
+
+
+def _count_parts(gpu: Any) -> int:
+    try:
+        divided = pynvml.nvmlDeviceGetMigMode(gpu)[0] == pynvml.NVML_DEVICE_MIG_ENABLE
+        return pynvml.nvmlDeviceGetMaxMigDeviceCount(gpu) if divided else 0
+    except pynvml.NVMLError_NotSupported:
+        return 0
 
 
 def lease_gpus(devices: Sequence[str], count: int, folder: Path) -> list[Lease]:

@@ -11,12 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
+import pynvml
 import pytest
 from jupyter_client import BlockingKernelClient, KernelManager
 from jupyter_client.kernelspec import KernelSpecManager
 
 from aurelius_kernels.errors import NoGpuFree
-from aurelius_kernels.gpus import lease_gpus, list_gpus, parse_listing
+from aurelius_kernels.gpus import lease_gpus, list_gpus
 from support.servers_catalog import wait_until
 
 ARGV = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
@@ -138,21 +139,67 @@ def test_kernel_that_cannot_start_frees_its_gpu(
         lease.release()
 
 
-def test_driver_listing_names_whole_gpus_and_mig_parts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    listing = (
-        "GPU 0: NVIDIA H200 (UUID: GPU-aaaa-1)\n"
-        "GPU 1: NVIDIA H200 (UUID: GPU-bbbb-2)\n"
-        "  MIG 3g.71gb     Device  0: (UUID: MIG-cccc-3)\n"
-        "  MIG 3g.71gb     Device  1: (UUID: MIG-dddd-4)\n"
-    )
-    assert parse_listing(listing) == ["GPU-aaaa-1", "MIG-cccc-3", "MIG-dddd-4"]
-    assert parse_listing("No devices found\n") == []
-    program = tmp_path / "nvidia-smi"
-    program.write_text("#!/bin/sh\necho 'GPU 0: X (UUID: GPU-eeee)'\n")
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert list_gpus() == ["GPU-eeee"]
-    program.write_text("#!/bin/sh\nexit 9\n")
+class FakeDriver:
+    """What NVML answers on a machine with GPUs: each is its UUID, and those of its MIG parts."""
+
+    def __init__(self, gpus: dict[str, list[str | None]], fails: bool = False) -> None:
+        self.gpus, self.fails, self.open = gpus, fails, 0
+
+    def install(self, patch: pytest.MonkeyPatch) -> None:
+        patch.delenv("AURELIUS_GPUS", raising=False)
+        for name in ("Init", "Shutdown", "DeviceGetCount", "DeviceGetHandleByIndex", "DeviceGetUUID"):
+            patch.setattr(pynvml, f"nvml{name}", getattr(self, name))
+        for name in ("DeviceGetMigMode", "DeviceGetMaxMigDeviceCount", "DeviceGetMigDeviceHandleByIndex"):
+            patch.setattr(pynvml, f"nvml{name}", getattr(self, name))
+
+    def Init(self) -> None:
+        self.open += 1
+
+    def Shutdown(self) -> None:
+        self.open -= 1
+
+    def DeviceGetCount(self) -> int:
+        if self.fails:
+            raise pynvml.NVMLError_GpuIsLost
+        return len(self.gpus)
+
+    def DeviceGetHandleByIndex(self, number: int) -> str:
+        return list(self.gpus)[number]
+
+    def DeviceGetUUID(self, device: str) -> str:
+        return device
+
+    def DeviceGetMigMode(self, gpu: str) -> tuple[int, int]:
+        if "old" in gpu:
+            raise pynvml.NVMLError_NotSupported
+        return (int(bool(self.gpus[gpu])), 0)
+
+    def DeviceGetMaxMigDeviceCount(self, gpu: str) -> int:
+        return 7
+
+    def DeviceGetMigDeviceHandleByIndex(self, gpu: str, number: int) -> str:
+        parts = self.gpus[gpu]
+        part = parts[number] if number < len(parts) else None
+        if part is None:
+            raise pynvml.NVMLError_NotFound
+        return part
+
+
+def test_the_driver_names_whole_gpus_and_mig_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = FakeDriver({"GPU-a": [], "GPU-b": ["MIG-c", None, "MIG-d"], "GPU-old": []})
+    driver.install(monkeypatch)
+    assert list_gpus() == ["GPU-a", "MIG-c", "MIG-d", "GPU-old"]
+    assert driver.open == 0
+
+
+def test_a_machine_without_a_driver_or_with_a_lost_gpu_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = FakeDriver({"GPU-a": []}, fails=True)
+    driver.install(monkeypatch)
     assert list_gpus() == []
-    program.unlink()
+    assert driver.open == 0
+
+    def fail() -> None:
+        raise pynvml.NVMLError_LibraryNotFound
+
+    monkeypatch.setattr(pynvml, "nvmlInit", fail)
     assert list_gpus() == []

@@ -7,9 +7,11 @@ Everything the catalog allows or refuses is derived from these names and nothing
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from importlib.resources import files
 
 from aurelius_catalog.errors import PermissionDenied
 
@@ -25,16 +27,16 @@ class Action(StrEnum):
     STEWARD = "steward"
 
 
-#: Which roles carry which right. ``service`` is never given to a person: Keycloak has no such role.
-ROLES_FOR: dict[Action, frozenset[str]] = {
-    Action.ANNOTATE: frozenset({"annotator", "radiologist", "pathologist", "researcher", "ml-engineer"}),
-    Action.PREDICT: frozenset({"researcher", "ml-engineer", "service"}),
-    Action.DECIDE: frozenset({"clinician", "radiologist", "pathologist"}),
-    Action.FREEZE: frozenset({"researcher", "ml-engineer", "steward"}),
-    Action.REPORT: frozenset({"reviewer", "researcher", "ml-engineer", "radiologist", "steward"}),
-    Action.STEWARD: frozenset({"steward"}),
-}
-SEES_EVERYTHING = frozenset({"steward", "service"})
+def load_rights() -> tuple[dict[Action, frozenset[str]], frozenset[str]]:
+    """Return which roles carry which right, and which see every study (``roles.toml``)."""
+    roles = tomllib.loads((files(__package__) / "roles.toml").read_text("utf-8"))
+    rights = {
+        action: frozenset(name for name, role in roles.items() if action in role.get("does", ())) for action in Action
+    }
+    return rights, frozenset(name for name, role in roles.items() if role.get("sees_everything"))
+
+
+ROLES_FOR, SEES_EVERYTHING = load_rights()
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-import shutil
 import subprocess
 from importlib import metadata
 from pathlib import Path
+
+import pynvml
 
 from aurelius_extensions.reports.records import Environment
 
@@ -41,11 +42,18 @@ def list_packages() -> dict[str, str]:
 
 def describe_device() -> str:
     """Name the GPUs with their driver, or the processor's architecture where there is none."""
-    if shutil.which("nvidia-smi"):
-        answer = _ask("nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader")
-        if answer:
-            return "; ".join(line.strip() for line in answer.splitlines())
-    return f"cpu {platform.machine()}"
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:  # no driver, or one that does not answer
+        return f"cpu {platform.machine()}"
+    try:
+        gpus = [pynvml.nvmlDeviceGetHandleByIndex(number) for number in range(pynvml.nvmlDeviceGetCount())]
+        driver = pynvml.nvmlSystemGetDriverVersion()
+        return "; ".join(f"{pynvml.nvmlDeviceGetName(gpu)}, {driver}" for gpu in gpus) or f"cpu {platform.machine()}"
+    except pynvml.NVMLError:
+        return f"cpu {platform.machine()}"
+    finally:
+        pynvml.nvmlShutdown()
 
 
 def _ask_git(repository: Path, *words: str) -> str | None:
