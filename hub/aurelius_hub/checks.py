@@ -72,7 +72,8 @@ def check_ports(settings: HubSettings) -> None:
     CannotStart
         At the first that is taken.
     """
-    for name, port in list_ports(settings).items():
+    asked = os.environ.get("AURELIUS_DICOM_PORT", "")  # the intake's own setting, but taken it is better known now
+    for name, port in (list_ports(settings) | {"dicom_port": int(asked) if asked.isdigit() else 0}).items():
         if port and not is_free(port):
             remedy = "aurelius demo --port 8010 (make demo PORT=8010)" if name == "port" else f"AURELIUS_{name.upper()}"
             raise CannotStart(f"Port {port} is taken by another program.", f"Choose another: {remedy}.")

@@ -36,9 +36,8 @@ def demo(
 ) -> None:
     """Bring the whole house up with demo people and demo images."""
     given = {"port": port, "login": login and login.value, "home": home}
-    settings = HubSettings(intake_quiet_s=float(os.environ.get("AURELIUS_INTAKE_QUIET_S", "2"))).model_copy(
-        update={name: value for name, value in given.items() if value is not None}
-    )
+    os.environ.setdefault("AURELIUS_INTAKE_QUIET_S", "2")  # nobody copies files into the demo's inbox for minutes
+    settings = HubSettings().model_copy(update={name: value for name, value in given.items() if value is not None})
     try:
         run_demo(settings, Console())
     except HubError as error:

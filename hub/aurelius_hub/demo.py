@@ -115,7 +115,8 @@ class Demo:
         """Start the hub, which starts the services, and wait for each of them."""
         config = self.settings.repository / "jupyterhub_config.py"
         with self.show("Starting the hub and its services") as report:
-            self.run.start("hub", [self.settings.python, "-m", "aurelius_hub.app", "-f", str(config)])
+            command = [self.settings.python, "-m", "aurelius_hub.app", "-f", str(config)]
+            self.run.start("hub", command, self.run.zone_environment)
             if self.settings.login == "loopback":
                 self.run.wait_answer("issuer", f"http://127.0.0.1:{self.settings.issuer_port}/health", START_S)
             self.wait_services(report)
@@ -147,17 +148,24 @@ class Demo:
         deadline = time.monotonic() + INTAKE_S
         command = [self.settings.python, "-m", "aurelius_intake", "status", "--json"]
         with self.show("De-identifying the demo images and bringing them in") as report:
-            while pending := json.loads(self.run.perform("status", command, lambda line: None))["pending"]:
+            while pending := json.loads(self.run.perform("status", command, lambda line: None, in_zone=True))[
+                "pending"
+            ]:
                 self.run.check_alive()
                 if time.monotonic() > deadline:
                     raise StepFailed(f"The intake still has {pending} files. See {self.settings.logs / 'intake.log'}.")
                 report(f"{pending} files to go")
                 time.sleep(STATUS_S)
 
+    def _count_pending(self, command: list[str]) -> int:
+        answer = self.run.perform("status", command, lambda line: None, in_zone=True)
+        pending: int = json.loads(answer)["pending"]
+        return pending
+
     def catalog_step(self, title: str, module: str, *arguments: str) -> None:
         """Run a module of the catalog to its end."""
         with self.show(title) as report:
-            self.run.perform(arguments[0], [self.settings.python, "-m", module, *arguments], report)
+            self.run.perform(arguments[0], [self.settings.python, "-m", module, *arguments], report, in_zone=True)
 
     def stay(self) -> None:
         """Watch over the processes until somebody asks to stop."""

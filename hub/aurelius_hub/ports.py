@@ -9,20 +9,18 @@ from contextlib import ExitStack
 from aurelius_hub.errors import CannotStart
 from aurelius_hub.settings import HubSettings
 
-#: Ports that stay shut unless somebody asks for them.
-OPTIONAL = frozenset({"dicom_port"})
 #: Ports that no system hands to an outgoing connection: Linux begins at 32768, others at 49152 (RFC 6335).
 NEVER_HANDED_OUT = range(20_000, 32_768)
 
 
 def list_ports(settings: HubSettings) -> dict[str, int]:
-    """Return every port setting by its name; 0 means that a free one is to be chosen (or none)."""
+    """Return every port setting by its name; 0 means that a free one is to be chosen."""
     return {name: getattr(settings, name) for name in type(settings).model_fields if name.endswith("port")}
 
 
 def choose_ports(settings: HubSettings) -> HubSettings:
     """Return ``settings`` with every port that is 0 replaced by a free one."""
-    names = [name for name, port in list_ports(settings).items() if not port and name not in OPTIONAL]
+    names = [name for name, port in list_ports(settings).items() if not port]
     return settings.model_copy(update=dict(zip(names, find_free_ports(len(names)), strict=True)))
 
 

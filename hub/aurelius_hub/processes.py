@@ -16,9 +16,9 @@ from typing import BinaryIO, Self
 import httpx
 import psutil
 
+from aurelius_hub.environment import pass_basics, pass_settings
 from aurelius_hub.errors import CannotStart, StepFailed
 from aurelius_hub.secretfile import make_private_folder
-from aurelius_hub.services import pass_basics
 from aurelius_hub.settings import HubSettings
 
 LOCK_S = 40.0
@@ -38,7 +38,9 @@ class ProcessGroup:
 
     def __init__(self, settings: HubSettings) -> None:
         self.settings = settings.model_copy(update={"run": secrets.token_hex(8)})
-        self.environment = pass_basics() | self.settings.to_environment()
+        self.environment = pass_basics() | pass_settings(os.environ) | self.settings.to_environment()
+        #: For the hub, which hands them on, and for steps that work in the identified zone.
+        self.zone_environment = self.environment | pass_settings(os.environ, zone=True, index=True)
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._guard: subprocess.Popen[bytes] | None = None
 
@@ -90,8 +92,12 @@ class ProcessGroup:
             self._guard.stdin.write(f"{process.pid}\n".encode())
             self._guard.stdin.flush()
 
-    def perform(self, name: str, command: Sequence[str], report: Callable[[str], None]) -> str:
+    def perform(
+        self, name: str, command: Sequence[str], report: Callable[[str], None], *, in_zone: bool = False
+    ) -> str:
         """Run a command to its end, handing each line it prints to ``report``; return what it printed.
+
+        ``in_zone`` says whether it works in the identified zone.
 
         Raises
         ------
@@ -103,7 +109,7 @@ class ProcessGroup:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env=self.environment,
+            env=self.zone_environment if in_zone else self.environment,
             cwd=self.settings.state,
             start_new_session=True,
             text=True,

@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from aurelius_hub.environment import MEMORY, pass_basics, pass_settings
 from aurelius_hub.settings import HubSettings
-
-#: A service answers from many threads; with an arena of the allocator for each, memory freed in one is lost to others.
-MEMORY = {"MALLOC_ARENA_MAX": "2"}
 
 
 @dataclass(frozen=True)
@@ -27,8 +25,10 @@ class Service:
         Command line after the module.
     has_route
         Whether the proxy leads to it.
-    needs
-        Settings it is given as ``AURELIUS_*`` variables, beside the home and the index.
+    shares_files
+        Whether it hands open files to the kernels of this machine.
+    in_zone
+        Whether it works in the identified zone, and is given that zone's settings.
     scopes
         What it may do on a person's behalf, beside asking the catalog.
     """
@@ -39,7 +39,8 @@ class Service:
     text: str = ""
     arguments: tuple[str, ...] = ()
     has_route: bool = True
-    needs: tuple[str, ...] = ()
+    shares_files: bool = False
+    in_zone: bool = False
     scopes: tuple[str, ...] = ()
 
 
@@ -49,15 +50,13 @@ SERVICES: tuple[Service, ...] = (
         "aurelius_catalog.service",
         "Viewer",
         "Open any study you may see: images, slides, segmentations.",
-        # Results are held against the house's profile.
-        needs=("handover", "intake_profile", "idc_index", "dataset_licence", "public_url", "port"),
+        shares_files=True,
     ),
     Service(
         "annotation",
         "aurelius_annotation.server",
         "Annotation",
         "The address to give to 3D Slicer; what waits to be segmented.",
-        needs=("annotation_python", "models"),
         scopes=("tokens!user",),  # its page makes the token that 3D Slicer logs in with
     ),
     Service(
@@ -65,31 +64,18 @@ SERVICES: tuple[Service, ...] = (
         "aurelius_extensions.dashboards",
         "Dashboards",
         "The worklist with what the model found and your word on it; for stewards, the intake.",
-        needs=("notebooks",),
     ),
     Service(
         "reports",
         "aurelius_extensions.reports",
         "Reports",
         "Run a report, run it again, see whether it still says the same.",
-        needs=("notebooks", "models"),
     ),
     Service(
         "intake",
         "aurelius_intake",
         arguments=("run",),
-        needs=(
-            "intake_quiet_s",
-            "intake_profile",
-            "intake_workers",
-            "intake_reserve_mb",
-            "dicom_port",
-            "dicom_host",
-            "vault_key",
-            "vault_key_file",
-            "approval_hours",
-            "audit_years",
-        ),
+        in_zone=True,
     ),
 )
 
@@ -136,15 +122,7 @@ def build_command(service: Service, settings: HubSettings) -> list[str]:
 
 
 def build_environment(service: Service, settings: HubSettings) -> dict[str, str]:
-    """Return the few variables a service gets; the hub adds its own (``JUPYTERHUB_*``)."""
-    everything = settings.to_environment()
-    everything |= {"AURELIUS_MODELS": str(settings.weights), "AURELIUS_HANDOVER": str(settings.socket)}
-    wanted = ("home", "database_url", "run", *service.needs)
-    environment = {key: everything[key] for name in wanted if (key := f"AURELIUS_{name.upper()}") in everything}
-    return pass_basics() | MEMORY | environment
-
-
-def pass_basics() -> dict[str, str]:
-    """Return what any program needs from the hub's own environment: where programs are, and the language."""
-    names = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
-    return {name: os.environ[name] for name in names if name in os.environ} | {"PYTHONUNBUFFERED": "1"}
+    """Return the variables a service gets; the hub adds its own (``JUPYTERHUB_*``)."""
+    given = pass_settings(os.environ, zone=service.in_zone, index=True)
+    files = {"AURELIUS_HANDOVER": str(settings.socket)} if service.shares_files else {}
+    return pass_basics() | MEMORY | given | settings.describe_house() | files

@@ -1,19 +1,23 @@
-"""Every setting of the hub: one frozen object, read from ``AURELIUS_*`` variables."""
+"""Settings of the hub: one frozen object, read from ``AURELIUS_*`` variables.
+
+What only a service reads is a field of that service's own settings class; `aurelius_hub.environment` hands it on.
+"""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import SecretStr
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+Port = Annotated[int, Field(ge=0, le=65535)]
 
 
 class HubSettings(BaseSettings):
-    """Settings of the hub, of what it starts, and of ``aurelius demo``.
+    """Settings of the hub and of ``aurelius demo``.
 
     A port of 0 means: the operating system chooses a free one at every start.
     """
@@ -29,43 +33,37 @@ class HubSettings(BaseSettings):
     run: str = ""
     """Identifier of this run; every process carries it, so that none can be left behind."""
 
-    port: int = 8000
+    port: Port = 8000
     """Port people open in the browser."""
 
-    hub_port: int = 0
+    hub_port: Port = 0
     """Port of the hub's own server, behind the proxy."""
 
-    proxy_api_port: int = 0
+    proxy_api_port: Port = 0
     """Port on which the hub tells the proxy its routes."""
 
-    catalog_port: int = 0
+    catalog_port: Port = 0
     """Port of the catalog service, behind the proxy."""
 
-    annotation_port: int = 0
+    annotation_port: Port = 0
     """Port of the annotation service, behind the proxy."""
 
-    dashboards_port: int = 0
+    dashboards_port: Port = 0
     """Port of the dashboards service, behind the proxy."""
 
-    reports_port: int = 0
+    reports_port: Port = 0
     """Port of the reports service, behind the proxy."""
 
-    intake_port: int = 0
+    intake_port: Port = 0
     """Port of the intake's own pages, behind the proxy."""
 
-    dicom_port: int = 0
-    """Port on which the intake takes images by C-STORE; 0 means that it does not."""
-
-    dicom_host: str = "127.0.0.1"
-    """Address on which it does; opened to the scanners' network on purpose."""
-
-    issuer_port: int = 0
+    issuer_port: Port = 0
     """Port of the issuer that ``aurelius demo`` starts, be it the loopback one or Keycloak."""
 
     issuer_host: str = "127.0.0.1"
     """Address of the loopback issuer; it refuses any but a loopback address."""
 
-    keycloak_management_port: int = 0
+    keycloak_management_port: Port = 0
     """Port of Keycloak's health endpoint (``aurelius demo --login keycloak``)."""
 
     bind_address: str = "127.0.0.1"
@@ -83,47 +81,14 @@ class HubSettings(BaseSettings):
     client_id: str = "aurelius"
     """The hub's client at the issuer; its secret is in ``home/hub/client_secret``."""
 
-    auth_refresh_s: int = 30
+    auth_refresh_s: int = Field(30, ge=1)
     """Seconds after which a person's groups are asked of the issuer again."""
 
-    session_s: int = 8 * 3600
+    session_s: int = Field(8 * 3600, ge=60)
     """Seconds a login at a service or notebook lasts before the hub is asked again."""
 
-    idle_server_s: int = 4 * 3600
+    idle_server_s: int = Field(4 * 3600, ge=60)
     """Seconds without activity after which a notebook server is stopped."""
-
-    database_url: str = ""
-    """SQLAlchemy address of the catalog's index; empty means SQLite under ``home``."""
-
-    intake_quiet_s: float = 60.0
-    """Seconds a file in the inbox must not have changed before it is taken."""
-
-    intake_profile: str = "research"
-    """De-identification profile: the name of one that comes with the house, or the path of a YAML file."""
-
-    intake_workers: int = 1
-    """Processes that take studies side by side."""
-
-    intake_reserve_mb: int = 1024
-    """Free disk, in MiB, below which the intake takes nothing."""
-
-    vault_key: SecretStr = SecretStr("")
-    """Key of the vault; a key file is the better place."""
-
-    vault_key_file: Path | None = None
-    """File with the key of the vault; without it ``home/identified/key``."""
-
-    approval_hours: float = 24
-    """Hours within which a second steward must approve that a patient is led back to."""
-
-    audit_years: float = 7
-    """Years an audit record is kept at least."""
-
-    idc_index: Path | None = None
-    """Parquet file with the index of a public archive, which searches with ``source="idc"`` read in place."""
-
-    dataset_licence: str = ""
-    """Terms that the data cards of frozen datasets state; empty means: for use inside this house."""
 
     handover: Path | None = None
     """Socket on which kernels of this machine are handed open files; by default ``home/handover/catalog``."""
@@ -136,9 +101,6 @@ class HubSettings(BaseSettings):
 
     notebooks: Path = REPOSITORY / "notebooks"
     """Folder with ``guides/``, ``dashboards/`` and ``reports/``."""
-
-    demo_data: Path | None = None
-    """Folder with more DICOM files for the demo."""
 
     cache: Path = REPOSITORY / ".cache"
     """Folder for what is fetched once per checkout: the Keycloak distribution."""
@@ -190,10 +152,22 @@ class HubSettings(BaseSettings):
 
     def to_environment(self) -> dict[str, str]:
         """Return the ``AURELIUS_*`` variables from which another process reads these same settings."""
-        dumped = self.model_dump() | {"vault_key": self.vault_key.get_secret_value()}
-        values = {name: value for name, value in dumped.items() if value not in (None, "")}
+        values = {name: value for name, value in self.model_dump().items() if value not in (None, "")}
         # Paths are made absolute, for the other process has another working folder; a link to a Python stays a link.
         return {
             f"AURELIUS_{name.upper()}": str(value.absolute() if isinstance(value, Path) else value)
             for name, value in values.items()
         }
+
+    def describe_house(self) -> dict[str, str]:
+        """Return the variables by which a service knows what the hub decided: folders, addresses, this run."""
+        decided = {
+            "HOME": str(self.state),
+            "RUN": self.run,
+            "PORT": str(self.port),
+            "PUBLIC_URL": self.public_url,
+            "MODELS": str(self.weights),
+            "NOTEBOOKS": str(self.notebooks.absolute()),
+            "ANNOTATION_PYTHON": str(self.annotation_python.absolute()),
+        }
+        return {f"AURELIUS_{name}": value for name, value in decided.items() if value}

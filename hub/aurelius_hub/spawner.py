@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from jupyterhub.spawner import SimpleLocalProcessSpawner
 
+from aurelius_hub.environment import pass_basics
 from aurelius_hub.ports import find_free_ports
-from aurelius_hub.services import pass_basics
 from aurelius_hub.settings import HubSettings
 
 if TYPE_CHECKING:

@@ -72,15 +72,11 @@ def test_every_service_with_a_page_of_its_own_is_offered_by_name() -> None:
     assert offered == {service.name for service in SERVICES if service.has_route} - {"intake"}
 
 
-def test_catalog_is_told_what_the_house_decided(tmp_path: Path) -> None:
-    settings = HubSettings(
-        home=tmp_path,
-        port=8123,
-        public_url="https://house.example",
-        intake_profile="basic",
-        idc_index=tmp_path / "idc.parquet",
-        dataset_licence="CC BY 4.0",
-    )
+def test_catalog_is_told_what_the_house_decided(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AURELIUS_INTAKE_PROFILE", "basic")
+    monkeypatch.setenv("AURELIUS_IDC_INDEX", str(tmp_path / "idc.parquet"))
+    monkeypatch.setenv("AURELIUS_DATASET_LICENCE", "CC BY 4.0")
+    settings = HubSettings(home=tmp_path, port=8123, public_url="https://house.example")
     environment = {service["name"]: service["environment"] for service in build_services(settings)}["catalog"]
     assert isinstance(environment, dict)
     assert environment["AURELIUS_INTAKE_PROFILE"] == "basic"

@@ -5,15 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from aurelius_catalog.settings import CatalogSettings
+from aurelius_extensions.settings import NotebookSettings
 
-NOTEBOOKS = Path(__file__).resolve().parents[3] / "notebooks"
 
-
-class ReportSettings(CatalogSettings):
+class ReportSettings(NotebookSettings, CatalogSettings):
     """The catalog's settings, and what reports need beyond them; read from ``AURELIUS_*`` variables."""
-
-    notebooks: Path = NOTEBOOKS
-    """Folder ``notebooks/`` with the guides, dashboards and reports."""
 
     @property
     def library(self) -> Path:

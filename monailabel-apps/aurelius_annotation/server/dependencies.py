@@ -16,7 +16,6 @@ from aurelius_annotation.server.worker_pool import WorkerPool
 from aurelius_catalog.access.person import Action, Person
 from aurelius_catalog.hosting.login import current_person
 from aurelius_catalog.local.store import LocalStore
-from aurelius_catalog.settings import CatalogSettings
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class AnnotationContext:
 
     def open_store(self, person: Person) -> LocalStore:
         """Open the catalog with a person's eyes."""
-        return LocalStore(CatalogSettings(home=self.settings.home), person)
+        return LocalStore(self.settings, person)
 
 
 def get_context(request: Request) -> AnnotationContext:

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from aurelius_catalog.settings import CatalogSettings
 
 APPS = Path(__file__).resolve().parents[2]
 
 
-class AnnotationSettings(BaseSettings):
-    """Settings of the annotation server and its worker."""
-
-    model_config = SettingsConfigDict(env_prefix="AURELIUS_", frozen=True, extra="ignore")
-
-    home: Path = Path(".aurelius")
-    """State folder of the house."""
+class AnnotationSettings(CatalogSettings):
+    """The catalog's settings, and what the annotation server needs beyond them."""
 
     annotation_python: Path = APPS.parent / ".venv-annotation" / "bin" / "python"
     """Python of the annotation environment, which runs the worker."""

@@ -6,19 +6,11 @@ import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pydantic_settings import BaseSettings, SettingsConfigDict
-
-#: The notebooks of the checkout this package is installed from.
-NOTEBOOKS = Path(__file__).parents[4] / "notebooks"
+from aurelius_extensions.settings import NotebookSettings
 
 
-class DashboardSettings(BaseSettings):
+class DashboardSettings(NotebookSettings):
     """Settings of the dashboards service, read from ``AURELIUS_*`` variables."""
-
-    model_config = SettingsConfigDict(env_prefix="AURELIUS_", frozen=True, extra="ignore")
-
-    notebooks: Path = NOTEBOOKS
-    """Folder of the house's notebooks."""
 
     @property
     def folder(self) -> Path:
