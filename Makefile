@@ -3,8 +3,10 @@ PYTHON ?= python3
 LOGIN ?= loopback
 PORT ?=
 NAME ?=
+# A module stays on one worker: its tests share a house, and starting that is what costs.
+SPREAD = -n auto --dist loadfile
 
-.PHONY: setup demo test check smoke bench lock clean
+.PHONY: setup demo test soak coverage check smoke bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## show these lines
@@ -16,8 +18,14 @@ setup: ## make both environments and the proxy from their locks
 demo: setup ## start the whole house with demo data (LOGIN=keycloak for a real Keycloak)
 	@exec .venv/bin/aurelius demo --login $(LOGIN) $(if $(PORT),--port $(PORT))
 
-test: setup ## run every test; what a missing system package skips is listed at the end
-	@.venv/bin/python -m pytest tests -n 2 --dist loadfile
+test: setup ## run every test but the slow ones; what a missing system package skips is listed at the end
+	@.venv/bin/python -m pytest tests -m "not soak" $(SPREAD) --durations=20
+
+soak: setup ## run the tests that are slow by nature: crashes, fuzzing, every route, every extra
+	@.venv/bin/python -m pytest tests -m soak $(SPREAD)
+
+coverage: setup ## run every test but the slow ones and report which lines none of them reached
+	@.venv/bin/python -m pytest tests -m "not soak" $(SPREAD) --cov --cov-report=term:skip-covered
 
 check: setup ## lint, format, types, import rules
 	@.venv/bin/ruff check .

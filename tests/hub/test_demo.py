@@ -16,7 +16,14 @@ from aurelius_hub.guard import find_processes, is_alive
 from support.servers_hub import login, new_session, poll, running_demo, start_kernel, start_notebook
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(signal.SIGKILL, marks=pytest.mark.soak, id="SIGKILL"),
+        pytest.param(signal.SIGTERM, marks=pytest.mark.soak, id="SIGTERM"),
+        pytest.param(signal.SIGINT, id="SIGINT"),
+    ],
+)
 def test_nothing_stays_behind(tmp_path: Path, number: signal.Signals) -> None:
     with running_demo(tmp_path, stubs=True) as demo:
         with new_session(demo.address) as session:
@@ -70,6 +77,7 @@ def test_a_second_start_waits_for_the_first_to_be_gone_and_keeps_the_state(tmp_p
         assert not find_processes(first.run)
 
 
+@pytest.mark.soak
 def test_a_service_that_dies_is_started_again(tmp_path: Path) -> None:
     with running_demo(tmp_path, stubs=True) as demo:
         [catalog, *_] = [p for p in find_processes(demo.run) if p.environ().get("JUPYTERHUB_SERVICE_NAME") == "catalog"]

@@ -35,12 +35,14 @@ def run(python: Path, *arguments: str | Path) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.soak
 def test_training_twice_gives_the_same_file(annotation_python: Path, tmp_path: Path) -> None:
     run(annotation_python, "-c", TWICE, TRAIN, tmp_path)
     assert (tmp_path / "first.pt").read_bytes() == (tmp_path / "second.pt").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["first.pt", "second.pt"]
 
 
+@pytest.mark.soak
 def test_the_weights_are_good_small_and_whole(annotation_python: Path, tmp_path: Path) -> None:
     install_weights(tmp_path)
     weights = tmp_path / "models" / "radiology" / "nodule.pt"

@@ -182,6 +182,7 @@ ASCII = st.characters(min_codepoint=32, max_codepoint=126)
 TYPES = ["application/dicom", "application/json", "image/png", "*/*", 'multipart/related; type="application/dicom"']
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("path", [path for method, path in ROUTES if method == "get"])
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
@@ -205,6 +206,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(("method", "path"), [each for each in ROUTES if each[0] != "get"])
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=JSON)

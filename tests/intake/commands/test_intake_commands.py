@@ -117,6 +117,7 @@ def test_the_service_takes_what_is_dropped_and_stops_cleanly(home: Path, tmp_pat
     assert json.loads(call(home, "status", "--json"))["sites"]["north"]["stored"] == 3
 
 
+@pytest.mark.soak
 def test_kill_9_and_start_again(home: Path, tmp_path: Path) -> None:
     write_ct(tmp_path / "in" / "a", number=1, slices=30)
     write_ct(tmp_path / "in" / "b", number=2, slices=30)

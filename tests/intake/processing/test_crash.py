@@ -127,6 +127,8 @@ NURSERY = """
 import os, sys
 import aurelius_intake.service.runner
 from aurelius_intake.__main__ import app
+
+pytestmark = pytest.mark.soak
 for line in sys.stdin:
     child = os.fork()
     if not child:

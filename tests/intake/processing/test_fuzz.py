@@ -18,6 +18,8 @@ from aurelius_intake.zone.folders import Zone
 from aurelius_intake.zone.items import IntakeItems, ItemState
 from support.builders import PLANTED, VISIT, make_identified, plant, write_object
 
+pytestmark = pytest.mark.soak
+
 MUTANTS = 2000
 #: States an object can end in; an archive or a directory of files ends as what it is.
 ENDS = {
