@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -174,6 +175,17 @@ def test_a_segmentation_comes_up_over_its_images_and_is_saved(
     assert list_labels(house) == [READER, READER]
 
 
+def read_settled(page: Page) -> Any:
+    """Return the measurements once they stand still: the viewer goes on with a shape after the mouse let go of it."""
+    seen: list[Any] = [None, page.evaluate(MEASURED)]
+    deadline = time.monotonic() + 30
+    while seen[-2] != seen[-1]:
+        assert time.monotonic() < deadline, seen[-1]
+        page.wait_for_timeout(500)
+        seen.append(page.evaluate(MEASURED))
+    return seen[-1]
+
+
 @pytest.mark.browser
 @pytest.mark.timeout(300)
 def test_measurements_are_saved_and_shown_again(open_viewer: Callable[[str], Page], house: OhifHouse) -> None:
@@ -185,7 +197,7 @@ def test_measurements_are_saved_and_shown_again(open_viewer: Callable[[str], Pag
     page.get_by_role("button", name="Yes", exact=True).click(timeout=30_000)  # follow this series' measurements
     draw(page, "EllipticalROI", (0.40, 0.60), (0.44, 0.70))
     page.wait_for_function(f"{MEASURED}.length == 2 && {MEASURED}[1].length > 2", timeout=30_000)
-    drawn = page.evaluate(MEASURED)
+    drawn = read_settled(page)
 
     page.locator("[data-cy=trackedMeasurements-btn]").click()
     page.get_by_role("button", name="Create SR").click()

@@ -15,12 +15,13 @@ from typing import Any
 
 import pytest
 
-from aurelius_catalog.local.store import LocalStore
+from aurelius_catalog.local.admission import LocalAdmission
 from aurelius_intake import IntakeItems, Zone
 from aurelius_intake.vault import Vault
 from support.builders import write_ct
 from support.intake_house import House
 
+pytestmark = pytest.mark.soak
 KILLS = 50
 STUDIES, SLICES = 12, 3
 LONGEST_LIFE_S = 0.1
@@ -38,8 +39,8 @@ STEPS = (
     (IntakeItems, "settle"),
     (Zone, "move"),
     (Vault, "remember"),
-    (LocalStore, "add_study"),
-    (LocalStore, "_place"),
+    (LocalAdmission, "add_study"),
+    (LocalAdmission, "place_study"),
 )
 MOMENTS = 28
 
@@ -128,7 +129,6 @@ import os, sys
 import aurelius_intake.service.runner
 from aurelius_intake.__main__ import app
 
-pytestmark = pytest.mark.soak
 for line in sys.stdin:
     child = os.fork()
     if not child:

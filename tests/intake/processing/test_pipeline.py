@@ -329,12 +329,15 @@ def test_a_verdict_about_pixels_is_carried_out(house: House, monkeypatch: pytest
 
 def test_what_identifies_and_is_left_holds_an_object_back(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     from aurelius_deidentify.header import StudySession
+    from aurelius_deidentify.header.deidentified_object import SEAL
 
     real = StudySession.rewrite
 
     def leak(session: StudySession, source: bytes) -> Any:
         out = real(session, source)
-        return replace(out, tail=out.tail + b"Plantagenet ") if out.header["00200013"]["Value"] == [2] else out
+        return (
+            replace(out, seal=SEAL, tail=out.tail + b"Plantagenet ") if out.header["00200013"]["Value"] == [2] else out
+        )
 
     monkeypatch.setattr(StudySession, "rewrite", leak)
     write_ct(house.inbox())

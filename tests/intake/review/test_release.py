@@ -263,7 +263,7 @@ class Client:
         self.app = create_service("intake")
         mount_router(self.app, api.router)
         self.app.dependency_overrides[login.current_person] = lambda: self.person
-        self.app.dependency_overrides[api.open_desk] = lambda: ReleaseReview(house.settings)
+        self.app.dependency_overrides[api.open_review] = lambda: ReleaseReview(house.settings)
 
     def get(self, path: str) -> httpx.Response:
         return self._ask("GET", path)
