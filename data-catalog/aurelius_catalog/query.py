@@ -182,8 +182,8 @@ class Query:
         return pd.DataFrame([record.model_dump() for record in self._fetch(0, SHOWN_ROWS)])
 
     def _say_question(self) -> str:
-        said = [f"{keyword}={value!r}" for keyword, value in self._keywords.items()]
-        return ", ".join(said) or "everything you may see"
+        conditions = [f"{keyword}={value!r}" for keyword, value in self._keywords.items()]
+        return ", ".join(conditions) or "everything you may see"
 
     def _tables(self) -> dict[str, Callable[[], pa.Table]]:
         return {

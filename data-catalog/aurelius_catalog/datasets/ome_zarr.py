@@ -51,12 +51,12 @@ def write_image(group: zarr.Group, image: xr.DataArray, **about: object) -> None
     image = _order_axes(image)
     values = shrink_values(image.to_numpy())
     affine = image.attrs.get("affine_lps")
-    told = {"affine_lps": affine, "spacing_mm": image.attrs.get("spacing_mm"), "units": image.attrs.get("units", "")}
-    told["step_mm"] = _find_steps(image)
-    told["coordinates"] = _list_coordinates(image)
+    known = {"affine_lps": affine, "spacing_mm": image.attrs.get("spacing_mm"), "units": image.attrs.get("units", "")}
+    known["step_mm"] = _find_steps(image)
+    known["coordinates"] = _list_coordinates(image)
     attributes: Any = group.attrs
     attributes["ome"] = {"version": VERSION, "multiscales": [_describe(image)]}
-    attributes["aurelius"] = {key: value for key, value in {**told, **about}.items() if value is not None}
+    attributes["aurelius"] = {key: value for key, value in {**known, **about}.items() if value is not None}
     chunks = tuple(
         min(size, CHUNK) if dim in SPACE else size if dim == "c" else 1
         for dim, size in zip(image.dims, values.shape, strict=True)
@@ -111,10 +111,10 @@ def read_image(group: zarr.Group) -> xr.DataArray:
     about = dict(attributes["aurelius"])
     data = xr.open_zarr(group.store, group=group.path or None, consolidated=False, chunks=None)["0"]
     coordinates = dict(about.pop("steps", {}))  # of copies from before coordinates could lie along another axis
-    for name, told in about.pop("coordinates", {}).items():
-        numbers = None in told["values"]  # JSON has no NaN
-        values = np.array(told["values"], np.float64 if numbers else None)
-        coordinates[name] = (told["along"], values, {"units": told["units"]} if told["units"] else {})
+    for name, known in about.pop("coordinates", {}).items():
+        numbers = None in known["values"]  # JSON has no NaN
+        values = np.array(known["values"], np.float64 if numbers else None)
+        coordinates[name] = (known["along"], values, {"units": known["units"]} if known["units"] else {})
     for dim, step in about.pop("step_mm").items():
         coordinates[dim] = (dim, np.arange(data.sizes[dim]) * step, {"units": "mm"})
     return data.assign_coords(coordinates).assign_attrs(about)

@@ -64,9 +64,9 @@ class ZarrCopy:
     skipped: Mapping[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        said = f"{len(self.SeriesInstanceUIDs)} series in {self.folder}, {len(self.written)} written now"
-        said += f", {len(self.removed)} removed" if self.removed else ""
-        return f"<ZarrCopy: {said}{f', {len(self.skipped)} skipped' if self.skipped else ''}>"
+        text = f"{len(self.SeriesInstanceUIDs)} series in {self.folder}, {len(self.written)} written now"
+        text += f", {len(self.removed)} removed" if self.removed else ""
+        return f"<ZarrCopy: {text}{f', {len(self.skipped)} skipped' if self.skipped else ''}>"
 
     def _repr_html_(self) -> str:
         rows = "".join(f"<li><code>{uid}</code>: {escape(why)}</li>" for uid, why in self.skipped.items())

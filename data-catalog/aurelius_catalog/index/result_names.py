@@ -10,10 +10,10 @@ from aurelius_catalog.dicom.json_header import write_json
 from aurelius_catalog.index.schema import annotation_versions, predictions, series
 
 
-def is_named(said: ColumnElement[str], name: str, dialect: str) -> ColumnElement[bool]:
+def is_named(names: ColumnElement[str], name: str, dialect: str) -> ColumnElement[bool]:
     """Return the condition that a name is among those in ``series.labelled`` or ``series.predicted``."""
     find = func.instr if dialect == "sqlite" else func.strpos
-    return find(said, write_json(name)) > 0
+    return find(names, write_json(name)) > 0
 
 
 def note_remarks(connection: Connection, SeriesInstanceUIDs: Iterable[str]) -> None:
@@ -30,8 +30,8 @@ def note_remarks(connection: Connection, SeriesInstanceUIDs: Iterable[str]) -> N
         drawn = select(annotation_versions.c.segments).where(annotation_versions.c.SeriesInstanceUID == uid)
         found = select(predictions.c.model, predictions.c.finding).where(predictions.c.SeriesInstanceUID == uid)
         labels = [[segment["label"].casefold() for segment in row.segments] for row in connection.execute(drawn)]
-        said = {"labelled": _spell(labels), "predicted": _spell(connection.execute(found).all())}
-        connection.execute(update(series).where(series.c.SeriesInstanceUID == uid).values(said))
+        names = {"labelled": _spell(labels), "predicted": _spell(connection.execute(found).all())}
+        connection.execute(update(series).where(series.c.SeriesInstanceUID == uid).values(names))
 
 
 def _spell(remarks: Iterable[Iterable[str]]) -> str | None:

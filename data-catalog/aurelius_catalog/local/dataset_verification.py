@@ -72,16 +72,16 @@ class DatasetVerification:
         return tuple(uid for check in self.checks for uid in check.withdrawn)
 
     def __repr__(self) -> str:
-        said = f"{self.intact} of {self.record.n_instances + self.record.n_labels} files intact"
-        told = {"changed": self.changed, "missing": self.missing, "withdrawn": self.withdrawn}
-        said += "".join(f", {len(uids)} {word}" for word, uids in told.items() if uids)
-        return f"<{'OK' if self.ok else 'DAMAGED'}: {said} ({self.size_bytes:,} bytes read)>"
+        text = f"{self.intact} of {self.record.n_instances + self.record.n_labels} files intact"
+        differences = {"changed": self.changed, "missing": self.missing, "withdrawn": self.withdrawn}
+        text += "".join(f", {len(uids)} {word}" for word, uids in differences.items() if uids)
+        return f"<{'OK' if self.ok else 'DAMAGED'}: {text} ({self.size_bytes:,} bytes read)>"
 
     def _repr_html_(self) -> str:
-        told = {"changed": self.changed, "missing": self.missing, "withdrawn": self.withdrawn}
+        differences = {"changed": self.changed, "missing": self.missing, "withdrawn": self.withdrawn}
         lists = "".join(
             f"<details><summary>{len(uids)} {word}</summary><code>{escape(' '.join(uids))}</code></details>"
-            for word, uids in told.items()
+            for word, uids in differences.items()
             if uids
         )
         return f"<p>{escape(repr(self)[1:-1])}</p>{lists}"

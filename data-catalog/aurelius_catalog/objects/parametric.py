@@ -71,12 +71,12 @@ def _name_axes(
     grid: Grid, values: NDArray[Any], quantities: Sequence[str], meanings: Sequence[RealWorldValue], dataset: Dataset
 ) -> xr.DataArray:
     units = [next(each.unit for each in meanings if each.name == quantity) for quantity in quantities]
-    told = {
+    attributes = {
         "SeriesInstanceUID": str(dataset.get("SeriesInstanceUID") or ""),
         "referenced_series": list(list_references(dataset)),
     }
     if len(quantities) == 1:
-        array = grid.make_array(values[0], units=units[0], quantity=quantities[0], **told)
+        array = grid.make_array(values[0], units=units[0], quantity=quantities[0], **attributes)
         return array.rename("parametric_map")
-    stacked = grid.make_array(values, units="", **told).rename(segment="quantity").rename("parametric_map")
+    stacked = grid.make_array(values, units="", **attributes).rename(segment="quantity").rename("parametric_map")
     return stacked.assign_coords(quantity=list(quantities), unit=("quantity", units))

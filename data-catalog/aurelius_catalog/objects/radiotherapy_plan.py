@@ -126,9 +126,9 @@ class RadiotherapyPlan:
 
     def __repr__(self) -> str:
         targets = [each for each in self.prescriptions if each.target_gy is not None]
-        said = ", ".join(f"{each.target_gy:g} Gy to {each.description or each.kind.lower()}" for each in targets)
+        prescribed = ", ".join(f"{each.target_gy:g} Gy to {each.description or each.kind.lower()}" for each in targets)
         fractions = ", ".join(f"{each.n_fractions} fractions" for each in self.fraction_groups)
-        parts = [each for each in (said, fractions, f"{len(self.beams)} beams") if each]
+        parts = [each for each in (prescribed, fractions, f"{len(self.beams)} beams") if each]
         return f"<RadiotherapyPlan {self.label}: {'; '.join(parts)}>"
 
     def _repr_html_(self) -> str:

@@ -63,7 +63,7 @@ def write_segmentation(
     name, release = algorithm or ("Aurelius annotation", version("aurelius"))
     made_by = hd.AlgorithmIdentificationSequence(name=name, version=release, family=codes.DCM.ArtificialIntelligence)
     kind = "AUTOMATIC" if algorithm else "SEMIAUTOMATIC"
-    said = ", ".join(segment.label for segment in segments)
+    labels = ", ".join(segment.label for segment in segments)
     try:
         segmentation = Segmentation(
             source_images=list(sources),
@@ -80,7 +80,7 @@ def write_segmentation(
             device_serial_number="0",
             content_creator_name=author.replace("^", " ") + "^",  # a family name only
             content_label="LABEL",
-            series_description=f"{'Prediction' if algorithm else 'Label'}: {said}"[:64],
+            series_description=f"{'Prediction' if algorithm else 'Label'}: {labels}"[:64],
             transfer_syntax_uid=ExplicitVRLittleEndian,
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:

@@ -178,8 +178,8 @@ class ReleaseReview:
 
     def _was_cut_off(self, item: IntakeItem) -> bool:
         """Whether a release of the item was decided and begun, but not recorded."""
-        gone = item.settled and not (self.zone.root / item.location).exists()
-        return gone and self.approvals.find(item.digest) is not None
+        is_gone = item.settled and not (self.zone.root / item.location).exists()
+        return is_gone and self.approvals.find(item.digest) is not None
 
     def _describe(self, item: IntakeItem) -> WaitingObject:
         found = self.approvals.read_verdict(item.id)
@@ -210,8 +210,8 @@ def _require_reason(reason: str, original: Original) -> str:
     reason = reason.strip()
     if not reason or len(reason) > LONGEST_REASON:
         raise InvalidRequest(f"Say why, in at most {LONGEST_REASON} characters.")
-    said = reason.casefold()
-    if any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", said) for name in original.names):
+    text = reason.casefold()
+    if any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) for name in original.names):
         raise InvalidRequest("The reason is kept in the audit log: leave out the patient's name, numbers and birthday.")
     return reason
 
