@@ -20,7 +20,8 @@ from aurelius_catalog.store import LabelMap
 from aurelius_extensions.reports.records import RunState
 from aurelius_extensions.reports.service.access import ReportAccess, RunView
 from aurelius_extensions.reports.service.worker import Worker
-from aurelius_extensions.reports.settings import NOTEBOOKS, ReportSettings
+from aurelius_extensions.reports.settings import ReportSettings
+from aurelius_extensions.settings import NOTEBOOKS
 from aurelius_hub.ports import find_free_ports
 from support.cohort import SLICES, Cohort, make_cohort
 from support.servers_catalog import answers, stop_group, wait_until

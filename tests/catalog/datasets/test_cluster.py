@@ -64,7 +64,9 @@ def started() -> Iterator[Client]:
     """Start a cluster of two processes, as a kernel does, so that they have its environment."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JUPYTERHUB_API_TOKEN", TOKEN)
-        cluster = LocalCluster(n_workers=2, threads_per_worker=1, processes=True, security=True, dashboard_address=None)
+        cluster = LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, security=True, dashboard_address="127.0.0.1:0"
+        )
     with cluster, Client(cluster) as client:
         yield client
 

@@ -240,6 +240,7 @@ def test_gradients_are_those_of_dcm2niix(
     np.testing.assert_array_equal(np.loadtxt(tmp_path / "theirs.bval"), WEIGHTS)
 
 
+@pytest.mark.filterwarnings("ignore:1 frames of the segmentation lie outside")  # of each volume, those of the other
 def test_a_label_lies_on_the_volume_it_was_drawn_on(tmp_path: Path) -> None:
     def part(dataset: Dataset, repeat: int, number: int) -> None:
         dataset.ImagePositionPatient = [-100, -120, 50 + 2 * number + 40 * repeat]

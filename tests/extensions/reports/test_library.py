@@ -9,7 +9,7 @@ from aurelius_catalog.errors import InvalidRequest, NotFound
 from aurelius_extensions.errors import ReportInvalid
 from aurelius_extensions.reports.library import Library, read_report
 from aurelius_extensions.reports.redaction import REMOVED, list_secrets, redact_text
-from aurelius_extensions.reports.settings import NOTEBOOKS
+from aurelius_extensions.settings import NOTEBOOKS
 from support.servers_reports import write_report
 
 PARAMETERS = """dataset = "lung"  # name of a dataset

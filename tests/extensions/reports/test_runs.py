@@ -14,7 +14,7 @@ from aurelius_catalog.errors import InvalidRequest, NotFound, PermissionDenied
 from aurelius_extensions.errors import RunTampered
 from aurelius_extensions.reports.records import DriftKind, RunState, VerdictKind
 from aurelius_extensions.reports.runs.queue import Queue
-from aurelius_extensions.reports.settings import NOTEBOOKS
+from aurelius_extensions.settings import NOTEBOOKS
 from support.servers_catalog import wait_until
 from support.servers_reports import (
     House,
