@@ -12,6 +12,7 @@ What a test skips because a system package is missing is listed at the end with 
 """
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,6 +42,14 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(HOUSE_PREFIXES) and name not in KEPT:
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_servers() -> Iterator[None]:
+    yield
+    houses = sys.modules.get("support.houses")  # which takes seconds to import, and not every test needs
+    if houses is not None:
+        houses.stop_servers()
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = {
@@ -99,3 +100,14 @@ def test_no_tracked_file_is_a_secret() -> None:
     marks = ("-----BEGIN " + "PRIVATE KEY", "-----BEGIN " + "RSA PRIVATE")
     readable = [ROOT / name for name in tracked if (ROOT / name).suffix in {".py", ".json", ".toml", ".md", ".txt", ""}]
     assert not [file.name for file in readable if any(mark in file.read_text(errors="ignore") for mark in marks)]
+
+
+def test_pre_commit_runs_what_make_check_runs() -> None:
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    assert [each["repo"] for each in hooks] == ["local"], "the tools are those of the locks, never fetched"
+    entries = {hook["entry"].split(" --")[0] for each in hooks for hook in each["hooks"]}
+    makefile = (ROOT / "Makefile").read_text()
+    check = makefile[makefile.index("\ncheck:") :].split("\n\n")[0]
+    tools = {entry for entry in entries if entry.startswith(".venv/bin/")}
+    assert {tool for tool in tools if tool.split()[0] in check} == tools
+    assert "setup.py check" in check, "which runs `npm run check`"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
@@ -27,7 +27,7 @@ from aurelius_catalog.records import SeriesRecord
 from aurelius_catalog.remote.keyword_encoding import pack_keywords
 from aurelius_catalog.search import KEYWORDS
 from aurelius_catalog.settings import CatalogSettings
-from support.houses import DATABASES, make_settings, temp_server
+from support.houses import DATABASES, find_server, make_settings
 from support.many_series import fill_index
 
 STELLA = Person.of("stella", ["role-steward"])
@@ -54,12 +54,12 @@ class Index:
 
 
 @pytest.fixture(scope="module", params=DATABASES)
-def index(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
-    with temp_server(request.param) as server:
-        home = tmp_path_factory.mktemp("house")
-        settings = make_settings(home, server, idc_index=write_archive(home / "idc.parquet"))
-        fill_index(open_engine(settings), SIZE, seed=7, drawn_every=8)
-        yield Index(settings, LocalStore(settings, STELLA).find_series())
+def index(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Index:
+    server = find_server(request.param)
+    home = tmp_path_factory.mktemp("house")
+    settings = make_settings(home, server, idc_index=write_archive(home / "idc.parquet"))
+    fill_index(open_engine(settings), SIZE, seed=7, drawn_every=8)
+    return Index(settings, LocalStore(settings, STELLA).find_series())
 
 
 def write_archive(path: Path) -> Path:

@@ -15,16 +15,16 @@ from aurelius_catalog.service import address, dicomweb
 from aurelius_catalog.service.stores import read_settings
 from aurelius_catalog.settings import CatalogSettings
 from support.cohort import admit
-from support.houses import DATABASES, make_settings, temp_server
+from support.houses import DATABASES, find_server, make_settings
 from support.servers_dicomweb import UNICODE, make_image
 from support.service_client import serve_as
 
 
 @pytest.fixture(scope="module", params=DATABASES)
 def client(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
-    with temp_server(request.param) as server:
-        settings = make_settings(tmp_path_factory.mktemp("house"), server)
-        yield from serve_three_studies(settings)
+    server = find_server(request.param)
+    settings = make_settings(tmp_path_factory.mktemp("house"), server)
+    yield from serve_three_studies(settings)
 
 
 def serve_three_studies(settings: CatalogSettings) -> Iterator[TestClient]:

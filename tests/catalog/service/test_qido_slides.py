@@ -17,7 +17,7 @@ from aurelius_catalog.local.store import LocalStore
 from aurelius_catalog.service import dicomweb, level_search
 from aurelius_catalog.settings import CatalogSettings
 from support.cohort import admit
-from support.houses import DATABASES, make_settings, temp_server
+from support.houses import DATABASES, find_server, make_settings
 from support.servers_dicomweb import make_image
 from support.service_client import serve_as
 from support.slide_files import write_pyramid
@@ -45,20 +45,20 @@ class House:
 @pytest.fixture(scope="module", params=DATABASES)
 def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     folder = tmp_path_factory.mktemp("house")
-    with temp_server(request.param) as server:
-        settings = make_settings(folder, server)
-        chest = [make_image("chest", number=number) for number in (1, 2)]
-        admit(chest, settings.home, settings.database_url)
-        slides = []
-        for name in ("first.tif", "second.tif"):
-            write_pyramid(folder / name)
-            uid = add_slide(settings, folder / name)
-            slides.append((LocalStore(settings, Person.service("test")).get_series(uid).StudyInstanceUID, uid))
-        app = create_service("catalog")
-        mount_router(app, dicomweb.router)
-        found = House(settings, TestClient(app, raise_server_exceptions=False), chest[0], slides)
-        with serve_as(app, lambda: found.person, home=settings.home, database_url=settings.database_url):
-            yield found
+    server = find_server(request.param)
+    settings = make_settings(folder, server)
+    chest = [make_image("chest", number=number) for number in (1, 2)]
+    admit(chest, settings.home, settings.database_url)
+    slides = []
+    for name in ("first.tif", "second.tif"):
+        write_pyramid(folder / name)
+        uid = add_slide(settings, folder / name)
+        slides.append((LocalStore(settings, Person.service("test")).get_series(uid).StudyInstanceUID, uid))
+    app = create_service("catalog")
+    mount_router(app, dicomweb.router)
+    found = House(settings, TestClient(app, raise_server_exceptions=False), chest[0], slides)
+    with serve_as(app, lambda: found.person, home=settings.home, database_url=settings.database_url):
+        yield found
 
 
 def spell_routes(study: str, series: str) -> list[tuple[str, dict[str, str]]]:

@@ -27,7 +27,7 @@ from aurelius_intake.audit.verification import Finding, check_log
 from aurelius_intake.commands.audit import app
 from aurelius_intake.settings import IntakeSettings
 from aurelius_intake.vault import Vault, create_vault
-from support.houses import DATABASES, make_settings, temp_server
+from support.houses import DATABASES, find_server, make_settings
 
 STELLA = Person.of("stella", ["role-steward"])
 
@@ -73,9 +73,8 @@ class Log:
 
 
 @pytest.fixture(scope="module", params=DATABASES)
-def server(request: pytest.FixtureRequest) -> Iterator[str]:
-    with temp_server(request.param) as url:
-        yield url
+def server(request: pytest.FixtureRequest) -> str:
+    return find_server(request.param)
 
 
 def make_log(server: str, home: Path) -> Log:

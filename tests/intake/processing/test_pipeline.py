@@ -8,7 +8,7 @@ import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -41,7 +41,7 @@ from support.builders import (
     write_phantom,
     write_truth,
 )
-from support.houses import DATABASES, temp_server
+from support.houses import DATABASES, find_server, make_database
 from support.intake_house import House
 
 
@@ -253,9 +253,8 @@ def wait_for(condition: Callable[[], bool], limit_s: float = 10) -> None:
 
 
 @pytest.fixture(params=DATABASES)
-def house_on_either(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
-    with temp_server(request.param) as url:
-        yield House(tmp_path / "home", database_url=url)
+def house_on_either(request: pytest.FixtureRequest, tmp_path: Path) -> House:
+    return House(tmp_path / "home", database_url=make_database(find_server(request.param)))
 
 
 def test_late_instances_make_a_new_revision_and_the_same_again_changes_nothing(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -36,7 +36,7 @@ from aurelius_intake.zone.item_table import metadata as item_tables
 from aurelius_intake.zone.items import Arrival
 from support.builders import write_ct
 from support.cohort import add_phantom
-from support.houses import DATABASES, make_settings, temp_server
+from support.houses import DATABASES, find_server, make_settings
 
 STELLA = Person.of("stella", ["role-steward"])
 ANTON = Person.of("anton", ["role-annotator", "site-north"])
@@ -48,9 +48,8 @@ NODULE = (Segment(number=1, label="nodule"),)
 
 
 @pytest.fixture(scope="module", params=DATABASES)
-def server(request: pytest.FixtureRequest) -> Iterator[str]:
-    with temp_server(request.param) as url:
-        yield url
+def server(request: pytest.FixtureRequest) -> str:
+    return find_server(request.param)
 
 
 @dataclass(frozen=True)
