@@ -1,4 +1,4 @@
-"""What can go wrong in the catalog, said so that the person knows what to do.
+"""The errors of the catalog, worded so that the person knows what to do.
 
 ::
 

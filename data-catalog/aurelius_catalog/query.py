@@ -1,4 +1,4 @@
-"""What a search found: a table, a count, facets, SQL, and the series themselves; fetched when first needed."""
+"""The result of a search: a table, a count, facets, SQL, and the series themselves; fetched when first needed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every store of the catalog can do, whether it reads the disk or asks the service."""
+"""The protocol of every store of the catalog, whether it reads the disk or asks the service."""
 
 from __future__ import annotations
 

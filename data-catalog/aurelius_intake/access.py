@@ -1,4 +1,4 @@
-"""Who may see what the intake knows: the data stewards."""
+"""Access to what the intake knows: data stewards only."""
 
 from __future__ import annotations
 

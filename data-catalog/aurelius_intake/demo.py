@@ -1,4 +1,4 @@
-"""What the demo house holds: invented patients, sent through the real intake, and one frozen dataset.
+"""The content of the demo house: invented patients, sent through the real intake, and one frozen dataset.
 
 ``python -m aurelius_intake.demo fill`` puts them into the inboxes, ``freeze`` freezes what the intake made of them,
 and ``findings`` waits for what the model makes of the chests.

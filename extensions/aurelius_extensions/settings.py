@@ -1,4 +1,4 @@
-"""Where the house's notebooks are, for every service that runs some."""
+"""The folder of the house's notebooks, for every service that runs some."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must be true of a machine before the house is started; each with its remedy."""
+"""Checks of the machine before the house is started, each with its remedy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the issuer says about a person, turned into hub groups; and where the issuer is to be asked."""
+"""The issuer's claims about a person, turned into hub groups; and the issuer's addresses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Set JupyterHub up: small functions that set, each one thing."""
+"""The configuration of JupyterHub, in small functions that set one thing each."""
 
 from __future__ import annotations
 

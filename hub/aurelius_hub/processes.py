@@ -1,4 +1,4 @@
-"""Start processes, wait until they answer, and be sure that none is left behind."""
+"""The processes of one start: run, waited for until they answer, and ended without a rest."""
 
 from __future__ import annotations
 

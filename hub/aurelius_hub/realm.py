@@ -1,4 +1,4 @@
-"""What the loopback issuer knows: its people, its one client, and where it may listen."""
+"""The realm of the loopback issuer: its people, its one client, and where it may listen."""
 
 from __future__ import annotations
 

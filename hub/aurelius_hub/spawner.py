@@ -1,4 +1,4 @@
-"""What a notebook server is given: a folder, the guides, and a few variables."""
+"""Notebook servers: the folder, the guides and the few variables that each is given."""
 
 from __future__ import annotations
 

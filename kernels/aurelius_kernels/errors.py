@@ -1,4 +1,4 @@
-"""What can go wrong when a kernel starts.
+"""The errors of starting a kernel.
 
 ::
 

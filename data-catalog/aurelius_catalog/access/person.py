@@ -1,4 +1,4 @@
-"""Who is asking, and what the hub's groups let them do.
+"""The person who asks, and the rights that the hub's groups give.
 
 The hub turns Keycloak's claims into groups: realm role ``annotator`` becomes ``role-annotator``,
 ``/projects/lung`` becomes ``project-lung``, ``/sites/north`` becomes ``site-north`` (DESIGN section 5).

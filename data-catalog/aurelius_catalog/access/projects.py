@@ -1,4 +1,4 @@
-"""Which studies belong to which project: rules a steward writes in ``projects.toml``.
+"""Project rules: which studies belong to which project, as a steward writes them in ``projects.toml``.
 
 ::
 

@@ -1,4 +1,4 @@
-"""What a series is called in a folder laid out as BIDS asks."""
+"""The name of a series in a folder laid out as BIDS asks."""
 
 from __future__ import annotations
 

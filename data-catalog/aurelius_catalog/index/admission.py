@@ -1,4 +1,4 @@
-"""How a de-identified study enters: files first, synced to disk, then every row in one short transaction."""
+"""Admission of a de-identified study: files first, synced to disk, then every row in one short transaction."""
 
 from __future__ import annotations
 

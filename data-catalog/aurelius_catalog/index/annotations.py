@@ -1,4 +1,4 @@
-"""What people and models say about the images: label versions, predictions, decisions."""
+"""Label versions, predictions and decisions in the index."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a dataset's id is the hash of."""
+"""The content of a frozen dataset, of which its id is the hash."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the frames of a series lie, kept in memory: what the service looks up for every frame it hands out."""
+"""A cache of frame locations: what the service looks up for every frame it hands out."""
 
 from __future__ import annotations
 

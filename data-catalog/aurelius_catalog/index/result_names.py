@@ -1,4 +1,4 @@
-"""What people drew on a series and models found there, by name, kept in its row: a search need not look further."""
+"""The names of labels and findings, kept in the row of their series: a search need not look further."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a DICOM header to the rows of the index."""
+"""Rows of the index, made of DICOM headers."""
 
 from __future__ import annotations
 

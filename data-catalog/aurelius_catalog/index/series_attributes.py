@@ -1,4 +1,4 @@
-"""What a series is searched by, read from the header of its first file."""
+"""The searchable attributes of a series, read from the header of its first file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may see what, in numbers: each study has the scope of its site and its set of projects.
+"""Scopes: each study has one number for its site and its set of projects, and a person sees some numbers.
 
 There are at most a few hundred scopes, so whom a million series belong to is settled by a handful of numbers.
 """

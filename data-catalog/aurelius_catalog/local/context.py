@@ -1,4 +1,4 @@
-"""What every part of the local store works with: the index, the settings, and the person who looks."""
+"""The context of the local store's parts: the index, the settings, and the person who looks."""
 
 from __future__ import annotations
 

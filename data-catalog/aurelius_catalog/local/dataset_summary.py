@@ -1,4 +1,4 @@
-"""What is in a dataset, counted: the numbers of its data card."""
+"""The content of a dataset, counted: the numbers of its data card."""
 
 from __future__ import annotations
 

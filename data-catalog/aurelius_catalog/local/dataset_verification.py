@@ -1,4 +1,4 @@
-"""Whether a dataset still is what was frozen: every byte of it read again."""
+"""Verification of a dataset: every byte read again and compared with what was frozen."""
 
 from __future__ import annotations
 

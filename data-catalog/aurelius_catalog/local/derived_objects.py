@@ -1,4 +1,4 @@
-"""What people derive from the catalog's images, and how it is checked before it joins the study it belongs to.
+"""Objects derived from the catalog's images, and the checks before one joins the study it belongs to.
 
 An object made from de-identified images has nothing in its header that identifies, unless somebody mixed things up:
 so it is held against the profile that the images were treated by. Who made it is known from the login.

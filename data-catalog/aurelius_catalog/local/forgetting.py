@@ -1,4 +1,4 @@
-"""What the catalog forgets of a patient: rows and files go, tombstones and marks on frozen datasets stay."""
+"""The end of a patient in the catalog: rows and files go, tombstones and marks on frozen datasets stay."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who reads which series: asked before bytes leave, written down once an hour rather than once a frame."""
+"""The log of readings: rights asked before bytes leave, records written once an hour rather than once a frame."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a series holds when it holds no pictures of its own: labels, contours, doses, maps, reports, recordings."""
+"""Objects that hold no images of their own: labels, contours, doses, maps, reports, recordings."""
 
 from __future__ import annotations
 

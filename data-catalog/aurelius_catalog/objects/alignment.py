@@ -1,4 +1,4 @@
-"""Which pixels of a series a segmentation is laid over."""
+"""The pixels of a series that a segmentation is laid over."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the voxels of an array lie in the patient, and where a plane falls on them."""
+"""The grid of an array: where its voxels lie in the patient, and where a plane falls on them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which object a series holds, by its SOP class (PS3.4 B.5)."""
+"""Readers of objects, one for each SOP class (PS3.4 B.5)."""
 
 from __future__ import annotations
 

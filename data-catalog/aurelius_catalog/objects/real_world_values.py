@@ -1,4 +1,4 @@
-"""What stored values mean in the real world (PS3.3 C.7.6.16.2.11): SUV of a PET, mm²/s of a diffusion map."""
+"""Real world values (PS3.3 C.7.6.16.2.11): SUV of a PET, mm²/s of a diffusion map."""
 
 from __future__ import annotations
 

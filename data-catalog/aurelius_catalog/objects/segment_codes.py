@@ -1,4 +1,4 @@
-"""What a segment's label means in codes (PS3.16 CID 7150 and 7151), for the segmentations that we write."""
+"""Codes for segment labels (PS3.16 CID 7150 and 7151), for the segmentations that the house writes."""
 
 from __future__ import annotations
 

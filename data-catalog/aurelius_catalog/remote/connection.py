@@ -1,4 +1,4 @@
-"""How requests reach the house: kept connections, the token of the moment, patience while the hub starts anew."""
+"""The connection to the house: kept open, with the token of the moment, patient while the hub starts anew."""
 
 from __future__ import annotations
 

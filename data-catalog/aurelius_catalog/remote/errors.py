@@ -1,4 +1,4 @@
-"""From the service's refusal back to the exception it was there."""
+"""The service's refusals, turned back into the exceptions they were there."""
 
 from __future__ import annotations
 

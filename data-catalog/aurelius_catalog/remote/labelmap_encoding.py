@@ -1,4 +1,4 @@
-"""How a label map travels between client and service: a ``.npy`` array (NumPy NEP 1), compressed with gzip."""
+"""The encoding of a label map between client and service: a ``.npy`` array (NumPy NEP 1), compressed with gzip."""
 
 from __future__ import annotations
 

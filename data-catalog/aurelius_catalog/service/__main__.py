@@ -1,4 +1,4 @@
-"""Serve the catalog: ``python -m aurelius_catalog.service``, started by the hub."""
+"""The catalog service: ``python -m aurelius_catalog.service``, started by the hub."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a series or a label version offers a viewer to lay over images."""
+"""The offer of a series or a label version to a viewer, to be laid over images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a steward's commands reach the intake's service: with a token of the hub, so that the hub says who it is."""
+"""The client of a steward's commands: it asks the intake's service with a token of the hub, which vouches for them."""
 
 from __future__ import annotations
 

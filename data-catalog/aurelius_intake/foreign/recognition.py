@@ -1,4 +1,4 @@
-"""Everything that comes in and is no DICOM file: slides, NIfTI volumes and pictures, each with a sidecar.
+"""Files that are not DICOM: slides, NIfTI volumes and pictures, each with a sidecar.
 
 What a file is, its content says; its name only matters where the content contradicts it.
 """

@@ -1,4 +1,4 @@
-"""What a steward should look at although it is stored."""
+"""Flags: reasons for a steward to look at a study although it is stored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How objects that came over a network reach a site's inbox: whole, and safe from a power cut, or not at all."""
+"""Delivery into a site's inbox of objects that came over a network: whole, and safe from a power cut, or not at all."""
 
 from __future__ import annotations
 

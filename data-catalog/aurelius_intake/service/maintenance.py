@@ -1,4 +1,4 @@
-"""What the intake does besides: signing where the audit log stands, finishing withdrawals."""
+"""Maintenance beside the intake's work: signing where the audit log stands, finishing withdrawals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a steward sees: how many objects of each site ended how, and why some did not get through."""
+"""The status that a steward sees: how many objects of each site ended how, and why some did not get through."""
 
 from __future__ import annotations
 

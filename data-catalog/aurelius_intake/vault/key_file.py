@@ -1,4 +1,4 @@
-"""Where the key of the vault comes from: an environment variable, or a file only its owner may read."""
+"""The key of the vault: from an environment variable, or from a file that only its owner may read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the annotation server forgets of a patient. The intake may not import it: its folders are named here."""
+"""Files of the annotation server that belong to a patient. The intake may not import it: its folders are named here."""
 
 from __future__ import annotations
 

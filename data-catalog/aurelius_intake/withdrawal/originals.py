@@ -1,4 +1,4 @@
-"""What the identified zone forgets of a patient: originals, and all that is kept with them."""
+"""A patient's originals in the identified zone, and all that is kept with them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people decided about objects, and what was found in those that wait for a decision; identified zone only.
+"""Decisions about objects, and the findings in those that wait for one; identified zone only.
 
 An approval belongs to a content, by its digest: wherever that content comes in again, it holds.
 """

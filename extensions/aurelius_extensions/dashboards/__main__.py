@@ -1,4 +1,4 @@
-"""Start the dashboards service: ``python -m aurelius_extensions.dashboards``."""
+"""The dashboards service: ``python -m aurelius_extensions.dashboards``."""
 
 from aurelius_extensions.dashboards.server.app import main
 
