@@ -223,7 +223,7 @@ def test_measurements_are_saved_and_shown_again(open_viewer: Callable[[str], Pag
     page.wait_for_selector(".cornerstone-canvas", timeout=60_000)
     page.locator("[data-cy=study-browser-thumbnail-no-image]", has_text="SR").dblclick(timeout=60_000)
     page.wait_for_function(f"{MEASURED}.length == 2 && {MEASURED}[1].length > 2", timeout=30_000)
-    assert page.evaluate(MEASURED) == drawn
+    assert read_settled(page) == drawn
 
 
 @pytest.mark.browser
