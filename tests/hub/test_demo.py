@@ -68,6 +68,7 @@ def test_one_home_holds_one_house(tmp_path: Path) -> None:
         expect_one_line(outcome, "already runs", str(demo.process.pid), "AURELIUS_HOME")
 
 
+@pytest.mark.soak
 def test_a_second_start_waits_for_the_first_to_be_gone_and_keeps_the_state(tmp_path: Path) -> None:
     with running_demo(tmp_path, stubs=True) as first:
         first.process.kill()

@@ -228,6 +228,7 @@ def test_a_report_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     assert "longer than 0.02 minutes" in (verdict.reason or "")
 
 
+@pytest.mark.soak
 def test_a_killed_service_leaves_no_process_and_loses_no_run(house: House, reports: Reports) -> None:
     reports.worker.stop()  # two services never work on one folder: the module's worker makes room
     access = reports.open_access("rhea")
