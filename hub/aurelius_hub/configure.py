@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aurelius_hub.claims import list_endpoints, read_groups
+from aurelius_hub.environment import drop_handed_on
 from aurelius_hub.node import PROXY_MEMORY, find_proxy
 from aurelius_hub.roles import SERVER_TOKEN_SCOPES, build_roles, find_landing, role_groups
 from aurelius_hub.secretfile import make_private_folder, read_or_create
@@ -38,6 +39,7 @@ def configure(c: Config, settings: HubSettings) -> None:
     update_roles(c)
     update_spawner(c, settings)
     update_services(c, settings)
+    drop_handed_on(os.environ)
 
 
 def update_hub(c: Config, settings: HubSettings) -> None:

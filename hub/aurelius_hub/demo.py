@@ -148,9 +148,7 @@ class Demo:
         deadline = time.monotonic() + INTAKE_S
         command = [self.settings.python, "-m", "aurelius_intake", "status", "--json"]
         with self.show("De-identifying the demo images and bringing them in") as report:
-            while pending := json.loads(self.run.perform("status", command, lambda line: None, in_zone=True))[
-                "pending"
-            ]:
+            while pending := self._count_pending(command):
                 self.run.check_alive()
                 if time.monotonic() > deadline:
                     raise StepFailed(f"The intake still has {pending} files. See {self.settings.logs / 'intake.log'}.")

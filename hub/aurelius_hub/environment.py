@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
 PREFIX = "AURELIUS_"
@@ -17,6 +17,8 @@ PREFIX = "AURELIUS_"
 ZONE = re.compile(r"AURELIUS_(VAULT_|DICOM_|PULL_|APPROVAL_|AUDIT_|INTAKE_QUIET_|INTAKE_WORKERS)")
 #: A variable with such a name goes nowhere unless it is named above.
 SECRET = re.compile(r"KEY|SECRET|PASSWORD|TOKEN")
+#: Settings of kernels, or decided by the hub for one service: never handed on.
+HELD_BACK = frozenset({"AURELIUS_CATALOG_URL", "AURELIUS_HANDOVER"})
 #: The index, with its password: for the services that open it.
 DATABASE = "AURELIUS_DATABASE_URL"
 #: A service answers from many threads; with an arena of the allocator for each, memory freed in one is lost to others.
@@ -50,6 +52,16 @@ def pass_settings(given: Mapping[str, str], *, zone: bool = False, index: bool =
     }
 
 
+def drop_handed_on(environment: MutableMapping[str, str]) -> None:
+    """Take out of the hub's own environment what only some services may have, once these were given it.
+
+    The proxy is started with all of the hub's environment, whatever the hub is told.
+    """
+    allowed = pass_settings(environment)
+    for name in [name for name in environment if name.startswith(PREFIX) and name not in allowed]:
+        del environment[name]
+
+
 def _make_absolute(value: str) -> str:
     """Return a value as it is, unless it is a relative path of something there, or of something in a folder there."""
     path = Path(value)
@@ -62,4 +74,4 @@ def _may_have(name: str, zone: bool, index: bool) -> bool:
         return zone
     if name == DATABASE:
         return index
-    return not SECRET.search(name)
+    return name not in HELD_BACK and not SECRET.search(name)

@@ -27,6 +27,8 @@ class Service:
         Whether the proxy leads to it.
     shares_files
         Whether it hands open files to the kernels of this machine.
+    opens_index
+        Whether it opens the index, and is given its address.
     in_zone
         Whether it works in the identified zone, and is given that zone's settings.
     scopes
@@ -40,6 +42,7 @@ class Service:
     arguments: tuple[str, ...] = ()
     has_route: bool = True
     shares_files: bool = False
+    opens_index: bool = True
     in_zone: bool = False
     scopes: tuple[str, ...] = ()
 
@@ -87,6 +90,7 @@ def build_services(settings: HubSettings) -> list[dict[str, object]]:
         "jupyterhub_idle_culler",
         arguments=(f"--timeout={settings.idle_server_s}", "--cull-every=60"),
         has_route=False,
+        opens_index=False,
     )
     return [build_service(service, settings) for service in (*SERVICES, culler)]
 
@@ -123,6 +127,6 @@ def build_command(service: Service, settings: HubSettings) -> list[str]:
 
 def build_environment(service: Service, settings: HubSettings) -> dict[str, str]:
     """Return the variables a service gets; the hub adds its own (``JUPYTERHUB_*``)."""
-    given = pass_settings(os.environ, zone=service.in_zone, index=True)
+    given = pass_settings(os.environ, zone=service.in_zone, index=service.opens_index)
     files = {"AURELIUS_HANDOVER": str(settings.socket)} if service.shares_files else {}
     return pass_basics() | MEMORY | given | settings.describe_house() | files

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings
+from traitlets.config import Config
 
 from aurelius_annotation.server.settings import AnnotationSettings
 from aurelius_catalog.settings import CatalogSettings
 from aurelius_extensions.dashboards.server.settings import DashboardSettings
 from aurelius_extensions.reports.settings import ReportSettings
+from aurelius_hub import configure
 from aurelius_hub.environment import pass_settings
 from aurelius_hub.processes import ProcessGroup
-from aurelius_hub.services import SERVICES, build_environment
+from aurelius_hub.services import SERVICES, build_environment, build_services
 from aurelius_hub.settings import HubSettings
 from aurelius_hub.spawner import build_notebook_environment
 from aurelius_intake.settings import IntakeSettings
@@ -46,6 +49,7 @@ def everything_set(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.setenv(name, "7")
     for name in ("AURELIUS_PULL_SECRET", "AURELIUS_SOME_TOKEN", "AURELIUS_NEW_PASSWORD"):
         monkeypatch.setenv(name, "7")
+    monkeypatch.setenv("AURELIUS_HANDOVER", "7")
 
 
 @pytest.mark.parametrize("name", sorted(READS))
@@ -65,11 +69,22 @@ def test_nothing_of_the_identified_zone_reaches_another_process(everything_set: 
         else:
             assert not given & (ZONE | {"AURELIUS_PULL_SECRET"}), service.name
         assert not given & {"AURELIUS_SOME_TOKEN", "AURELIUS_NEW_PASSWORD"}
+        assert "AURELIUS_CATALOG_URL" not in given
+        assert ("AURELIUS_HANDOVER" in given) is (service.name == "catalog")
+    [culler] = [each for each in build_services(settings) if each["name"] == "idle-culler"]
+    assert not set(culler["environment"]) & (ZONE | {"AURELIUS_DATABASE_URL"})  # type: ignore[call-overload]
     notebook = set(build_notebook_environment(settings))
     assert not notebook & (ZONE | {"AURELIUS_HOME", "AURELIUS_DATABASE_URL"})
     group = ProcessGroup(settings)
     assert not set(group.environment) & (ZONE | {"AURELIUS_DATABASE_URL", "AURELIUS_SOME_TOKEN"})
     assert set(group.zone_environment) >= ZONE
+
+
+def test_the_hub_keeps_nothing_for_the_proxy_to_inherit(everything_set: None, tmp_path: Path) -> None:
+    configure(Config(), HubSettings(home=tmp_path))
+    left = {name for name in os.environ if name.startswith("AURELIUS_")}
+    assert not left & (ZONE | {"AURELIUS_DATABASE_URL", "AURELIUS_PULL_SECRET", "AURELIUS_SOME_TOKEN"})
+    assert "AURELIUS_INTAKE_PROFILE" in left
 
 
 def test_a_secret_setting_belongs_to_the_intake() -> None:

@@ -40,7 +40,7 @@ def render_page(certificate: Mapping[str, Any]) -> str:
     """Return the page of a certificate, given as its JSON values."""
     batches = certificate["batches"]
     objects = [item for batch in batches for item in batch["objects"]]
-    return _load_template().render(
+    return load_template().render(
         certificate=certificate,
         objects=objects,
         hits=sum(item["residue_hits"] for item in objects),
@@ -50,7 +50,8 @@ def render_page(certificate: Mapping[str, Any]) -> str:
 
 
 @cache
-def _load_template() -> jinja2.Template:
+def load_template() -> jinja2.Template:
+    """Return the compiled template; the first call takes as long as two hundred pages."""
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
     pages = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True

@@ -25,6 +25,7 @@ from aurelius_catalog.local.store import LocalStore
 from aurelius_deidentify.header import load_profile
 from aurelius_deidentify.residue.scanner import ResidueReport
 from aurelius_intake.certificates.certificate import CertifiedObject, issue_certificate
+from aurelius_intake.certificates.page import load_template
 from aurelius_intake.metrics import STUDY_SECONDS
 from aurelius_intake.processing.batch import FOLDERS, PreparedObject, ReadyObject
 from aurelius_intake.processing.flags import find_flags
@@ -76,6 +77,7 @@ class Pipeline:
         self.preparation = Preparation(settings, self.zone, self.items, vault.pseudonyms, self.profile)
         self._observe = observe
         self._full = False
+        load_template()  # the certificate's page: compiled now, not in the midst of the first study
 
     def recover(self) -> None:
         """Finish what an earlier process had decided but not carried out, and drop its drafts."""
