@@ -17,8 +17,8 @@ from pydicom.datadict import DicomDictionary
 
 from aurelius_deidentify.data_files import read_lines, read_rows
 from aurelius_deidentify.header.options import OPTION_CODES, OPTIONS, choose_action
-from aurelius_deidentify.header.profile_file import SiteRule, parse_profile
 from aurelius_deidentify.header.safe_private import PrivateKey, load_safe_private
+from aurelius_deidentify.header.site_profile import SiteRule, parse_profile
 from aurelius_deidentify.header.table import EDITION, load_table
 from aurelius_deidentify.header.values import CODES, STRINGS
 
@@ -210,4 +210,4 @@ def load_profile(source: str | Path) -> Profile:
 @cache
 def load_additions() -> Mapping[int, str]:
     """Load the actions for attributes that must not be kept although the table does not list them."""
-    return {int(row["tag"], 16): row["action"] for row in read_rows(__package__, "additions.csv")}
+    return {int(row["tag"], 16): row["action"] for row in read_rows(__package__, "house_rules.csv")}

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from aurelius_catalog.hosting.free_space import describe_disk
-from aurelius_deidentify.header.profile_file import parse_profile
+from aurelius_deidentify.header.site_profile import parse_profile
 from aurelius_intake.settings import IntakeSettings
 from aurelius_intake.zone.folders import Zone
 from aurelius_intake.zone.items import FINAL, IntakeItem, IntakeItems, ItemState

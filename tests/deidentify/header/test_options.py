@@ -12,8 +12,8 @@ from pydicom.sequence import Sequence
 
 from aurelius_deidentify.header import Deidentifier, Profile, PseudonymKey, load_profile
 from aurelius_deidentify.header.dates import shift_date, shift_moment
-from aurelius_deidentify.header.profile_file import SiteRule
 from aurelius_deidentify.header.safe_private import load_safe_private, parse_safe_private
+from aurelius_deidentify.header.site_profile import SiteRule
 from support.builders import VISIT, make_identified, write_object
 
 KEY = PseudonymKey(bytes(range(32)))
