@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from types import FrameType
 
 from rich.console import Console
 from rich.markup import escape
@@ -20,7 +22,6 @@ from aurelius_hub.processes import ProcessGroup
 from aurelius_hub.secretfile import write_private
 from aurelius_hub.services import SERVICES
 from aurelius_hub.settings import HubSettings
-from aurelius_hub.signals import Stopped, ignore_stop, listen_for_stop
 
 Progress = Callable[[str], None]
 
@@ -55,6 +56,14 @@ def run_demo(settings: HubSettings, console: Console) -> None:
                 console.print("Stopping…")
     except Stopped:
         console.print("Stopped. The state is kept; the next start takes seconds.")
+
+
+#: The signals that ask a program to stop.
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Stopped(BaseException):
+    """Somebody asked the demo to stop: Ctrl-C, SIGTERM, or a closed terminal."""
 
 
 class Demo:
@@ -201,3 +210,19 @@ class Demo:
         """Remember that ``step`` is finished."""
         known = json.loads(self.done.read_text()) if self.done.exists() else []
         write_private(self.done, json.dumps([*known, step]) + "\n")
+
+
+def listen_for_stop() -> None:
+    """Turn the signals that mean "stop" into an exception."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Stopped
+
+    for number in STOP_SIGNALS:
+        signal.signal(number, stop)
+
+
+def ignore_stop() -> None:
+    """Let an orderly stop finish: a second Ctrl-C would only hide what it does."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
