@@ -17,7 +17,7 @@ from aurelius_catalog.dicom.segments import read_segments
 from aurelius_catalog.durable_files import sync_file_system
 from aurelius_catalog.index.database import insert_row
 from aurelius_catalog.index.deidentified import DeidentifiedFile, DeidentifiedStudy
-from aurelius_catalog.index.result_names import note_remarks
+from aurelius_catalog.index.result_names import write_result_names
 from aurelius_catalog.index.rows import TextCache, describe_instance, describe_series, describe_study
 from aurelius_catalog.index.schema import annotation_versions, instances, predictions, scopes, series, studies
 from aurelius_catalog.index.series_attributes import OF_STUDY, join_words
@@ -177,5 +177,5 @@ def add_version(
         "created_at": datetime.now(UTC),
     }
     number = insert_row(connection, annotation_versions, values)
-    note_remarks(connection, [SeriesInstanceUID])
+    write_result_names(connection, [SeriesInstanceUID])
     return number

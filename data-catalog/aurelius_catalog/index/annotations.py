@@ -12,7 +12,7 @@ from aurelius_catalog.access.person import Person
 from aurelius_catalog.errors import InvalidRequest, NotFound
 from aurelius_catalog.index.database import insert_row
 from aurelius_catalog.index.reads import read_series, select_series
-from aurelius_catalog.index.result_names import note_remarks
+from aurelius_catalog.index.result_names import write_result_names
 from aurelius_catalog.index.schema import (
     annotation_versions,
     decisions,
@@ -94,7 +94,7 @@ def add_prediction(
         "created_at": datetime.now(UTC),
     }
     number = insert_row(connection, predictions, values)
-    note_remarks(connection, [SeriesInstanceUID])
+    write_result_names(connection, [SeriesInstanceUID])
     return number
 
 

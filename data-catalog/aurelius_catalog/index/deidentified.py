@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from pydicom import dcmread
+from sqlalchemy import Connection, select
 
 from aurelius_catalog.dicom.frame_locations import locate_frames
 from aurelius_catalog.dicom.json_header import make_header, read_text
 from aurelius_catalog.errors import InvalidRequest
-from aurelius_catalog.records import SeriesRecord
+from aurelius_catalog.index.schema import series
 from aurelius_deidentify.header.deidentified_object import DeidentifiedObject
 from aurelius_deidentify.media_types import DICOM
 
@@ -115,7 +116,8 @@ class DeidentifiedStudy:
     Raises
     ------
     InvalidRequest
-        If it is empty, holds files of several studies, or two files with the same SOPInstanceUID.
+        If it is empty, holds anything but a `DeidentifiedFile`, files of several studies, or two files with the same
+        SOPInstanceUID.
     """
 
     site: str
@@ -124,6 +126,8 @@ class DeidentifiedStudy:
     projects: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
+        if any(type(file) is not DeidentifiedFile for file in self.files):
+            raise InvalidRequest("Only what de-identification made can enter the catalog: put the file into an inbox.")
         if len({file.StudyInstanceUID for file in self.files}) != 1:
             raise InvalidRequest("A DeidentifiedStudy holds the files of exactly one study.")
         if len({file.SOPInstanceUID for file in self.files}) != len(self.files):
@@ -148,25 +152,52 @@ class DeidentifiedStudy:
 def describe_deidentified(
     path: Path,
     out: DeidentifiedObject,
-    sha256: str,
-    size_bytes: int,
     *,
     frames: Sequence[tuple[int, int]] = (),
     TransferSyntaxUID: str = "",
     media_type: str = DICOM,
     deidentification: dict[str, Any] | None = None,
 ) -> DeidentifiedFile:
-    """Describe a file that was just written from what the de-identifier returned; the file is not read again.
+    """Describe a file that was just written from what the de-identifier returned.
+
+    Of a DICOM file the hash is that of the de-identifier's own bytes, so that the file is not read again; a slide or
+    a NIfTI file is read once for it.
 
     Parameters
     ----------
-    path, sha256, size_bytes, frames, TransferSyntaxUID, media_type, deidentification
+    path, frames, TransferSyntaxUID, media_type, deidentification
         As for `DeidentifiedFile`.
     out
         What the de-identifier made of the object; of a slide or a NIfTI file, of the header that stands for it.
+
+    Raises
+    ------
+    InvalidRequest
+        If ``out`` does not come from the de-identifier, or the file has another size than what it returned.
     """
+    if type(out) is not DeidentifiedObject:
+        raise InvalidRequest("Only what de-identification made can enter the catalog: put the file into an inbox.")
+    size_bytes = path.stat().st_size
+    if media_type == DICOM:
+        pieces = (out.head, out.pixels, out.tail)
+        if size_bytes != sum(map(len, pieces)):
+            raise InvalidRequest("The file is not what de-identification returned: its size is another.")
+        digest = hashlib.sha256(pieces[0])
+        digest.update(pieces[1])
+        digest.update(pieces[2])
+    else:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256")
     return DeidentifiedFile(
-        path, out.header, TransferSyntaxUID, tuple(frames), sha256, size_bytes, _SEAL, media_type, deidentification
+        path,
+        out.header,
+        TransferSyntaxUID,
+        tuple(frames),
+        digest.hexdigest(),
+        size_bytes,
+        _SEAL,
+        media_type,
+        deidentification,
     )
 
 
@@ -176,8 +207,10 @@ def read_masked(path: Path, out: DeidentifiedObject, deidentification: dict[str,
     Raises
     ------
     InvalidRequest
-        If it is another object than ``out``.
+        If ``out`` does not come from the de-identifier, or the file holds another object.
     """
+    if type(out) is not DeidentifiedObject:
+        raise InvalidRequest("Only what de-identification made can enter the catalog: put the file into an inbox.")
     file = _read_file(path, deidentification)
     if (file.SOPInstanceUID, read_text(file.header, "PatientID")) != (
         read_text(out.header, "SOPInstanceUID"),
@@ -187,18 +220,23 @@ def read_masked(path: Path, out: DeidentifiedObject, deidentification: dict[str,
     return file
 
 
-def read_derived(path: Path, source: SeriesRecord) -> DeidentifiedFile:
+def read_derived(connection: Connection, path: Path, SeriesInstanceUID: str) -> DeidentifiedFile:
     """Describe an object that was derived from a series of the catalog, by reading it.
+
+    Patient and study are compared with what the index holds of the series, not with a record that anybody can write.
 
     Raises
     ------
     InvalidRequest
-        If it does not say that its patient's identity was removed, or belongs to another patient or study.
+        If it does not say that its patient's identity was removed, belongs to another patient or study, or the index
+        holds no such series.
     pydicom.errors.InvalidDicomError
         If it is not a Part 10 file.
     """
     file = _read_file(path, None)
-    if (read_text(file.header, "PatientID"), file.StudyInstanceUID) != (source.PatientID, source.StudyInstanceUID):
+    held = select(series.c.PatientID, series.c.StudyInstanceUID)
+    source = connection.execute(held.where(series.c.SeriesInstanceUID == SeriesInstanceUID)).first()
+    if source is None or (read_text(file.header, "PatientID"), file.StudyInstanceUID) != tuple(source):
         raise InvalidRequest("An object joins the patient and the study of the series it was derived from, or none.")
     return file
 

@@ -16,7 +16,7 @@ def is_named(names: ColumnElement[str], name: str, dialect: str) -> ColumnElemen
     return find(names, write_json(name)) > 0
 
 
-def note_remarks(connection: Connection, SeriesInstanceUIDs: Iterable[str]) -> None:
+def write_result_names(connection: Connection, SeriesInstanceUIDs: Iterable[str]) -> None:
     """Write into the rows of series what is said of them now; due in every transaction that changes that.
 
     Parameters

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from aurelius_catalog.access.projects import load_rules
-from aurelius_catalog.errors import PermissionDenied, Withdrawn
+from aurelius_catalog.errors import InvalidRequest, PermissionDenied, Withdrawn
 from aurelius_catalog.index.admission import index_study, link_segmentations, list_known, place_files
 from aurelius_catalog.index.audit_log import record_event
 from aurelius_catalog.index.database import writing
@@ -27,11 +27,15 @@ class LocalAdmission:
 
         Raises
         ------
+        InvalidRequest
+            If it is anything but a `DeidentifiedStudy`.
         PermissionDenied
             For anybody else.
         Withdrawn
             If the patient was withdrawn.
         """
+        if type(study) is not DeidentifiedStudy:
+            raise InvalidRequest("Only a DeidentifiedStudy can enter the catalog: put the files into an inbox.")
         if "service" not in self._context.person.roles:
             raise PermissionDenied("Studies enter the catalog through the intake only: put the files into its inbox.")
         places = self.place_study(study)

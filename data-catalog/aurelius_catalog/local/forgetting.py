@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Delete, Select, Update, delete, func, insert, literal, select, update
 
 from aurelius_catalog.durable_files import sync_folder
-from aurelius_catalog.index.result_names import note_remarks
+from aurelius_catalog.index.result_names import write_result_names
 from aurelius_catalog.index.schema import (
     Moment,
     annotation_versions,
@@ -79,7 +79,7 @@ def forget_rows(connection: Connection, tombstone: Tombstone) -> DeletedRows:
     labels = annotation_versions.c.SeriesInstanceUID.in_(of_study) | annotation_versions.c.SOPInstanceUID.in_(instance)
     drawn_on = connection.execute(select(annotation_versions.c.SeriesInstanceUID).where(labels)).scalars().all()
     n_labels = _run(connection, delete(annotation_versions).where(labels))
-    note_remarks(connection, set(drawn_on))
+    write_result_names(connection, set(drawn_on))
     n_instances = _run(connection, delete(instances).where(instances.c.SeriesInstanceUID.in_(of_study)))
     n_series = _run(connection, delete(series).where(series.c.StudyInstanceUID.in_(study)))
     forget_words(connection)

@@ -60,7 +60,9 @@ class LocalResults:
             profile = derived_objects.load_house_profile(self._context.settings.intake_profile)
             derived_objects.check_result(connection, dataset, source, held[0], header, profile)
         dataset.save_as(file, enforce_file_format=True)
-        entry = DeidentifiedStudy(held[0].site, (read_derived(file, held[0]),))
+        with self._context.engine.begin() as connection:
+            derived = read_derived(connection, file, held[0].SeriesInstanceUID)
+        entry = DeidentifiedStudy(held[0].site, (derived,))
         places, uid = self._admission.place_study(entry), entry.files[0].SOPInstanceUID
         with writing(self._context.engine) as connection:
             if self._admission.index_placed(connection, entry, places):

@@ -71,4 +71,6 @@ class SegmentationFiles:
         self._context.files.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=self._context.files, suffix=".part", delete=False) as file:
             segmentation.save_as(file, enforce_file_format=True)
-        return DeidentifiedStudy(record.site, (read_derived(Path(file.name), record),))
+        with self._context.engine.begin() as connection:
+            derived = read_derived(connection, Path(file.name), record.SeriesInstanceUID)
+        return DeidentifiedStudy(record.site, (derived,))

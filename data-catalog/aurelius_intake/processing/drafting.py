@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import mmap
 import os
 from collections.abc import Iterable
@@ -139,12 +138,8 @@ class Drafter:
             out = prepared.session.rewrite(foreign.stub())
             path = prepared.drafts / f"{item.id}{find_suffix(foreign.media_type)}"
             foreign.write_clean(path)
-            with path.open("rb") as written:
-                digest = hashlib.file_digest(written, "sha256").hexdigest()
-            size, record = path.stat().st_size, self._describe_profile(out)
-            file = describe_deidentified(
-                path, out, digest, size, media_type=foreign.media_type, deidentification=record
-            )
+            record = self._describe_profile(out)
+            file = describe_deidentified(path, out, media_type=foreign.media_type, deidentification=record)
             prepared.people[out.pseudonym] = (out.PatientID, out.PatientName)
             summary = "clean by rule: whatever is no pixel of the image itself was left out"
             draft = StudyDraft(ReadyObject(item, Findings(out.pseudonym, dict(out.actions)), file, summary), out, None)
@@ -155,17 +150,12 @@ class Drafter:
 
     def _write(self, path: Path, out: DeidentifiedObject) -> tuple[DeidentifiedFile, Pieces]:
         pieces = (out.head, out.pixels, out.tail)
-        size = write_pieces(path, pieces)
-        digest = hashlib.sha256(out.head)
-        digest.update(out.pixels)
-        digest.update(out.tail)
+        write_pieces(path, pieces)
         syntax = out.TransferSyntaxUID
         table = partial(_read_table, out)
         frames = locate_frames(out.pixels, len(out.head), out.header, syntax, table)
         record = self._describe_profile(out)
-        file = describe_deidentified(
-            path, out, digest.hexdigest(), size, frames=frames, TransferSyntaxUID=syntax, deidentification=record
-        )
+        file = describe_deidentified(path, out, frames=frames, TransferSyntaxUID=syntax, deidentification=record)
         return file, pieces
 
     def _write_masked(self, path: Path, out: DeidentifiedObject, masked: bytes) -> tuple[DeidentifiedFile, Pieces]:

@@ -15,7 +15,7 @@ from sqlalchemy import text
 from aurelius_catalog.access.person import Person
 from aurelius_catalog.dicom.json_header import make_header
 from aurelius_catalog.index.database import MIGRATIONS, open_engine, writing
-from aurelius_catalog.index.result_names import note_remarks
+from aurelius_catalog.index.result_names import write_result_names
 from aurelius_catalog.index.schema import series
 from aurelius_catalog.index.series_attributes import join_words, read_series_attributes, split_words
 from aurelius_catalog.local.forgetting import Tombstone, forget_rows
@@ -128,7 +128,7 @@ def test_what_is_said_of_a_series_is_found_at_once_and_after_a_migration(cohort:
     with writing(open_engine(cohort.settings)) as connection:  # what stood on this patient's files, on another's series
         other = text('UPDATE annotations SET "SeriesInstanceUID" = :uid')
         connection.execute(other, {"uid": cohort.south_chest})
-        note_remarks(connection, [uid, cohort.south_chest])
+        write_result_names(connection, [uid, cohort.south_chest])
     assert [each.SeriesInstanceUID for each in store.find_series(has_segmentation="nodule")] == [cohort.south_chest]
     with writing(open_engine(cohort.settings)) as connection:
         forget_rows(connection, Tombstone("north-ct-chest-1", "stella", "asked for it", datetime.now(UTC)))

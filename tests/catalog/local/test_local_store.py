@@ -5,6 +5,7 @@ import threading
 from dataclasses import fields, replace
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +17,12 @@ from aurelius_catalog.access.person import Person
 from aurelius_catalog.dicom.json_header import make_header
 from aurelius_catalog.errors import InvalidRequest, NotDeidentifiable, PermissionDenied
 from aurelius_catalog.index.database import open_engine
-from aurelius_catalog.index.deidentified import DeidentifiedFile, DeidentifiedStudy, read_derived
+from aurelius_catalog.index.deidentified import (
+    DeidentifiedFile,
+    DeidentifiedStudy,
+    describe_deidentified,
+    read_derived,
+)
 from aurelius_catalog.index.schema import metadata
 from aurelius_catalog.records import Segment
 from aurelius_deidentify.header import Deidentifier, PseudonymKey, load_profile
@@ -55,9 +61,10 @@ def test_an_identified_file_with_the_flag_set_by_hand_cannot_pass_the_gate(tmp_p
     dataset = dcmread(next(cohort.settings.files.rglob("*.dcm")))
     dataset.PatientName, dataset.PatientID, dataset.PatientIdentityRemoved = "Berg^Ada", "447-109", "YES"
     dataset.save_as(tmp_path / "flagged.dcm")
-    record = cohort.open_as(ANTON).get_series(cohort.north_chest)
-    with pytest.raises(InvalidRequest, match="patient and the study"):
-        read_derived(tmp_path / "flagged.dcm", record)
+    with open_engine(cohort.settings).begin() as connection:
+        for source in (cohort.north_chest, str(dataset.SOPInstanceUID)):  # the latter is no series of the index
+            with pytest.raises(InvalidRequest, match="patient and the study"):
+                read_derived(connection, tmp_path / "flagged.dcm", source)
     header = make_header(dataset)
     with pytest.raises(InvalidRequest, match="put the file into an inbox"):
         DeidentifiedFile(tmp_path / "flagged.dcm", header, ImplicitVRLittleEndian, (), "0" * 64, 1, object())
@@ -80,6 +87,23 @@ def test_what_a_de_identifier_returns_cannot_be_made_by_hand(cohort: Cohort) -> 
     values = {field.name: getattr(out, field.name) for field in fields(out)}
     with pytest.raises(NotDeidentifiable, match="cannot be made by hand"):
         DeidentifiedObject(**values, seal=object())
+
+
+def test_what_only_looks_like_a_de_identified_file_cannot_pass_the_gate(tmp_path: Path, cohort: Cohort) -> None:
+    source = next(cohort.settings.files.rglob("*.dcm"))
+    file = read_invented(source)
+    likeness = SimpleNamespace(**{name: getattr(file, name) for name in (*vars(file), "StudyInstanceUID")})
+    with pytest.raises(InvalidRequest, match="put the file into an inbox"):
+        DeidentifiedStudy("north", (likeness,))
+    with pytest.raises(InvalidRequest, match="put the files into an inbox"):
+        cohort.open_as(Person.service("intake")).add_study(SimpleNamespace(site="north", files=(likeness,)))
+    with pytest.raises(InvalidRequest, match="put the file into an inbox"):
+        describe_deidentified(source, SimpleNamespace(header=file.header))
+    session = Deidentifier(PseudonymKey(bytes(range(32))), "north", load_profile("research")).open_study()
+    out = session.rewrite(source.read_bytes())
+    (tmp_path / "other.dcm").write_bytes(out.join() + b"\0\0")
+    with pytest.raises(InvalidRequest, match="its size is another"):
+        describe_deidentified(tmp_path / "other.dcm", out)
 
 
 def test_only_the_intake_adds_studies(cohort: Cohort) -> None:
